@@ -1,0 +1,22 @@
+# cdcsync: a PostgreSQL extension, built by PGXS
+#
+#   make && make install      build and install into the server of PG_CONFIG
+#   make run n=2              a server and two clients that keep themselves in sync
+#   make test                 every test
+EXTENSION = cdcsync
+MODULE_big = cdcsync
+DATA = cdcsync--1.0.sql
+PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+PG_CPPFLAGS = -Isrc
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+SHLIB_LINK = -lrdkafka
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# a changed header rebuilds all: the library is small
+$(OBJS): $(wildcard src/*.h)

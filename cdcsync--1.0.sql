@@ -1,0 +1,552 @@
+/* cdcsync--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION cdcsync" to load this file. \quit
+
+--
+-- The role that administers; roles are of the whole cluster, so another
+-- database may have made it already, or be making it at this moment.
+--
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin') THEN
+		CREATE ROLE cdcsync_admin NOLOGIN;
+		COMMENT ON ROLE cdcsync_admin IS 'may administer cdcsync in every database that has it';
+	END IF;
+EXCEPTION
+	WHEN duplicate_object OR unique_violation THEN
+		NULL;
+END
+$$;
+
+COMMENT ON SCHEMA cdcsync IS 'objects of the extension cdcsync';
+
+--
+-- Catalogs.  Only cdcsync's own functions write them.
+--
+CREATE TABLE cdcsync.subscription (
+	name text PRIMARY KEY,
+	topics text[] NOT NULL,
+	enabled boolean NOT NULL,
+	conflicts text NOT NULL,
+	origin text NOT NULL,
+	start_at text NOT NULL,
+	event_time text NOT NULL,
+	on_error text NOT NULL,
+	on_unknown_table text NOT NULL,
+	producer jsonb,
+	created_at timestamptz NOT NULL,
+	started boolean NOT NULL DEFAULT false
+);
+
+COMMENT ON TABLE cdcsync.subscription IS 'named sets of topics that this node consumes; see subscribe()';
+COMMENT ON COLUMN cdcsync.subscription.name IS 'name of the subscription';
+COMMENT ON COLUMN cdcsync.subscription.topics IS 'topic names, or regular expressions that begin with ^';
+COMMENT ON COLUMN cdcsync.subscription.enabled IS 'false while paused';
+COMMENT ON COLUMN cdcsync.subscription.conflicts IS 'how conflicts are handled';
+COMMENT ON COLUMN cdcsync.subscription.origin IS 'any: all events; none: only those without an origin';
+COMMENT ON COLUMN cdcsync.subscription.start_at IS 'where the partitions begin that existed at subscribe(): earliest, latest or a time';
+COMMENT ON COLUMN cdcsync.subscription.event_time IS 'where the time of an event comes from';
+COMMENT ON COLUMN cdcsync.subscription.on_error IS 'what happens to a message that cannot be applied';
+COMMENT ON COLUMN cdcsync.subscription.on_unknown_table IS 'what happens to an event of a table that is not registered';
+COMMENT ON COLUMN cdcsync.subscription.producer IS 'modes of the connector, for JSON without schemas; keys are the connector''s property names';
+COMMENT ON COLUMN cdcsync.subscription.created_at IS 'when subscribe() was called';
+COMMENT ON COLUMN cdcsync.subscription.started IS 'whether those partitions have their position: later ones are read from their beginning';
+
+CREATE TABLE cdcsync.table_rule (
+	relation regclass PRIMARY KEY,
+	version_column name,
+	source_table text NOT NULL UNIQUE,
+	conflicts text,
+	column_map jsonb,
+	truncate boolean NOT NULL DEFAULT false,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+COMMENT ON TABLE cdcsync.table_rule IS 'registered local tables; see add_table()';
+COMMENT ON COLUMN cdcsync.table_rule.relation IS 'the local table';
+COMMENT ON COLUMN cdcsync.table_rule.version_column IS 'column whose value is the version of a row';
+COMMENT ON COLUMN cdcsync.table_rule.source_table IS 'the table''s name in events, schema.table, quoted as an identifier';
+COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NULL: as the subscription says';
+COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
+COMMENT ON COLUMN cdcsync.table_rule.truncate IS 'whether truncate events are obeyed';
+COMMENT ON COLUMN cdcsync.table_rule.created_at IS 'when add_table() was called';
+
+-- written once per local commit: room on the page keeps those updates HOT
+CREATE TABLE cdcsync.subscription_offset (
+	subscription text NOT NULL,
+	topic text NOT NULL,
+	partition integer NOT NULL,
+	next_offset bigint NOT NULL,
+	record_time bigint,
+	cluster_id text,
+	PRIMARY KEY (subscription, topic, partition)
+) WITH (fillfactor = 10);
+
+COMMENT ON TABLE cdcsync.subscription_offset IS 'positions in the topics; they commit together with the rows';
+COMMENT ON COLUMN cdcsync.subscription_offset.subscription IS 'name of the subscription';
+COMMENT ON COLUMN cdcsync.subscription_offset.topic IS 'name of the topic';
+COMMENT ON COLUMN cdcsync.subscription_offset.partition IS 'number of the partition';
+COMMENT ON COLUMN cdcsync.subscription_offset.next_offset IS 'first offset that is not yet applied';
+COMMENT ON COLUMN cdcsync.subscription_offset.record_time IS 'Kafka''s time of the record before it, ms since 1970, to recognise the log';
+COMMENT ON COLUMN cdcsync.subscription_offset.cluster_id IS 'Kafka cluster that was read';
+
+CREATE TABLE cdcsync.tombstone_data (
+	relation regclass NOT NULL,
+	key_hash bigint NOT NULL,
+	key jsonb NOT NULL,
+	version numeric,
+	peer text,
+	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	PRIMARY KEY (relation, key_hash, key)
+);
+
+COMMENT ON TABLE cdcsync.tombstone_data IS 'remembered deletes; read them through the view tombstone';
+COMMENT ON COLUMN cdcsync.tombstone_data.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.tombstone_data.key_hash IS 'hash of the key that agrees with its equality';
+COMMENT ON COLUMN cdcsync.tombstone_data.key IS 'the key: column names and texts';
+COMMENT ON COLUMN cdcsync.tombstone_data.version IS 'version of the row that was deleted: a number, or µs since 1970; NULL is the oldest';
+COMMENT ON COLUMN cdcsync.tombstone_data.peer IS 'the node whose delete it is';
+COMMENT ON COLUMN cdcsync.tombstone_data.written_at IS 'when it was written here';
+
+CREATE TABLE cdcsync.tombstone_horizon (
+	relation regclass PRIMARY KEY,
+	version numeric
+);
+
+COMMENT ON TABLE cdcsync.tombstone_horizon IS 'newest version of the tombstones that were pruned, per table';
+COMMENT ON COLUMN cdcsync.tombstone_horizon.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.tombstone_horizon.version IS 'in the measure of tombstone_data.version';
+
+-- a dump that is restored elsewhere carries another identity than its database
+CREATE TABLE cdcsync.local_identity (
+	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+	system_identifier text NOT NULL,
+	database_oid oid NOT NULL
+);
+
+COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
+COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
+COMMENT ON COLUMN cdcsync.local_identity.system_identifier IS 'identifier of the cluster';
+COMMENT ON COLUMN cdcsync.local_identity.database_oid IS 'the database''s oid';
+
+-- dumped with the database; what belongs to a table that is gone stays behind
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.subscription_offset', '');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.local_identity', '');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.table_rule',
+	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.tombstone_data',
+	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.tombstone_horizon',
+	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+
+--
+-- Subscriptions
+--
+CREATE FUNCTION cdcsync.subscribe(
+	subscription text,
+	topics text[],
+	conflicts text DEFAULT 'last_update_wins',
+	origin text DEFAULT 'any',
+	start_at text DEFAULT 'earliest',
+	event_time text DEFAULT 'source',
+	on_error text DEFAULT 'pause',
+	on_unknown_table text DEFAULT 'pause',
+	producer jsonb DEFAULT NULL,
+	enabled boolean DEFAULT true)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_subscribe'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean) IS
+'consume topics, given by names or ^regular expressions';
+
+CREATE FUNCTION cdcsync.alter_subscription(
+	subscription text,
+	topics text[] DEFAULT NULL,
+	conflicts text DEFAULT NULL,
+	origin text DEFAULT NULL,
+	event_time text DEFAULT NULL,
+	on_error text DEFAULT NULL,
+	on_unknown_table text DEFAULT NULL,
+	producer jsonb DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_alter_subscription'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb) IS
+'change a subscription; NULL leaves as it is, and positions in topics left out are kept';
+
+CREATE FUNCTION cdcsync.unsubscribe(subscription text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_unsubscribe'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.unsubscribe(text) IS
+'end a subscription and forget its positions: a later subscribe() starts again by its start_at';
+
+CREATE FUNCTION cdcsync.pause(subscription text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_pause'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.pause(text) IS
+'stop a subscription, or all, until resume(); survives a restart';
+
+CREATE FUNCTION cdcsync.resume(subscription text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_resume'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.resume(text) IS
+'go on after pause(), after an error, or in a database that was restored elsewhere';
+
+--
+-- Tables
+--
+CREATE FUNCTION cdcsync.add_table(
+	relation regclass,
+	version_column name DEFAULT NULL,
+	conflicts text DEFAULT NULL,
+	source_table text DEFAULT NULL,
+	column_map jsonb DEFAULT NULL,
+	truncate boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_add_table'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.add_table(regclass, name, text, text, jsonb, boolean) IS
+'register a table: checks its key, sets REPLICA IDENTITY FULL, creates triggers, adds it to the publication cdcsync';
+
+CREATE FUNCTION cdcsync.alter_table_rule(
+	relation regclass,
+	version_column name DEFAULT NULL,
+	conflicts text DEFAULT NULL,
+	source_table text DEFAULT NULL,
+	column_map jsonb DEFAULT NULL,
+	truncate boolean DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_alter_table_rule'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.alter_table_rule(regclass, name, text, text, jsonb, boolean) IS
+'change the rule of a registered table; NULL leaves as it is; repairs what add_table() had set up, also on new partitions';
+
+CREATE FUNCTION cdcsync.remove_table(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_remove_table'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.remove_table(regclass) IS
+'undo add_table() and forget the table''s tombstones; REPLICA IDENTITY and the version column stay';
+
+CREATE FUNCTION cdcsync.add_version_column(
+	relation regclass,
+	column_name name DEFAULT 'cdcsync_version')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_add_version_column'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.add_version_column(regclass, name) IS
+'add a column that can be a version_column; rows that exist are as old as can be, on every node';
+
+CREATE FUNCTION cdcsync.version_trigger()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cdcsync_version_trigger'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.version_trigger() IS
+'trigger of registered tables: keeps versions strictly growing';
+
+CREATE FUNCTION cdcsync.version_check_trigger()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cdcsync_version_check_trigger'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.version_check_trigger() IS
+'trigger of registered tables: looks once more that a version exceeds the key''s tombstone';
+
+CREATE FUNCTION cdcsync.tombstone_trigger()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cdcsync_tombstone_trigger'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.tombstone_trigger() IS
+'trigger of registered tables: remembers local deletes';
+
+--
+-- Doors: one message by hand, or several
+--
+CREATE FUNCTION cdcsync.decode(
+	topic text,
+	key text,
+	value text,
+	producer jsonb DEFAULT NULL,
+	OUT op text,
+	OUT peer text,
+	OUT source_table text,
+	OUT relation regclass,
+	OUT source_time timestamptz,
+	OUT origin text,
+	OUT key_row jsonb,
+	OUT before_row jsonb,
+	OUT after_row jsonb)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_decode'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.decode(text, text, text, jsonb) IS
+'show what a message means here; writes nothing';
+
+CREATE FUNCTION cdcsync.apply(
+	topic text,
+	key text,
+	value text,
+	producer jsonb DEFAULT NULL,
+	origin text DEFAULT 'any')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_apply'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.apply(text, text, text, jsonb, text) IS
+'apply a message as the worker would, and say what was done';
+
+CREATE FUNCTION cdcsync.apply(
+	topic text,
+	keys text[],
+	"values" text[],
+	producer jsonb DEFAULT NULL,
+	origin text DEFAULT 'any')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'cdcsync_apply_batch'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.apply(text, text[], text[], jsonb, text) IS
+'apply messages as one batch as the worker would, and say what was done';
+
+--
+-- What is going on
+--
+CREATE FUNCTION cdcsync.stat_partitions(
+	OUT subscription text,
+	OUT topic text,
+	OUT partition integer,
+	OUT state text,
+	OUT pid integer,
+	OUT next_offset bigint,
+	OUT end_offset bigint,
+	OUT last_event_at timestamptz,
+	OUT last_apply_at timestamptz,
+	OUT last_error text,
+	OUT last_error_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_partitions'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_partitions() IS
+'what the worker of this database reports of its partitions; see stat_subscription';
+
+CREATE FUNCTION cdcsync.stat_tables(
+	OUT relation oid,
+	OUT events bigint,
+	OUT inserted bigint,
+	OUT updated bigint,
+	OUT deleted bigint,
+	OUT unchanged bigint,
+	OUT skipped bigint,
+	OUT confl_insert_exists bigint,
+	OUT confl_update_origin_differs bigint,
+	OUT confl_update_exists bigint,
+	OUT confl_update_missing bigint,
+	OUT confl_update_deleted bigint,
+	OUT confl_delete_origin_differs bigint,
+	OUT confl_delete_exists bigint,
+	OUT confl_delete_missing bigint,
+	OUT confl_multiple_unique_conflicts bigint,
+	OUT since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_tables'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_tables() IS
+'counters of this database''s registered tables; see stat_table';
+
+CREATE FUNCTION cdcsync.wait_for(
+	subscription text DEFAULT NULL,
+	timeout interval DEFAULT '1 minute')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cdcsync_wait_for'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.wait_for(text, interval) IS
+'wait until everything that is in the subscribed topics now is applied; false on timeout';
+
+--
+-- Partitions are known from the worker, or from their stored position while it does
+-- not run or has not come to them.  Where the worker knows of no partition yet, it
+-- reports for a topic (partition is NULL) or for the subscription (topic is NULL too).
+--
+CREATE VIEW cdcsync.stat_subscription AS
+WITH worker AS MATERIALIZED (
+	SELECT p.subscription, p.topic, nullif(p.partition, -1) AS partition, p.state, p.pid,
+		p.next_offset, p.end_offset, p.last_event_at, p.last_apply_at, p.last_error,
+		p.last_error_at
+	FROM cdcsync.stat_partitions() AS p
+), stored AS (
+	SELECT o.subscription, o.topic, o.partition, o.next_offset
+	FROM cdcsync.subscription_offset AS o
+	JOIN cdcsync.subscription AS s ON s.name = o.subscription
+	WHERE EXISTS (
+		SELECT FROM pg_catalog.unnest(s.topics) AS t(topic)
+		WHERE t.topic = o.topic
+			OR (pg_catalog.starts_with(t.topic, '^') AND o.topic ~ (t.topic COLLATE "C")))
+), known AS (
+	SELECT w.subscription, w.topic, w.partition FROM worker AS w WHERE w.partition IS NOT NULL
+	UNION
+	SELECT o.subscription, o.topic, o.partition FROM stored AS o
+), shown AS (
+	SELECT k.subscription, k.topic, k.partition FROM known AS k
+	UNION ALL
+	SELECT w.subscription, w.topic, NULL FROM worker AS w
+	WHERE w.partition IS NULL AND NOT EXISTS (
+		SELECT FROM known AS k
+		WHERE k.subscription = w.subscription AND (w.topic IS NULL OR k.topic = w.topic))
+	UNION ALL
+	SELECT s.name, NULL, NULL FROM cdcsync.subscription AS s
+	WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.subscription = s.name)
+		AND NOT EXISTS (SELECT FROM worker AS w WHERE w.subscription = s.name)
+)
+SELECT
+	n.subscription,
+	n.topic,
+	n.partition,
+	CASE WHEN s.enabled THEN coalesce(w.state, 'starting') ELSE 'paused' END AS state,
+	w.pid,
+	p.next_offset,
+	w.end_offset,
+	p.lag,
+	CASE
+		WHEN p.lag = 0 THEN 0
+		WHEN p.lag > 0 AND w.last_event_at > pg_catalog.clock_timestamp() THEN 0
+		WHEN p.lag > 0 THEN pg_catalog.round(pg_catalog.date_part('epoch',
+			pg_catalog.clock_timestamp() - w.last_event_at)::numeric, 3)
+	END AS lag_seconds,
+	w.last_event_at,
+	w.last_apply_at,
+	w.last_error,
+	w.last_error_at
+FROM shown AS n
+JOIN cdcsync.subscription AS s ON s.name = n.subscription
+LEFT JOIN stored AS o
+	ON o.subscription = n.subscription AND o.topic = n.topic AND o.partition = n.partition
+LEFT JOIN LATERAL (
+	SELECT r.* FROM worker AS r
+	WHERE r.subscription = n.subscription
+		AND (r.topic = n.topic OR r.topic IS NULL)
+		AND (r.partition = n.partition OR r.partition IS NULL)
+	ORDER BY r.topic IS NULL, r.partition IS NULL
+	LIMIT 1) AS w ON true
+CROSS JOIN LATERAL (
+	SELECT q.next_offset,
+		CASE WHEN w.end_offset < q.next_offset THEN 0
+			ELSE w.end_offset - q.next_offset
+		END AS lag
+	FROM (SELECT coalesce(w.next_offset, o.next_offset)) AS q(next_offset)) AS p;
+
+COMMENT ON VIEW cdcsync.stat_subscription IS 'state and position of every subscription, by partition';
+COMMENT ON COLUMN cdcsync.stat_subscription.subscription IS 'name of the subscription';
+COMMENT ON COLUMN cdcsync.stat_subscription.topic IS 'topic; NULL while none is known';
+COMMENT ON COLUMN cdcsync.stat_subscription.partition IS 'partition; NULL while none is known';
+COMMENT ON COLUMN cdcsync.stat_subscription.state IS 'starting, streaming (also when idle), waiting (a transient fault is retried, or the topic is unknown), paused (by pause()) or error (stopped at a message)';
+COMMENT ON COLUMN cdcsync.stat_subscription.pid IS 'process of the worker';
+COMMENT ON COLUMN cdcsync.stat_subscription.next_offset IS 'first offset that is not yet applied';
+COMMENT ON COLUMN cdcsync.stat_subscription.end_offset IS 'end of the partition as last heard of';
+COMMENT ON COLUMN cdcsync.stat_subscription.lag IS 'events between the two';
+COMMENT ON COLUMN cdcsync.stat_subscription.lag_seconds IS 'age of the last event applied; 0 when there is no lag';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_event_at IS 'source time of the last event applied';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_apply_at IS 'when it was applied';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error IS 'last error, also if it is over';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error_at IS 'when it happened';
+
+CREATE VIEW cdcsync.stat_table AS
+SELECT
+	r.relation,
+	coalesce(t.events, 0) AS events,
+	coalesce(t.inserted, 0) AS inserted,
+	coalesce(t.updated, 0) AS updated,
+	coalesce(t.deleted, 0) AS deleted,
+	coalesce(t.unchanged, 0) AS unchanged,
+	coalesce(t.skipped, 0) AS skipped,
+	coalesce(t.confl_insert_exists, 0) AS confl_insert_exists,
+	coalesce(t.confl_update_origin_differs, 0) AS confl_update_origin_differs,
+	coalesce(t.confl_update_exists, 0) AS confl_update_exists,
+	coalesce(t.confl_update_missing, 0) AS confl_update_missing,
+	coalesce(t.confl_update_deleted, 0) AS confl_update_deleted,
+	coalesce(t.confl_delete_origin_differs, 0) AS confl_delete_origin_differs,
+	coalesce(t.confl_delete_exists, 0) AS confl_delete_exists,
+	coalesce(t.confl_delete_missing, 0) AS confl_delete_missing,
+	coalesce(t.confl_multiple_unique_conflicts, 0) AS confl_multiple_unique_conflicts,
+	t.since
+FROM cdcsync.table_rule AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.relation
+LEFT JOIN cdcsync.stat_tables() AS t ON t.relation = r.relation;
+
+COMMENT ON VIEW cdcsync.stat_table IS 'what was applied to each registered table';
+COMMENT ON COLUMN cdcsync.stat_table.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.stat_table.events IS 'events that were applied or found to change nothing';
+COMMENT ON COLUMN cdcsync.stat_table.inserted IS 'rows inserted';
+COMMENT ON COLUMN cdcsync.stat_table.updated IS 'rows updated';
+COMMENT ON COLUMN cdcsync.stat_table.deleted IS 'rows deleted';
+COMMENT ON COLUMN cdcsync.stat_table.unchanged IS 'events that decided nothing and so wrote nothing';
+COMMENT ON COLUMN cdcsync.stat_table.skipped IS 'events skipped by an option of the subscription';
+COMMENT ON COLUMN cdcsync.stat_table.confl_insert_exists IS 'a create or snapshot row found its key, or one other unique value';
+COMMENT ON COLUMN cdcsync.stat_table.confl_update_origin_differs IS 'an update found a row that was not its before';
+COMMENT ON COLUMN cdcsync.stat_table.confl_update_exists IS 'an update hit one other unique value';
+COMMENT ON COLUMN cdcsync.stat_table.confl_update_missing IS 'an update found no row';
+COMMENT ON COLUMN cdcsync.stat_table.confl_update_deleted IS 'an update found a tombstone';
+COMMENT ON COLUMN cdcsync.stat_table.confl_delete_origin_differs IS 'a delete removed a row that was not its before';
+COMMENT ON COLUMN cdcsync.stat_table.confl_delete_exists IS 'a delete found a newer row and kept it';
+COMMENT ON COLUMN cdcsync.stat_table.confl_delete_missing IS 'a delete found no row';
+COMMENT ON COLUMN cdcsync.stat_table.confl_multiple_unique_conflicts IS 'an event hit more than one unique value';
+COMMENT ON COLUMN cdcsync.stat_table.since IS 'when counting began; NULL if there was nothing to count';
+
+CREATE VIEW cdcsync.tombstone AS
+SELECT
+	t.relation,
+	t.key,
+	CASE a.atttypid
+		WHEN 'pg_catalog.timestamptz'::pg_catalog.regtype THEN
+			('1970-01-01 00:00:00+00'::timestamptz
+				+ t.version::double precision * '1 microsecond'::interval)::text
+		WHEN 'pg_catalog.timestamp'::pg_catalog.regtype THEN
+			('1970-01-01 00:00:00'::timestamp
+				+ t.version::double precision * '1 microsecond'::interval)::text
+		ELSE t.version::text
+	END AS version,
+	t.peer,
+	t.written_at
+FROM cdcsync.tombstone_data AS t
+LEFT JOIN cdcsync.table_rule AS r ON r.relation = t.relation
+LEFT JOIN pg_catalog.pg_attribute AS a
+	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped;
+
+COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes';
+COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
+COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row; the delete comes just after it';
+COMMENT ON COLUMN cdcsync.tombstone.peer IS 'the node whose delete it is';
+COMMENT ON COLUMN cdcsync.tombstone.written_at IS 'when it was written here';
+
+--
+-- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row
+-- data, are cdcsync_admin's; who may monitor sees states and rules.
+--
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
+GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
+GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(),
+	cdcsync.wait_for(text, interval) TO pg_monitor;
+GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
+	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
+GRANT SELECT ON cdcsync.tombstone TO cdcsync_admin;

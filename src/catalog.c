@@ -1,0 +1,112 @@
+/*
+ * catalog.c
+ *		SPI on cdcsync's own tables, with the rights of the extension's owner.
+ *
+ * Users never have rights on these tables: the SQL functions check what the caller
+ * may do, then come here.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/syscache.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
+
+#define EXTENSION_NAME "cdcsync"
+
+static Oid	extension_owner(Oid extension);
+
+Oid
+cdc_catalog_extension(void)
+{
+	return get_extension_oid(EXTENSION_NAME, true);
+}
+
+Oid
+cdc_catalog_owner(void)
+{
+	Oid			extension = cdc_catalog_extension();
+
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+	return extension_owner(extension);
+}
+
+/* There is no syscache of extensions: one index lookup */
+static Oid
+extension_owner(Oid extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!OidIsValid(owner))
+		elog(ERROR, "extension %u has no owner", extension);
+	return owner;
+}
+
+int
+cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
+{
+	Oid			userid;
+	int			sec_context;
+	int			result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs,
+									   statement->argtypes);
+
+		if (plan == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+				 SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		statement->plan = plan;
+	}
+	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+
+	SetUserIdAndSecContext(userid, sec_context);
+	return result;
+}
+
+void
+cdc_catalog_command(const char *sql)
+{
+	Oid			userid;
+	int			sec_context;
+	int			result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	SetUserIdAndSecContext(userid, sec_context);
+}

@@ -1,0 +1,36 @@
+/*
+ * catalog.h
+ *		SPI on cdcsync's own tables, with the rights of the extension's owner.
+ */
+#ifndef CDC_CATALOG_H
+#define CDC_CATALOG_H
+
+#include "executor/spi.h"
+
+#define CDC_STATEMENT_MAX_ARGS 12
+
+/* A statement that is planned at first use and kept for the session */
+typedef struct CdcStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[CDC_STATEMENT_MAX_ARGS];
+	SPIPlanPtr	plan;
+} CdcStatement;
+
+/*
+ * Run a kept statement; SPI is connected by the caller.  nulls may be NULL, else
+ * 'n' per NULL argument.  Sees all that this transaction did.  Returns SPI's
+ * result code; SPI_processed and SPI_tuptable are set.
+ */
+extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
+								const char *nulls);
+
+/* Run any one command as the extension's owner; SPI is connected by the caller */
+extern void cdc_catalog_command(const char *sql);
+
+/* The extension's oid (InvalidOid where it is not created) and its owner */
+extern Oid	cdc_catalog_extension(void);
+extern Oid	cdc_catalog_owner(void);
+
+#endif							/* CDC_CATALOG_H */

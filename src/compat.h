@@ -1,0 +1,70 @@
+/*
+ * compat.h
+ *		The newest server API, emulated on older majors.
+ *
+ * The only file that looks at PG_VERSION_NUM.  Code elsewhere is written for the
+ * newest supported server.
+ */
+#ifndef CDC_COMPAT_H
+#define CDC_COMPAT_H
+
+#include "common/jsonapi.h"
+
+#if PG_VERSION_NUM < 150000
+#error "cdcsync needs PostgreSQL 15 or later"
+#endif
+
+/* 17: makeJsonLexContextCstringLen() can fill a context of the caller */
+#if PG_VERSION_NUM < 170000
+#define cdc_json_lex_make(json, len, encoding, escapes) \
+	makeJsonLexContextCstringLen(unconstify(char *, (json)), (len), (encoding), (escapes))
+#else
+#define cdc_json_lex_make(json, len, encoding, escapes) \
+	makeJsonLexContextCstringLen(NULL, (json), (len), (encoding), (escapes))
+#endif
+
+/* 16: JsonParseErrorType for semantic actions instead of void */
+#if PG_VERSION_NUM < 160000
+typedef void CdcJsonActionResult;
+#define CDC_JSON_ACTION_RETURN	return
+#else
+typedef JsonParseErrorType CdcJsonActionResult;
+#define CDC_JSON_ACTION_RETURN	return JSON_SUCCESS
+#endif
+
+/* 16: ownership and privilege checks by class */
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_class.h"
+#include "utils/acl.h"
+#define object_ownercheck(classid, objectid, roleid) \
+	(AssertMacro((classid) == RelationRelationId), pg_class_ownercheck((objectid), (roleid)))
+#endif
+
+/* 16: what a check hook hands over comes from guc_malloc() */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#endif
+
+/* 17: named wait events of extensions; before, all are "Extension" */
+#if PG_VERSION_NUM < 170000
+#define cdc_wait_event_new(name) PG_WAIT_EXTENSION
+#else
+#include "utils/wait_event.h"
+#define cdc_wait_event_new(name) WaitEventExtensionNew(name)
+#endif
+
+/* 16: an origin may be shared by naming the process that acquired it */
+#if PG_VERSION_NUM < 160000
+#define replorigin_session_setup_compat(node) replorigin_session_setup(node)
+#else
+#define replorigin_session_setup_compat(node) replorigin_session_setup((node), 0)
+#endif
+
+/* 18: the server says how long a name may be; before, a page's worth must not be tried */
+#if PG_VERSION_NUM < 180000
+#define MAX_RONAME_LEN_COMPAT	512
+#else
+#define MAX_RONAME_LEN_COMPAT	MAX_RONAME_LEN
+#endif
+
+#endif							/* CDC_COMPAT_H */

@@ -1,0 +1,1093 @@
+/*
+ * consumer.c
+ *		The worker's one Kafka client: the only file that knows librdkafka.
+ *
+ * The client reads the partitions it is told to, from the offsets it is told
+ * (incremental assign); it never joins a consumer group and never commits an
+ * offset.  All that it has to say (messages, ends of partitions, errors and its log
+ * lines) goes through one queue: the queues of the partitions, the main queue and
+ * the log queue are forwarded to it.  The library's threads run no code of ours.
+ *
+ * Wake-up.  The library writes one byte to a pipe when something enters the empty
+ * queue, and then none before the queue has been read again.  So the caller first
+ * clears the pipe, then polls until cdc_consumer_poll says false, then waits for the
+ * pipe: whatever arrives after that last look writes a byte.  A caller that waits
+ * without having polled to the end gets no wake-up for what it left.
+ *
+ * Unassigning a partition makes everything of it that is in the queue outdated: the
+ * library drops it when it is polled.  What has no version in the library (some
+ * errors) is dropped here, and so is a message below the partition's position,
+ * should the library ever hand one out twice.
+ *
+ * An event that was taken from the queue is held until it has been copied: when
+ * memory runs out meanwhile, the next poll delivers it again.
+ *
+ * cdcsync.kafka_config is a list as the server's own settings have them: entries
+ * name=value, separated by commas; one with a space, a comma or a quote in it stands
+ * in double quotes as a whole, with "" for a quote.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "common/hashfn.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "consumer.h"
+#include "guc.h"
+
+#define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
+#define ERROR_TEXT_SIZE		512
+#define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
+#define LOG_REPEAT_MS		(5 * 60 * 1000)
+#define LOG_MEMORY			16
+
+typedef struct Property
+{
+	const char *name;
+	const char *value;
+} Property;
+
+typedef struct PartitionKey
+{
+	char		topic[TOPIC_SIZE];
+	int32		partition;
+} PartitionKey;
+
+/* A partition that is or was assigned; never freed, so that messages can share its topic */
+typedef struct Partition
+{
+	PartitionKey key;
+	bool		assigned;
+	int64		position;		/* no message below it is handed out */
+	rd_kafka_resp_err_t last_error; /* since its last message or end; told once */
+} Partition;
+
+/* A log line that was written not long ago */
+typedef struct LogLine
+{
+	uint32		hash;
+	TimestampTz written;
+	int			suppressed;
+} LogLine;
+
+/* What this module depends on: the configuration may not set these */
+static const Property fixed_properties[] = {
+	{"allow.auto.create.topics", "false"},
+	{"auto.offset.reset", "error"},
+	{"enable.auto.commit", "false"},
+	{"enable.auto.offset.store", "false"},
+	{"enable.partition.eof", "true"},
+	{"isolation.level", "read_committed"},
+	{"log.queue", "true"},
+	{"statistics.interval.ms", "0"},
+};
+
+/* Nor these: they have settings of their own, or would let the library act by itself */
+static const char *const refused_properties[] = {
+	"auto.commit.enable",
+	"bootstrap.servers",
+	"internal.termination.signal",
+	"metadata.broker.list",
+	"offset.store.method",
+	"offset.store.path",
+	"plugin.library.paths",
+};
+
+/* Where the library's defaults do not suit: the configuration may set these */
+static const Property default_properties[] = {
+	{"fetch.max.bytes", "8388608"},
+	{"fetch.wait.max.ms", "100"},	/* questions to the broker wait behind a fetch */
+	{"queued.max.messages.kbytes", "16384"},	/* of the worker's memory, in all */
+	{"queued.min.messages", "50000"},
+	{"reconnect.backoff.max.ms", "2000"},	/* be quick when the network is back */
+	{"socket.connection.setup.timeout.ms", "10000"},
+	{"socket.keepalive.enable", "true"},
+	{"topic.metadata.refresh.interval.ms", "60000"},
+};
+
+/* A property whose name holds one of these has a value that is not to be shown */
+static const char *const secret_words[] = {
+	"password",
+	"secret",
+	"token",
+	".pem",
+	"username",
+	"oauthbearer.config",
+};
+
+static rd_kafka_t *client = NULL;
+static rd_kafka_queue_t *queue = NULL;
+static int	wakeup_pipe[2] = {-1, -1};
+
+/* For the thread that destroys the client */
+static struct
+{
+	rd_kafka_t *client;
+	int			done;			/* where to write when it has */
+}			destroyer;
+
+/* The event that is being copied, and its message */
+static rd_kafka_event_t *held_event = NULL;
+static const rd_kafka_message_t *held_message = NULL;
+
+static HTAB *partitions = NULL;
+static Partition *last_partition = NULL;
+
+/* What has been taken from the queue since the fetchers were last nudged, and when to */
+static int64 taken_bytes = 0;
+static int64 taken_messages = 0;
+static int64 nudge_bytes = 0;
+static int64 nudge_messages = 0;
+
+static LogLine log_lines[LOG_MEMORY];
+
+static void create_partitions(void);
+static void open_pipe(void);
+static void close_pipe(void);
+static void start_client(void);
+static void stop_client(void);
+static bool start_destroyer(void);
+static void *destroyer_main(void *arg);
+static void exit_at_once(int code, Datum arg);
+static rd_kafka_conf_t *make_conf(void);
+static void configure(rd_kafka_conf_t *conf);
+static void apply_kafka_config(rd_kafka_conf_t *conf);
+static List *split_kafka_config(void);
+static void config_error(const char *detail, const char *hint) pg_attribute_noreturn();
+static void refuse_reserved(const char *name);
+static bool is_known(rd_kafka_conf_t *conf, const char *name);
+static int64 number_property(rd_kafka_conf_t *conf, const char *name);
+static bool is_secret(const char *name);
+static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
+static bool take_event(CdcConsumerEvent *event);
+static void release_event(void);
+static bool take_message(CdcConsumerEvent *event);
+static CdcMessage *copy_message(const rd_kafka_message_t *source, const char *topic);
+static int64 message_time(const rd_kafka_message_t *source);
+static void count_taken(const CdcMessage *message);
+static void nudge_fetchers(void);
+static bool take_error(CdcConsumerEvent *event);
+static bool take_partition_error(CdcConsumerEvent *event,
+								 const rd_kafka_topic_partition_t *source);
+static CdcConsumerEventKind error_kind(rd_kafka_resp_err_t err, int64 offset);
+static void take_log(void);
+static bool is_repeated(const char *facility, const char *text, int *suppressed);
+static uint32 hash_log_line(const char *facility, const char *text);
+static Partition *find_partition(const char *topic, int32 partition, HASHACTION action);
+static char *error_text(rd_kafka_error_t *kafka_error);
+static List *copy_topics(const rd_kafka_metadata_t *metadata);
+static char *copy_cluster_id(void);
+static rd_kafka_resp_err_t query_range(CdcPosition *positions, int npositions, int64 time,
+									   TimestampTz deadline);
+static rd_kafka_resp_err_t query_once(CdcPosition *positions, int npositions, int64 time,
+									  TimestampTz deadline);
+static rd_kafka_resp_err_t ask_brokers(rd_kafka_topic_partition_list_t *list,
+									   TimestampTz deadline);
+static void take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer);
+
+void
+cdc_consumer_open(void)
+{
+	if (client != NULL)
+		elog(ERROR, "the Kafka client is open already");
+	if (cdc_bootstrap_servers == NULL || cdc_bootstrap_servers[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no Kafka broker is configured"),
+				 errhint("Set cdcsync.bootstrap_servers, for example to \"localhost:9092\".")));
+
+	create_partitions();
+	PG_TRY();
+	{
+		open_pipe();
+		start_client();
+	}
+	PG_CATCH();
+	{
+		cdc_consumer_close();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+bool
+cdc_consumer_is_open(void)
+{
+	return client != NULL;
+}
+
+/* Never fails: it is called in before_shmem_exit and after errors */
+void
+cdc_consumer_close(void)
+{
+	HASH_SEQ_STATUS scan;
+	Partition  *partition;
+
+	release_event();
+	if (queue != NULL)
+	{
+		rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+		rd_kafka_queue_destroy(queue);
+		queue = NULL;
+	}
+	if (client != NULL)
+		stop_client();
+	client = NULL;
+	close_pipe();
+	if (partitions == NULL)
+		return;
+	hash_seq_init(&scan, partitions);
+	while ((partition = hash_seq_search(&scan)) != NULL)
+		partition->assigned = false;
+}
+
+pgsocket
+cdc_consumer_socket(void)
+{
+	return client != NULL ? wakeup_pipe[0] : PGINVALID_SOCKET;
+}
+
+void
+cdc_consumer_clear_socket(void)
+{
+	char		buffer[64];
+	ssize_t		nread;
+
+	if (client == NULL)
+		return;
+	do
+		nread = read(wakeup_pipe[0], buffer, sizeof(buffer));
+	while (nread == sizeof(buffer) || (nread < 0 && errno == EINTR));
+}
+
+bool
+cdc_consumer_poll(CdcConsumerEvent *event)
+{
+	if (client == NULL)
+		return false;
+	for (;;)
+	{
+		bool		found;
+
+		if (held_event == NULL)
+			held_event = rd_kafka_queue_poll(queue, 0);
+		if (held_event == NULL)
+			return false;
+		found = take_event(event);
+		release_event();
+		if (found)
+			return true;
+	}
+}
+
+bool
+cdc_consumer_assign(const char *topic, int32 partition, int64 offset, char **error)
+{
+	Partition  *entry = find_partition(topic, partition, HASH_ENTER);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_error_t *kafka_error;
+
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+	kafka_error = rd_kafka_incremental_assign(client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (kafka_error != NULL)
+	{
+		*error = error_text(kafka_error);
+		return false;
+	}
+	entry->assigned = true;
+	entry->position = Max(offset, 0);
+	entry->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	return true;
+}
+
+void
+cdc_consumer_unassign(const char *topic, int32 partition)
+{
+	Partition  *entry = find_partition(topic, partition, HASH_FIND);
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *kafka_error;
+
+	if (entry == NULL || !entry->assigned)
+		return;
+	entry->assigned = false;
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, topic, partition);
+	kafka_error = rd_kafka_incremental_unassign(client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (kafka_error != NULL)
+		elog(ERROR, "could not stop reading partition %d of topic \"%s\": %s",
+			 partition, topic, error_text(kafka_error));
+}
+
+bool
+cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
+{
+	const rd_kafka_metadata_t *metadata;
+	rd_kafka_resp_err_t err;
+
+	err = rd_kafka_metadata(client, 1, NULL, &metadata, Min(timeout_ms, MAX_BLOCK_MS));
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		*error = pstrdup(rd_kafka_err2str(err));
+		return false;
+	}
+	PG_TRY();
+	{
+		*topics = copy_topics(metadata);
+		*cluster_id = copy_cluster_id();
+	}
+	PG_FINALLY();
+	{
+		rd_kafka_metadata_destroy(metadata);
+	}
+	PG_END_TRY();
+	return true;
+}
+
+/*
+ * For a time after a partition's last record the broker names no offset: the end is
+ * asked for first and stays there, so that a record that comes in between the two
+ * requests is not missed.
+ */
+bool
+cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
+						   int timeout_ms, char **error)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   Min(timeout_ms, MAX_BLOCK_MS));
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	for (int i = 0; i < npositions; i++)
+	{
+		positions[i].offset = -1;
+		positions[i].error = NULL;
+	}
+	if (npositions > 0 && time >= 0)
+		err = query_range(positions, npositions, CDC_OFFSET_END, deadline);
+	if (npositions > 0 && err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = query_range(positions, npositions, time, deadline);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		*error = pstrdup(rd_kafka_err2str(err));
+		return false;
+	}
+	return true;
+}
+
+int64
+cdc_consumer_cached_end(const char *topic, int32 partition)
+{
+	int64_t		low;
+	int64_t		high;
+
+	if (client == NULL ||
+		rd_kafka_get_watermark_offsets(client, topic, partition, &low, &high) !=
+		RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
+		return -1;
+	return high;
+}
+
+/* ---- opening and closing ---- */
+
+static void
+create_partitions(void)
+{
+	HASHCTL		info = {.keysize = sizeof(PartitionKey),.entrysize = sizeof(Partition)};
+
+	if (partitions != NULL)
+		return;
+	info.hcxt = TopMemoryContext;
+	partitions = hash_create("cdcsync partitions", 64, &info,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+open_pipe(void)
+{
+	if (pipe2(wakeup_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+	{
+		wakeup_pipe[0] = wakeup_pipe[1] = -1;
+		ereport(ERROR,
+				(errcode_for_socket_access(),
+				 errmsg("could not create a pipe: %m")));
+	}
+	ReserveExternalFD();
+	ReserveExternalFD();
+}
+
+static void
+close_pipe(void)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		if (wakeup_pipe[i] < 0)
+			continue;
+		close(wakeup_pipe[i]);
+		ReleaseExternalFD();
+		wakeup_pipe[i] = -1;
+	}
+}
+
+/* rd_kafka_new takes conf over if it succeeds */
+static void
+start_client(void)
+{
+	rd_kafka_conf_t *conf = make_conf();
+	char		reason[ERROR_TEXT_SIZE];
+
+	client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+	if (client == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not start the Kafka client"),
+				 errdetail("%s.", reason),
+				 errhint("Check cdcsync.bootstrap_servers and cdcsync.kafka_config.")));
+	}
+	if (rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		rd_kafka_set_log_queue(client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		elog(ERROR, "could not join the queues of the Kafka client");
+	queue = rd_kafka_queue_get_consumer(client);
+	if (queue == NULL)
+		elog(ERROR, "the Kafka client has no consumer queue");
+	rd_kafka_queue_io_event_enable(queue, wakeup_pipe[1], "", 1);
+}
+
+/*
+ * Destroying a client takes milliseconds, but can take for ever: while a thread of it
+ * asks for a host name, or in 2.0 after a topic was deleted that it was reading.  No
+ * server may wait for that when it shuts down or drops a database.  So a thread of our
+ * own does it, and when it is not done in time it is left alone, with the pipe it will
+ * write to.  The C library must not clean up under living threads: leave without.
+ */
+static void
+stop_client(void)
+{
+	struct pollfd done = {.fd = wakeup_pipe[0],.events = POLLIN};
+	int			ready;
+
+	cdc_consumer_clear_socket();
+	if (!start_destroyer())
+	{
+		rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		return;
+	}
+	do
+		ready = poll(&done, 1, MAX_BLOCK_MS);
+	while (ready < 0 && errno == EINTR);
+	if (ready > 0)
+		return;
+	on_proc_exit(exit_at_once, 0);
+	wakeup_pipe[0] = wakeup_pipe[1] = -1;
+	ereport(LOG,
+			(errmsg("the Kafka client did not stop in time and was abandoned")));
+}
+
+/* Signals are for the server's thread only */
+static bool
+start_destroyer(void)
+{
+	sigset_t	all;
+	sigset_t	before;
+	pthread_t	thread;
+	bool		started;
+
+	destroyer.client = client;
+	destroyer.done = wakeup_pipe[1];
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	started = pthread_create(&thread, NULL, destroyer_main, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (started)
+		pthread_detach(thread);
+	return started;
+}
+
+/* No server code in here */
+static void *
+destroyer_main(void *arg)
+{
+	int			done = destroyer.done;
+
+	rd_kafka_destroy_flags(destroyer.client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	while (write(done, "", 1) < 0 && errno == EINTR)
+		;
+	return NULL;
+}
+
+static void
+exit_at_once(int code, Datum arg)
+{
+	_exit(code);
+}
+
+/* ---- configuration ---- */
+
+static rd_kafka_conf_t *
+make_conf(void)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	PG_TRY();
+	{
+		configure(conf);
+	}
+	PG_CATCH();
+	{
+		rd_kafka_conf_destroy(conf);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return conf;
+}
+
+static void
+configure(rd_kafka_conf_t *conf)
+{
+	char	   *name = cdc_node_name != NULL && cdc_node_name[0] != '\0' ?
+		psprintf("cdcsync-%s", cdc_node_name) : pstrdup("cdcsync");
+
+	set_property(conf, "bootstrap.servers", cdc_bootstrap_servers);
+	set_property(conf, "client.id", name);
+	/* none is joined, but without one the library refuses to assign */
+	set_property(conf, "group.id", name);
+	for (int i = 0; i < lengthof(default_properties); i++)
+		set_property(conf, default_properties[i].name, default_properties[i].value);
+	/* unknown to library versions before 2.2 */
+	(void) rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "20", NULL, 0);
+	apply_kafka_config(conf);
+	for (int i = 0; i < lengthof(fixed_properties); i++)
+		set_property(conf, fixed_properties[i].name, fixed_properties[i].value);
+	nudge_bytes = number_property(conf, "queued.max.messages.kbytes") * 1024 / 2;
+	nudge_messages = number_property(conf, "queued.min.messages") / 2;
+	rd_kafka_conf_set_events(conf,
+							 RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+}
+
+/*
+ * A password with a comma in it that is not in quotes is cut there, and its rest looks
+ * like an entry: what follows a secret is not shown unless it is a property.
+ */
+static void
+apply_kafka_config(rd_kafka_conf_t *conf)
+{
+	bool		after_secret = false;
+	ListCell   *lc;
+
+	foreach(lc, split_kafka_config())
+	{
+		char	   *name = lfirst(lc);
+		char	   *equals = strchr(name, '=');
+
+		if (equals != NULL)
+			*equals = '\0';
+		if (equals == NULL || (after_secret && !is_known(conf, name)))
+			config_error("There is an entry that is not name=value.",
+						 "An entry with a space or a comma in it stands in double quotes as a whole.");
+		refuse_reserved(name);
+		set_property(conf, name, equals + 1);
+		after_secret = is_secret(name);
+	}
+}
+
+static List *
+split_kafka_config(void)
+{
+	List	   *entries = NIL;
+
+	if (cdc_kafka_config != NULL &&
+		!SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
+		config_error("List syntax is invalid.",
+					 "Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole.");
+	return entries;
+}
+
+static void
+config_error(const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
+			 errdetail_internal("%s", detail),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+static void
+refuse_reserved(const char *name)
+{
+	bool		refused = false;
+
+	for (int i = 0; i < lengthof(fixed_properties); i++)
+		refused |= strcmp(name, fixed_properties[i].name) == 0;
+	for (int i = 0; i < lengthof(refused_properties); i++)
+		refused |= strcmp(name, refused_properties[i]) == 0;
+	if (refused)
+		config_error(psprintf("cdcsync itself decides on the property \"%s\".", name),
+					 "Remove it from the setting.");
+}
+
+static bool
+is_known(rd_kafka_conf_t *conf, const char *name)
+{
+	size_t		size = 0;
+
+	return rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_UNKNOWN;
+}
+
+static int64
+number_property(rd_kafka_conf_t *conf, const char *name)
+{
+	char		text[32];
+	size_t		size = sizeof(text);
+
+	if (rd_kafka_conf_get(conf, name, text, &size) != RD_KAFKA_CONF_OK)
+		elog(ERROR, "the Kafka client has no property \"%s\"", name);
+	return strtoi64(text, NULL, 10);
+}
+
+static bool
+is_secret(const char *name)
+{
+	for (int i = 0; i < lengthof(secret_words); i++)
+	{
+		if (strstr(name, secret_words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The library's text can hold the value */
+static void
+set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char		reason[ERROR_TEXT_SIZE];
+
+	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK)
+		return;
+	if (is_secret(name))
+		snprintf(reason, sizeof(reason), "The property \"%s\" cannot have this value", name);
+	config_error(psprintf("%s.", reason), NULL);
+}
+
+/* ---- events ---- */
+
+/* False if it is nothing for the caller */
+static bool
+take_event(CdcConsumerEvent *event)
+{
+	memset(event, 0, sizeof(*event));
+	event->partition = -1;
+	event->offset = -1;
+	switch (rd_kafka_event_type(held_event))
+	{
+		case RD_KAFKA_EVENT_FETCH:
+			return take_message(event);
+		case RD_KAFKA_EVENT_ERROR:
+			return take_error(event);
+		case RD_KAFKA_EVENT_LOG:
+			take_log();
+			return false;
+		default:
+			return false;
+	}
+}
+
+static void
+release_event(void)
+{
+	if (held_event != NULL)
+		rd_kafka_event_destroy(held_event);
+	held_event = NULL;
+	held_message = NULL;
+}
+
+static bool
+take_message(CdcConsumerEvent *event)
+{
+	Partition  *partition;
+
+	/* the library tells it once only */
+	if (held_message == NULL)
+		held_message = rd_kafka_event_message_next(held_event);
+	if (held_message == NULL)
+		return false;
+	partition = find_partition(rd_kafka_topic_name(held_message->rkt),
+							   held_message->partition, HASH_FIND);
+	if (partition == NULL || !partition->assigned || held_message->offset < partition->position)
+		return false;
+
+	event->message = copy_message(held_message, partition->key.topic);
+	event->kind = CDC_CONSUMER_MESSAGE;
+	event->topic = partition->key.topic;
+	event->partition = held_message->partition;
+	event->offset = held_message->offset;
+	partition->position = held_message->offset + 1;
+	partition->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	count_taken(event->message);
+	return true;
+}
+
+/* The message and its bytes in one piece of memory, each with a NUL behind it */
+static CdcMessage *
+copy_message(const rd_kafka_message_t *source, const char *topic)
+{
+	Size		header = MAXALIGN(sizeof(CdcMessage));
+	CdcMessage *message = palloc_extended(header + source->key_len + source->len + 2,
+										  MCXT_ALLOC_HUGE);
+	char	   *key = (char *) message + header;
+	char	   *value = key + source->key_len + 1;
+
+	memcpy(key, source->key != NULL ? source->key : "", source->key_len);
+	key[source->key_len] = '\0';
+	memcpy(value, source->payload != NULL ? source->payload : "", source->len);
+	value[source->len] = '\0';
+
+	memset(message, 0, sizeof(CdcMessage));
+	message->topic = topic;
+	message->partition = source->partition;
+	message->offset = source->offset;
+	message->timestamp = message_time(source);
+	message->key = source->key != NULL ? key : NULL;
+	message->key_len = source->key_len;
+	message->value = source->payload != NULL ? value : NULL;
+	message->value_len = source->len;
+	message->owner = NULL;
+	return message;
+}
+
+static int64
+message_time(const rd_kafka_message_t *source)
+{
+	rd_kafka_timestamp_type_t type;
+	int64		time = rd_kafka_message_timestamp(source, &type);
+
+	return type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time;
+}
+
+static void
+count_taken(const CdcMessage *message)
+{
+	taken_bytes += message->key_len + message->value_len;
+	taken_messages++;
+	if (taken_bytes >= nudge_bytes || taken_messages >= nudge_messages)
+	{
+		nudge_fetchers();
+		taken_bytes = taken_messages = 0;
+	}
+}
+
+/*
+ * A fetcher that found the queue full (queued.max.messages.kbytes) sleeps for a
+ * second, however fast the queue is emptied; library versions since 2.2 have
+ * fetch.queue.backoff.ms, older ones wake up for a request only.  So send each
+ * broker a small one, and do not wait for the answer.
+ */
+static void
+nudge_fetchers(void)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+	HASH_SEQ_STATUS scan;
+	Partition  *partition;
+
+	hash_seq_init(&scan, partitions);
+	while ((partition = hash_seq_search(&scan)) != NULL)
+	{
+		if (partition->assigned)
+			rd_kafka_topic_partition_list_add(list, partition->key.topic,
+											  partition->key.partition)->offset = CDC_OFFSET_END;
+	}
+	(void) rd_kafka_offsets_for_times(client, list, 0);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+static bool
+take_error(CdcConsumerEvent *event)
+{
+	rd_kafka_topic_partition_t *source = rd_kafka_event_topic_partition(held_event);
+
+	if (source == NULL)
+	{
+		event->kind = CDC_CONSUMER_CLIENT_ERROR;
+		event->fatal = rd_kafka_event_error_is_fatal(held_event);
+	}
+	else
+	{
+		bool		wanted = take_partition_error(event, source);
+
+		rd_kafka_topic_partition_destroy(source);
+		if (!wanted)
+			return false;
+	}
+	if (event->kind != CDC_CONSUMER_EOF)
+		event->error = pstrdup(rd_kafka_event_error_string(held_event));
+	return true;
+}
+
+/*
+ * False if the partition is not read any more, or if it is the same error again: the
+ * library says of a missing topic every second that it is missing.
+ */
+static bool
+take_partition_error(CdcConsumerEvent *event, const rd_kafka_topic_partition_t *source)
+{
+	Partition  *partition = find_partition(source->topic, source->partition, HASH_FIND);
+	rd_kafka_resp_err_t err = source->err;
+
+	if (partition == NULL || !partition->assigned || partition->last_error == err)
+		return false;
+	event->kind = error_kind(err, source->offset);
+	event->topic = partition->key.topic;
+	event->partition = source->partition;
+	event->offset = source->offset;
+	partition->last_error = event->kind == CDC_CONSUMER_EOF ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
+	return true;
+}
+
+/*
+ * With auto.offset.reset=error the library reports an offset that is out of range as
+ * a failed reset, and so a failure to look up the beginning or the end; the offset of
+ * these is not a number of the log.
+ */
+static CdcConsumerEventKind
+error_kind(rd_kafka_resp_err_t err, int64 offset)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+			return CDC_CONSUMER_EOF;
+		case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+			return CDC_CONSUMER_OUT_OF_RANGE;
+		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+			return offset >= 0 ? CDC_CONSUMER_OUT_OF_RANGE : CDC_CONSUMER_PARTITION_ERROR;
+		default:
+			return CDC_CONSUMER_PARTITION_ERROR;
+	}
+}
+
+/* Syslog levels: 4 is a warning, 7 a debug line; the latter come only with "debug" set */
+static void
+take_log(void)
+{
+	const char *facility;
+	const char *text;
+	int			level;
+	int			suppressed = 0;
+
+	if (rd_kafka_event_log(held_event, &facility, &text, &level) != 0)
+		return;
+	if (level > 4)
+		ereport(level == 7 ? DEBUG2 : DEBUG1,
+				(errmsg_internal("librdkafka: %s: %s", facility, text)));
+	else if (!is_repeated(facility, text, &suppressed))
+		ereport(LOG,
+				(errmsg_internal("librdkafka: %s: %s", facility, text),
+				 suppressed > 0 ? errdetail_internal("%d similar messages were not written.", suppressed) : 0));
+}
+
+/* A broker that is away for days is not to fill the server's log */
+static bool
+is_repeated(const char *facility, const char *text, int *suppressed)
+{
+	uint32		hash = hash_log_line(facility, text);
+	TimestampTz now = GetCurrentTimestamp();
+	LogLine    *line = NULL;
+	LogLine    *oldest = &log_lines[0];
+
+	for (int i = 0; i < LOG_MEMORY; i++)
+	{
+		if (log_lines[i].hash == hash && log_lines[i].written != 0)
+			line = &log_lines[i];
+		if (log_lines[i].written < oldest->written)
+			oldest = &log_lines[i];
+	}
+	if (line != NULL && !TimestampDifferenceExceeds(line->written, now, LOG_REPEAT_MS))
+	{
+		line->suppressed++;
+		return true;
+	}
+	*suppressed = line != NULL ? line->suppressed : 0;
+	if (line == NULL)
+		line = oldest;
+	line->hash = hash;
+	line->written = now;
+	line->suppressed = 0;
+	return false;
+}
+
+/* Lines that differ only in numbers (times, ports, counts) are the same */
+static uint32
+hash_log_line(const char *facility, const char *text)
+{
+	uint32		hash = hash_bytes((const unsigned char *) facility, strlen(facility));
+
+	for (; *text != '\0'; text++)
+	{
+		if (*text < '0' || *text > '9')
+			hash = hash_combine(hash, (uint32) *text);
+	}
+	return hash;
+}
+
+/* NULL if it is not there (HASH_FIND); mostly it is the one of the call before */
+static Partition *
+find_partition(const char *topic, int32 partition, HASHACTION action)
+{
+	PartitionKey key;
+	Partition  *entry;
+	bool		found;
+
+	if (last_partition != NULL && last_partition->key.partition == partition &&
+		strcmp(last_partition->key.topic, topic) == 0)
+		return last_partition;
+	if (partitions == NULL || strlen(topic) >= TOPIC_SIZE)
+		elog(ERROR, "cannot read topic \"%s\"", topic);
+
+	memset(&key, 0, sizeof(key));
+	strlcpy(key.topic, topic, TOPIC_SIZE);
+	key.partition = partition;
+	entry = hash_search(partitions, &key, action, &found);
+	if (entry == NULL)
+		return NULL;
+	if (!found)
+	{
+		entry->assigned = false;
+		entry->position = 0;
+		entry->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	last_partition = entry;
+	return entry;
+}
+
+/* The text of an error, which is freed */
+static char *
+error_text(rd_kafka_error_t *kafka_error)
+{
+	char		text[ERROR_TEXT_SIZE];
+
+	strlcpy(text, rd_kafka_error_string(kafka_error), sizeof(text));
+	rd_kafka_error_destroy(kafka_error);
+	return pstrdup(text);
+}
+
+/* ---- questions to the brokers ---- */
+
+static List *
+copy_topics(const rd_kafka_metadata_t *metadata)
+{
+	List	   *topics = NIL;
+
+	for (int i = 0; i < metadata->topic_cnt; i++)
+	{
+		const rd_kafka_metadata_topic_t *source = &metadata->topics[i];
+		CdcTopic   *topic = palloc0(sizeof(CdcTopic));
+
+		topic->name = pstrdup(source->topic);
+		topic->npartitions = source->partition_cnt;
+		if (source->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+			topic->error = pstrdup(rd_kafka_err2str(source->err));
+		topics = lappend(topics, topic);
+	}
+	return topics;
+}
+
+static char *
+copy_cluster_id(void)
+{
+	char	   *source = rd_kafka_clusterid(client, 0);
+	char		text[ERROR_TEXT_SIZE];
+
+	if (source == NULL)
+		return NULL;
+	strlcpy(text, source, sizeof(text));
+	rd_kafka_mem_free(client, source);
+	return pstrdup(text);
+}
+
+/*
+ * When the broker refuses one of the partitions, the library gives no answer for any
+ * of them: halve until the bad ones are alone.
+ */
+static rd_kafka_resp_err_t
+query_range(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
+{
+	rd_kafka_resp_err_t err = query_once(positions, npositions, time, deadline);
+	int			half = npositions / 2;
+
+	/* the library's own errors are negative: they concern the client, not a partition */
+	if (err <= RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	if (npositions == 1)
+	{
+		positions->error = pstrdup(rd_kafka_err2str(err));
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	err = query_range(positions, half, time, deadline);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = query_range(positions + half, npositions - half, time, deadline);
+	return err;
+}
+
+static rd_kafka_resp_err_t
+query_once(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(npositions);
+	rd_kafka_resp_err_t err;
+
+	PG_TRY();
+	{
+		for (int i = 0; i < npositions; i++)
+			rd_kafka_topic_partition_list_add(list, positions[i].topic,
+											  positions[i].partition)->offset = time;
+		err = ask_brokers(list, deadline);
+		for (int i = 0; i < npositions && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+			take_answer(&positions[i], &list->elems[i]);
+	}
+	PG_FINALLY();
+	{
+		rd_kafka_topic_partition_list_destroy(list);
+	}
+	PG_END_TRY();
+	return err;
+}
+
+/* That no partition of the list is known is an answer: each says so itself */
+static rd_kafka_resp_err_t
+ask_brokers(rd_kafka_topic_partition_list_t *list, TimestampTz deadline)
+{
+	long		remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	rd_kafka_resp_err_t err;
+
+	if (remaining <= 0)
+		return RD_KAFKA_RESP_ERR__TIMED_OUT;
+	err = rd_kafka_offsets_for_times(client, list, (int) Min(remaining, MAX_BLOCK_MS));
+	return err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
+}
+
+/* An answer without offset leaves what an earlier question has found */
+static void
+take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer)
+{
+	if (answer->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		position->error = pstrdup(rd_kafka_err2str(answer->err));
+	else if (answer->offset >= 0)
+	{
+		position->offset = answer->offset;
+		position->error = NULL;
+	}
+	else if (position->offset < 0 && position->error == NULL)
+		position->error = pstrdup("the broker named no offset");
+}

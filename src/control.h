@@ -1,0 +1,97 @@
+/*
+ * control.h
+ *		Which database has a worker: shared slots, wake-ups, holds.
+ */
+#ifndef CDC_CONTROL_H
+#define CDC_CONTROL_H
+
+#include "datatype/timestamp.h"
+
+/* cdcsync.c: in the hooks of these names */
+extern void cdc_control_shmem_request(void);
+extern void cdc_control_shmem_init(void);
+
+/* Raises an error, with the way out, unless the server has preloaded the library */
+extern void cdc_control_require(void);
+
+/*
+ * For SQL functions and DDL: what the worker of this database knows has changed.
+ * At commit the launcher starts a worker where there is none, and a running one
+ * sees another generation.
+ */
+extern void cdc_control_notify_at_commit(void);
+
+/* The same for DDL of users, which concerns a worker with a partition in error only */
+extern void cdc_control_retry_at_commit(void);
+
+/*
+ * Does the worker of this database have a partition in error (so that DDL concerns
+ * it)?  The worker must try once more after it has said so: DDL that committed just
+ * before gave no notice.
+ */
+extern bool cdc_control_has_errors(Oid dboid);
+extern void cdc_control_set_errors(bool has_errors);
+
+/* For stat.c: the worker has partitions that are not in stat (wait_for must not miss them) */
+extern bool cdc_control_has_unseen(Oid dboid);
+extern void cdc_control_set_unseen(void);
+
+/*
+ * For the worker.  attach takes this database's slot and lets go of it at exit;
+ * it returns false when another worker has it or the database is held.  No
+ * generation is 0.
+ *
+ * A worker that finds nothing to do here (no extension, no subscription) says so
+ * by finish, with the generation it had read before it looked, and exits: it is
+ * not started again before the next notice.  When there was a notice meanwhile,
+ * finish returns false: look again.  A worker that exits without it is started
+ * again after a pause.
+ */
+extern bool cdc_control_attach(void);
+extern uint64 cdc_control_generation(void);
+extern bool cdc_control_finish(uint64 generation);
+
+/*
+ * wait_for: a backend draws a ticket and wakes the worker, which asks the broker
+ * for the ends of all partitions, publishes them in stat and then answers the
+ * highest ticket it had seen before it asked.  progress wakes the waiting
+ * backends after each commit.  A worker that has just attached has answered none;
+ * one that has not read the newest generation has none pending.
+ */
+extern uint64 cdc_control_draw_ticket(void);
+extern uint64 cdc_control_pending_ticket(void);
+extern uint64 cdc_control_answered_ticket(void);
+extern void cdc_control_answer_ticket(uint64 ticket);
+extern void cdc_control_progress(void);
+extern void cdc_control_progress_prepare(void);	/* waiting backend */
+extern void cdc_control_progress_wait(long timeout_ms);	/* at most; -1: no limit */
+extern void cdc_control_progress_cancel(void);
+
+/*
+ * For utility commands that a connected worker would block (DROP DATABASE, CREATE
+ * DATABASE … TEMPLATE, DROP EXTENSION): make the database's worker leave, wait
+ * until it has, and start none before this transaction ends.
+ */
+extern void cdc_control_hold(Oid dboid);
+extern bool cdc_control_is_held(Oid dboid);
+
+/* At commit let the launcher look into a database that could not be looked into before */
+extern void cdc_control_probe_at_commit(Oid dboid);
+
+/* For control_xact.c; false: no slot free now */
+extern bool cdc_control_reserve(Oid dboid);
+extern bool cdc_control_notify(Oid dboid);
+extern bool cdc_control_hold_place(Oid dboid);
+extern void cdc_control_hold_release(Oid dboid);
+extern bool cdc_control_has_worker(Oid dboid);
+extern bool cdc_control_is_worker(void);
+
+/* For the launcher */
+extern void cdc_control_launcher_attach(void);
+extern bool cdc_control_want(Oid dboid);	/* probe this database; false: no slot free now */
+extern void cdc_control_forget(Oid dboid);	/* there is no such database to connect to */
+extern Oid	cdc_control_next_wanted(TimestampTz now, TimestampTz *next_due);
+extern void cdc_control_started(Oid dboid, TimestampTz now);
+extern void cdc_control_exited(Oid dboid, TimestampTz now);
+
+#endif							/* CDC_CONTROL_H */

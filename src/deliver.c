@@ -1,0 +1,360 @@
+/*
+ * deliver.c
+ *		A batch of messages -> local transactions, and what happens on errors.
+ *
+ * A local transaction holds changes of one peer, for it runs under that peer's
+ * replication origin; it commits the rows and the positions of their partitions
+ * together.  What went wrong is judged by SQLSTATE, here and nowhere else:
+ *
+ *	- rows changed between reading and writing: once more, with the rows locked;
+ *	- transient (connection, deadlock, lock timeout, resources, shutdown): the
+ *	  partitions concerned wait and are read again, for ever, with growing pauses;
+ *	- everything else is about the data: the messages are taken in halves down to the
+ *	  one, and its partition stops there.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "apply.h"
+#include "batch.h"
+#include "control.h"
+#include "deliver.h"
+#include "origin.h"
+#include "partition.h"
+
+#define WORKER_NUMBER 1
+
+/* A message with what it decodes to; item is NULL if there is nothing to apply */
+typedef struct Prepared
+{
+	CdcMessage *message;
+	CdcApplyItem *item;
+} Prepared;
+
+static bool deliver_through = false;
+
+static void deliver_range(CdcMessage **messages, int n, bool lock);
+static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
+static ErrorData *try_range(CdcMessage **messages, int n, bool lock);
+static void apply_range(CdcMessage **messages, int n, bool lock);
+static Prepared *prepare(CdcMessage **messages, int n);
+static int	run_length(const Prepared *prepared, int n, const char **peer);
+static void apply_run(Prepared *run, int n, const char *peer, bool lock);
+static void apply_items(Prepared *run, int n, bool lock, List **counted);
+static List *store_offsets(Prepared *run, int n);
+static void stamp(Prepared *run, int n);
+static void publish(Prepared *run, int n, List *offsets);
+static int64 last_event_time(Prepared *run, int n, const CdcPartition *p);
+static bool is_transient(int sqlstate);
+static void wait_range(CdcMessage **messages, int n, const char *error);
+static char *describe(const ErrorData *error);
+
+void
+cdc_deliver(CdcMessage **messages, int nmessages, bool write_through)
+{
+	deliver_through = write_through;
+	deliver_range(messages, nmessages, false);
+}
+
+static void
+deliver_range(CdcMessage **messages, int n, bool lock)
+{
+	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
+	ErrorData  *error;
+	int			half;
+
+	n = leave_out_done(messages, n, left);
+	if (n == 0 || (error = try_range(left, n, lock)) == NULL)
+		return;
+
+	half = n / 2;
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && !lock)
+		deliver_range(left, n, true);
+	else if (is_transient(error->sqlerrcode))
+		wait_range(left, n, describe(error));
+	else if (n > 1)
+	{
+		deliver_range(left, half, lock);
+		deliver_range(left + half, n - half, lock);
+	}
+	else
+		cdc_partition_stop(left[0]->owner, describe(error));
+}
+
+/* Messages that a transaction before the error committed, and those of stopped partitions */
+static int
+leave_out_done(CdcMessage **messages, int n, CdcMessage **left)
+{
+	int			nleft = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const CdcMessage *m = messages[i];
+
+		if (m->owner->assigned && (m->applied || m->offset >= m->owner->offset.next_offset))
+			left[nleft++] = messages[i];
+	}
+	return nleft;
+}
+
+/* NULL if all went well, else a copy of the error */
+static ErrorData *
+try_range(CdcMessage **messages, int n, bool lock)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		apply_range(messages, n, lock);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		HOLD_INTERRUPTS();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		RESUME_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		cdc_apply_current_message = NULL;
+	}
+	PG_END_TRY();
+	return error;
+}
+
+static void
+apply_range(CdcMessage **messages, int n, bool lock)
+{
+	Prepared   *prepared = prepare(messages, n);
+
+	for (int i = 0; i < n;)
+	{
+		const char *peer;
+		int			length = run_length(&prepared[i], n - i, &peer);
+
+		apply_run(&prepared[i], length, peer, lock);
+		i += length;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static Prepared *
+prepare(CdcMessage **messages, int n)
+{
+	Prepared   *prepared = palloc_extended(sizeof(Prepared) * n, MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcPartition *p = messages[i]->owner;
+
+		prepared[i].message = messages[i];
+		prepared[i].item = cdc_apply_prepare(messages[i], &p->options, &p->tail);
+	}
+	return prepared;
+}
+
+/* As many messages as hold events of one peer; those without an event go with any */
+static int
+run_length(const Prepared *prepared, int n, const char **peer)
+{
+	int			i;
+
+	*peer = NULL;
+	for (i = 0; i < n; i++)
+	{
+		const char *other = prepared[i].item ? prepared[i].item->event->peer : NULL;
+
+		if (other == NULL)
+			continue;
+		if (*peer != NULL && strcmp(*peer, other) != 0)
+			break;
+		*peer = other;
+	}
+	return i;
+}
+
+static void
+apply_run(Prepared *run, int n, const char *peer, bool lock)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *counted = NIL;
+	List	   *offsets;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (peer)
+	{
+		cdc_origin_begin(WORKER_NUMBER, peer);
+		apply_items(run, n, lock, &counted);
+	}
+	MemoryContextSwitchTo(context);
+	offsets = store_offsets(run, n);
+	if (peer)
+		stamp(run, n);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+
+	cdc_apply_count(counted);
+	publish(run, n, offsets);
+	pgstat_report_stat(false);
+}
+
+static void
+apply_items(Prepared *run, int n, bool lock, List **counted)
+{
+	CdcApplyItem **items = palloc_extended(sizeof(CdcApplyItem *) * n, MCXT_ALLOC_HUGE);
+	int			nitems = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item)
+			items[nitems++] = run[i].item;
+	}
+	cdc_apply_items(items, nitems, deliver_through, lock, cdc_batch_context, counted);
+}
+
+/* The partitions' new positions: a list of CdcOffset in CurrentMemoryContext */
+static List *
+store_offsets(Prepared *run, int n)
+{
+	List	   *offsets = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcMessage *m = run[i].message;
+		bool		last = i + 1 == n || run[i + 1].message->owner != m->owner;
+		CdcOffset  *offset;
+
+		if (!last || m->offset < m->owner->offset.next_offset)
+			continue;
+		offset = palloc(sizeof(CdcOffset));
+		*offset = m->owner->offset;
+		offset->next_offset = m->offset + 1;
+		offset->record_time = m->marker ? -1 : m->timestamp;
+		cdc_offset_store(offset);
+		offsets = lappend(offsets, offset);
+	}
+	return offsets;
+}
+
+/* A commit of version-column tables may hold many source times: the latest stands for all */
+static void
+stamp(Prepared *run, int n)
+{
+	int64		latest = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item)
+			latest = Max(latest, run[i].item->event->time);
+	}
+	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
+}
+
+static void
+publish(Prepared *run, int n, List *offsets)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *lc;
+
+	foreach(lc, offsets)
+	{
+		CdcOffset  *offset = lfirst(lc);
+		CdcPartition *p = cdc_partition_find(offset->topic, offset->partition);
+
+		cdc_partition_applied(p, offset, last_event_time(run, n, p), now);
+	}
+	if (offsets)
+		cdc_control_progress();
+}
+
+static int64
+last_event_time(Prepared *run, int n, const CdcPartition *p)
+{
+	for (int i = n - 1; i >= 0; i--)
+	{
+		if (run[i].message->owner == p && run[i].item && run[i].item->event->time)
+			return run[i].item->event->time;
+	}
+	return 0;
+}
+
+/* ---- errors ---- */
+
+static bool
+is_transient(int sqlstate)
+{
+	static const int categories[] = {
+		ERRCODE_CONNECTION_EXCEPTION,
+		ERRCODE_TRANSACTION_ROLLBACK,
+		ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_OPERATOR_INTERVENTION,
+		ERRCODE_SYSTEM_ERROR,
+	};
+
+	for (int i = 0; i < lengthof(categories); i++)
+	{
+		if (ERRCODE_TO_CATEGORY(sqlstate) == categories[i])
+			return true;
+	}
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_OBJECT_IN_USE ||
+		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+}
+
+static void
+wait_range(CdcMessage **messages, int n, const char *error)
+{
+	for (int i = 0; i < n; i++)
+	{
+		CdcPartition *p = messages[i]->owner;
+
+		if (!p->assigned)
+			continue;
+		if (p->retries == 0)
+			ereport(LOG,
+					(errmsg("subscription \"%s\" will read topic \"%s\" partition %d again from offset " INT64_FORMAT,
+							p->offset.subscription, p->offset.topic, p->offset.partition,
+							p->offset.next_offset),
+					 errdetail("%s", error)));
+		cdc_partition_wait(p, error);
+	}
+}
+
+/* All that the server said, for last_error */
+static char *
+describe(const ErrorData *error)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, error->message ? error->message : "unknown error");
+	if (error->detail)
+		appendStringInfo(&buf, "\nDETAIL: %s", error->detail);
+	if (error->hint)
+		appendStringInfo(&buf, "\nHINT: %s", error->hint);
+	if (error->context)
+		appendStringInfo(&buf, "\nCONTEXT: %s", error->context);
+	return buf.data;
+}
+
+void
+cdc_deliver_error_context(void *arg)
+{
+	const CdcMessage *m = cdc_apply_current_message;
+
+	if (m)
+		errcontext("message of topic \"%s\" partition %d offset " INT64_FORMAT,
+				   m->topic, m->partition, m->offset);
+}

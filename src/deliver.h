@@ -1,0 +1,20 @@
+/*
+ * deliver.h
+ *		A batch of messages -> local transactions, and what happens on errors.
+ */
+#ifndef CDC_DELIVER_H
+#define CDC_DELIVER_H
+
+#include "event.h"
+
+/*
+ * Apply a batch, partition by partition in the order of the logs.  Never raises: a
+ * partition whose message cannot be applied is stopped or waits, the others go on.
+ * write_through as in apply_table.h.
+ */
+extern void cdc_deliver(CdcMessage **messages, int nmessages, bool write_through);
+
+/* For the worker's error context: says where the message being applied stands */
+extern void cdc_deliver_error_context(void *arg);
+
+#endif							/* CDC_DELIVER_H */

@@ -1,0 +1,155 @@
+/*
+ * deparse.c
+ *		The SQL text of the few statements of one mapped relation.
+ *
+ * Names come from the catalog and are always quoted; values never appear in a text.
+ * Operators are named with their schema, for search_path is empty.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "deparse.h"
+
+static void append_read(StringInfo buf, const CdcRelation *rel, bool lock);
+static void append_update(StringInfo buf, const CdcRelation *rel);
+static void append_delete(StringInfo buf, const CdcRelation *rel);
+static void append_key_join(StringInfo buf, const CdcRelation *rel);
+static void append_operator(StringInfo buf, Oid operator);
+
+#define TID_JOIN "t.ctid OPERATOR(pg_catalog.=) b.tid"
+
+char *
+cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	switch (kind)
+	{
+		case CDC_SQL_READ:
+			append_read(&buf, rel, false);
+			break;
+		case CDC_SQL_LOCK:
+			append_read(&buf, rel, true);
+			break;
+		case CDC_SQL_UPDATE:
+			append_update(&buf, rel);
+			appendStringInfoString(&buf, TID_JOIN);
+			break;
+		case CDC_SQL_DELETE:
+			append_delete(&buf, rel);
+			appendStringInfoString(&buf, TID_JOIN);
+			break;
+		case CDC_SQL_UPDATE_KEY:
+			append_update(&buf, rel);
+			append_key_join(&buf, rel);
+			break;
+		case CDC_SQL_DELETE_KEY:
+			append_delete(&buf, rel);
+			append_key_join(&buf, rel);
+			break;
+	}
+	return buf.data;
+}
+
+/*
+ * The subquery keeps the batch outside and the index inside, in whatever state the
+ * table is when the plan is made, and so rows are locked in the batch's order.
+ */
+static void
+append_read(StringInfo buf, const CdcRelation *rel, bool lock)
+{
+	appendStringInfoString(buf, "SELECT b.n, l.* FROM " CDC_BATCH_NAME " AS b CROSS JOIN LATERAL"
+						   " (SELECT t.ctid");
+	for (int i = 0; i < rel->ncolumns; i++)
+		appendStringInfo(buf, ", t.%s", quote_identifier(rel->columns[i].name));
+	appendStringInfo(buf, " FROM %s AS t WHERE ", rel->qualified_name);
+	append_key_join(buf, rel);
+	appendStringInfo(buf, "%s) AS l", lock ? " FOR NO KEY UPDATE" : " OFFSET 0");
+}
+
+static void
+append_update(StringInfo buf, const CdcRelation *rel)
+{
+	const char *sep = "";
+
+	appendStringInfo(buf, "UPDATE %s AS t SET ", rel->qualified_name);
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		if (!rel->columns[i].updatable)
+			continue;
+		appendStringInfo(buf, "%s%s = b.c%d", sep, quote_identifier(rel->columns[i].name),
+						 i + 1);
+		sep = ", ";
+	}
+	appendStringInfoString(buf, " FROM " CDC_BATCH_NAME " AS b WHERE ");
+}
+
+static void
+append_delete(StringInfo buf, const CdcRelation *rel)
+{
+	appendStringInfo(buf, "DELETE FROM %s AS t USING " CDC_BATCH_NAME " AS b WHERE ",
+					 rel->qualified_name);
+}
+
+char *
+cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present)
+{
+	StringInfoData buf;
+	const char *sep = "";
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "INSERT INTO %s (", rel->qualified_name);
+	for (int i = -1; (i = bms_next_member(present, i)) >= 0; sep = ", ")
+		appendStringInfo(&buf, "%s%s", sep, quote_identifier(rel->columns[i].name));
+	appendStringInfoString(&buf, ") OVERRIDING SYSTEM VALUE SELECT ");
+	sep = "";
+	for (int i = -1; (i = bms_next_member(present, i)) >= 0; sep = ", ")
+		appendStringInfo(&buf, "%sb.c%d", sep, i + 1);
+	appendStringInfoString(&buf, " FROM " CDC_BATCH_NAME " AS b ON CONFLICT (");
+	for (int i = 0; i < rel->key->ncolumns; i++)
+		appendStringInfo(&buf, "%s%s", i ? ", " : "",
+						 quote_identifier(rel->key->columns[i].name));
+	appendStringInfoString(&buf, ") DO NOTHING");
+	return buf.data;
+}
+
+char *
+cdc_deparse_truncate(const CdcRelation *rel)
+{
+	return psprintf("TRUNCATE %s", rel->qualified_name);
+}
+
+/* t.key = b.key, by the equality of the key's index */
+static void
+append_key_join(StringInfo buf, const CdcRelation *rel)
+{
+	for (int i = 0; i < rel->key->ncolumns; i++)
+	{
+		appendStringInfo(buf, "%st.%s ", i ? " AND " : "",
+						 quote_identifier(rel->key->columns[i].name));
+		append_operator(buf, rel->key->columns[i].equality);
+		appendStringInfo(buf, " b.c%d", rel->key_column[i] + 1);
+	}
+}
+
+static void
+append_operator(StringInfo buf, Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(buf, "OPERATOR(%s.%s)",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}

@@ -1,0 +1,162 @@
+/*
+ * event.h
+ *		The vocabulary of the pipeline: message, token, schema, change event.
+ *
+ * A message is a Kafka record as it was read; a change event is what it
+ * decodes to.  An event owns nothing: its tokens point into the bytes of its
+ * message, its schemas into the decoder's schema cache.  Both the message and
+ * the event live in the batch's memory context.
+ */
+#ifndef CDC_EVENT_H
+#define CDC_EVENT_H
+
+/* Connect's schema types (the "type" of a JsonConverter schema) */
+typedef enum CdcSchemaType
+{
+	CDC_SCHEMA_BOOLEAN,
+	CDC_SCHEMA_INT8,
+	CDC_SCHEMA_INT16,
+	CDC_SCHEMA_INT32,
+	CDC_SCHEMA_INT64,
+	CDC_SCHEMA_FLOAT,
+	CDC_SCHEMA_DOUBLE,
+	CDC_SCHEMA_BYTES,
+	CDC_SCHEMA_STRING,
+	CDC_SCHEMA_ARRAY,
+	CDC_SCHEMA_MAP,
+	CDC_SCHEMA_STRUCT
+} CdcSchemaType;
+
+/* The semantic names that say how a value is encoded */
+typedef enum CdcSemantic
+{
+	CDC_SEMANTIC_NONE,			/* no name: the type says it all */
+	CDC_SEMANTIC_OTHER,			/* a name not listed here, such as a struct's */
+	CDC_SEMANTIC_DECIMAL,
+	CDC_SEMANTIC_VARIABLE_DECIMAL,
+	CDC_SEMANTIC_DATE,
+	CDC_SEMANTIC_CONNECT_DATE,
+	CDC_SEMANTIC_ISO_DATE,
+	CDC_SEMANTIC_TIME,
+	CDC_SEMANTIC_CONNECT_TIME,
+	CDC_SEMANTIC_MICRO_TIME,
+	CDC_SEMANTIC_NANO_TIME,
+	CDC_SEMANTIC_ISO_TIME,
+	CDC_SEMANTIC_TIMESTAMP,
+	CDC_SEMANTIC_CONNECT_TIMESTAMP,
+	CDC_SEMANTIC_MICRO_TIMESTAMP,
+	CDC_SEMANTIC_NANO_TIMESTAMP,
+	CDC_SEMANTIC_ISO_TIMESTAMP,
+	CDC_SEMANTIC_ZONED_TIMESTAMP,
+	CDC_SEMANTIC_UUID,
+	CDC_SEMANTIC_JSON,
+	CDC_SEMANTIC_XML,
+	CDC_SEMANTIC_ENUM
+} CdcSemantic;
+
+/* One Connect schema; name is the semantic type, such as io.debezium.time.Date */
+typedef struct CdcSchema
+{
+	CdcSchemaType type;
+	CdcSemantic semantic;		/* what name stands for */
+	const char *name;			/* semantic name, or NULL */
+	int			scale;			/* parameter "scale" of Decimal; -1 if absent */
+	int			length;			/* parameter "length" of Bits; -1 if absent */
+	struct CdcSchema *items;	/* element schema of an array, or NULL */
+	int			nfields;		/* of a struct */
+	const char **field_names;
+	struct CdcSchema **field_schemas;
+} CdcSchema;
+
+typedef enum CdcTokenType
+{
+	CDC_TOKEN_NULL,
+	CDC_TOKEN_TRUE,
+	CDC_TOKEN_FALSE,
+	CDC_TOKEN_NUMBER,
+	CDC_TOKEN_STRING,
+	CDC_TOKEN_OBJECT,
+	CDC_TOKEN_ARRAY
+} CdcTokenType;
+
+/*
+ * A JSON value as it stands in the message.  Of a string, text is what is
+ * between the quotes, with its escapes; escaped says whether there are any.
+ */
+typedef struct CdcToken
+{
+	CdcTokenType type;
+	bool		escaped;
+	int			len;
+	const char *text;			/* not NUL-terminated */
+} CdcToken;
+
+/* A field of a row image: the remote column's name, its value, its schema */
+typedef struct CdcField
+{
+	const char *name;			/* not NUL-terminated */
+	int			namelen;
+	CdcToken	token;
+	const CdcSchema *schema;	/* NULL in JSON without schemas */
+} CdcField;
+
+/*
+ * A row as an event shows it (key, before or after).  present is false where
+ * the event has null or nothing.  schema is the struct's schema, or NULL (JSON
+ * without schemas, or a schema that is not kept for the life of the process): two
+ * images with the same non-NULL schema have the same fields in the same order.
+ */
+typedef struct CdcImage
+{
+	bool		present;
+	int			nfields;
+	CdcField   *fields;
+	const CdcSchema *schema;
+} CdcImage;
+
+/* A Kafka record; key and value are NULL where the record has none */
+typedef struct CdcMessage
+{
+	const char *topic;			/* NUL-terminated */
+	int32		partition;
+	int64		offset;
+	int64		timestamp;		/* record time, ms since 1970; -1 if unknown */
+	const char *key;
+	int			key_len;
+	const char *value;
+	int			value_len;
+	struct CdcPartition *owner; /* the worker's partition, NULL at the doors */
+	bool		marker;			/* no record: only says that the log goes on after offset */
+	bool		applied;		/* applied before; read again for what comes after it */
+	bool		tail_known;		/* after_delete is set, when the message is first seen */
+	bool		after_delete;	/* the record before it is the delete of its key */
+} CdcMessage;
+
+typedef enum CdcOp
+{
+	CDC_OP_CREATE,				/* c */
+	CDC_OP_UPDATE,				/* u */
+	CDC_OP_DELETE,				/* d */
+	CDC_OP_READ,				/* r, a snapshot row */
+	CDC_OP_TRUNCATE,			/* t */
+	CDC_OP_NULL_VALUE,			/* record without a value (Kafka's tombstone) */
+	CDC_OP_IGNORED				/* heartbeat, transaction marker, logical message */
+} CdcOp;
+
+/* What a message decodes to */
+typedef struct CdcEvent
+{
+	const CdcMessage *message;
+	CdcOp		op;
+	const char *peer;			/* source.name; NULL for null values and ignored */
+	const char *schema;			/* source.schema; NULL likewise */
+	const char *table;			/* source.table; NULL likewise */
+	const char *origin;			/* source.origin, or NULL */
+	int64		time;			/* source.ts_us, µs since 1970 (ts_ms * 1000 before
+								 * Debezium 2.6); 0 for null values */
+	CdcImage	key;
+	CdcImage	before;
+	CdcImage	after;
+} CdcEvent;
+
+#endif							/* CDC_EVENT_H */

@@ -1,0 +1,20 @@
+/*
+ * guc.h
+ *		Every setting.
+ */
+#ifndef CDC_GUC_H
+#define CDC_GUC_H
+
+extern char *cdc_bootstrap_servers; /* cdcsync.bootstrap_servers */
+extern char *cdc_kafka_config;	/* cdcsync.kafka_config: "name=value, …" for librdkafka */
+extern char *cdc_node_name;		/* cdcsync.node_name: this node, = its topic.prefix */
+extern int	cdc_batch_rows;		/* cdcsync.batch_rows: events of one batch at most */
+extern int	cdc_batch_size;		/* cdcsync.batch_size: kB of one batch at most */
+extern int	cdc_topic_refresh_interval; /* ms between looks for new topics */
+extern int	cdc_tombstone_retention;	/* minutes; -1 = for ever */
+extern int	cdc_max_partitions; /* shared-memory entries of stat_subscription */
+extern int	cdc_max_tables;		/* shared-memory entries of stat_table */
+
+extern void cdc_guc_define(void);
+
+#endif							/* CDC_GUC_H */

@@ -1,0 +1,76 @@
+/*
+ * identity.c
+ *		Is this the database that the catalogs belong to?
+ *
+ * A dump that is restored elsewhere, or a database made from this one as a template,
+ * brings the subscriptions and their offsets with it; a physical copy keeps the system
+ * identifier and the oid and goes on as the same node.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "catalog.h"
+#include "identity.h"
+
+static Datum *identity_args(void);
+
+void
+cdc_identity_check(void)
+{
+	static CdcStatement remember = {
+		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
+		"SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM cdcsync.local_identity)",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	static CdcStatement compare = {
+		.sql = "SELECT FROM cdcsync.local_identity WHERE system_identifier OPERATOR(pg_catalog.=) $1 "
+		"AND database_oid OPERATOR(pg_catalog.=) $2",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	static CdcStatement pause = {
+		.sql = "UPDATE cdcsync.subscription SET enabled = false WHERE enabled",
+	};
+
+	cdc_catalog_execute(&remember, identity_args(), NULL);
+	cdc_catalog_execute(&compare, identity_args(), NULL);
+	if (SPI_processed > 0)
+		return;
+	cdc_catalog_execute(&pause, NULL, NULL);
+	if (SPI_processed > 0)
+		ereport(WARNING,
+				(errmsg("cdcsync subscriptions are paused, for this database is a copy of another one"),
+				 errdetail("Two databases must not act as one node."),
+				 errhint("Set cdcsync.node_name to a name of its own, then run cdcsync.resume().")));
+}
+
+void
+cdc_identity_accept(void)
+{
+	static CdcStatement forget = {
+		.sql = "DELETE FROM cdcsync.local_identity",
+	};
+	static CdcStatement accept = {
+		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) VALUES ($1, $2)",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+
+	cdc_catalog_execute(&forget, NULL, NULL);
+	cdc_catalog_execute(&accept, identity_args(), NULL);
+}
+
+static Datum *
+identity_args(void)
+{
+	static Datum args[2];
+
+	args[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	args[1] = ObjectIdGetDatum(MyDatabaseId);
+	return args;
+}

@@ -1,0 +1,206 @@
+/*
+ * key.c
+ *		The key of a registered table: compared by its index's equality.
+ *
+ * Text is no identity: numeric 1.0 and 1.00 are one key, and so are two spellings
+ * under a case-insensitive collation.  What compares or hashes keys comes here.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "key.h"
+
+static bool index_is_key(Relation rel, Oid index);
+static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
+
+Oid
+cdc_key_find_index(Relation rel)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			found = InvalidOid;
+	ListCell   *lc;
+
+	if (OidIsValid(rel->rd_pkindex))
+		return index_is_key(rel, rel->rd_pkindex) ? rel->rd_pkindex : InvalidOid;
+	if (OidIsValid(rel->rd_replidindex) && index_is_key(rel, rel->rd_replidindex))
+		return rel->rd_replidindex;
+	foreach(lc, indexes)
+	{
+		if (index_is_key(rel, lfirst_oid(lc)))
+		{
+			found = lfirst_oid(lc);
+			break;
+		}
+	}
+	list_free(indexes);
+	return found;
+}
+
+static bool
+index_is_key(Relation rel, Oid indexoid)
+{
+	Relation	index = index_open(indexoid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	bool		ok;
+
+	ok = form->indisunique && form->indimmediate && form->indisvalid &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		RelationGetIndexExpressions(index) == NIL &&
+		RelationGetIndexPredicate(index) == NIL;
+	for (int i = 0; ok && i < form->indnkeyatts; i++)
+		ok = form->indkey.values[i] > 0 &&
+			TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1)->attnotnull;
+	index_close(index, AccessShareLock);
+	return ok;
+}
+
+CdcKey *
+cdc_key_make(Relation rel)
+{
+	Oid			indexoid = cdc_key_find_index(rel);
+	CdcKey	   *key = palloc0(sizeof(CdcKey));
+	Relation	index;
+
+	if (!OidIsValid(indexoid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
+				 errhint("Add a primary key that is not deferrable.")));
+	index = index_open(indexoid, AccessShareLock);
+	key->relid = RelationGetRelid(rel);
+	key->index = indexoid;
+	key->ncolumns = index->rd_index->indnkeyatts;
+	key->columns = palloc0(sizeof(CdcKeyColumn) * key->ncolumns);
+	for (int i = 0; i < key->ncolumns; i++)
+		column_init(&key->columns[i], rel, index, i);
+	index_close(index, AccessShareLock);
+	return key;
+}
+
+static void
+column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
+{
+	AttrNumber	attnum = index->rd_index->indkey.values[n];
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Oid			opcintype = index->rd_opcintype[n];
+	TypeCacheEntry *type = lookup_type_cache(opcintype, TYPECACHE_HASH_EXTENDED_PROC);
+	Oid			function;
+	bool		is_varlena;
+
+	col->attnum = attnum;
+	col->name = pstrdup(NameStr(att->attname));
+	col->type = att->atttypid;
+	col->typmod = att->atttypmod;
+	col->collation = index->rd_indcollation[n];
+	col->equality = get_opfamily_member(index->rd_opfamily[n], opcintype, opcintype,
+										BTEqualStrategyNumber);
+	fmgr_info(index_getprocid(index, n + 1, BTORDER_PROC), &col->compare);
+	if (OidIsValid(type->hash_extended_proc))
+		fmgr_info(type->hash_extended_proc, &col->hash);
+	getTypeOutputInfo(col->type, &function, &is_varlena);
+	fmgr_info(function, &col->output);
+	getTypeInputInfo(col->type, &function, &col->typioparam);
+	fmgr_info(function, &col->input);
+}
+
+int
+cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		CdcKeyColumn *col = &key->columns[i];
+		int			order = DatumGetInt32(FunctionCall2Coll(&col->compare, col->collation,
+															a[i], b[i]));
+
+		if (order != 0)
+			return order;
+	}
+	return 0;
+}
+
+int64
+cdc_key_hash(CdcKey *key, const Datum *values)
+{
+	uint64		hash = 0;
+
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		CdcKeyColumn *col = &key->columns[i];
+
+		if (!OidIsValid(col->hash.fn_oid))
+			continue;
+		hash = hash_combine64(hash,
+							  DatumGetUInt64(FunctionCall2Coll(&col->hash, col->collation,
+															   values[i], UInt64GetDatum(0))));
+	}
+	return (int64) hash;
+}
+
+Jsonb *
+cdc_key_to_jsonb(CdcKey *key, const Datum *values)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		CdcKeyColumn *col = &key->columns[i];
+		JsonbValue	v;
+
+		v.type = jbvString;
+		v.val.string.val = col->name;
+		v.val.string.len = strlen(col->name);
+		pushJsonbValue(&state, WJB_KEY, &v);
+		v.val.string.val = OutputFunctionCall(&col->output, values[i]);
+		v.val.string.len = strlen(v.val.string.val);
+		pushJsonbValue(&state, WJB_VALUE, &v);
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(object);
+}
+
+void
+cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		CdcKeyColumn *col = &key->columns[i];
+		JsonbValue	buffer;
+		JsonbValue *v = getKeyJsonValueFromContainer(&jsonb->root, col->name,
+													 strlen(col->name), &buffer);
+
+		if (v == NULL || v->type != jbvString)
+			elog(ERROR, "key column \"%s\" is missing in a stored key", col->name);
+		values[i] = InputFunctionCall(&col->input,
+									  pnstrdup(v->val.string.val, v->val.string.len),
+									  col->typioparam, col->typmod);
+	}
+}
+
+char *
+cdc_key_to_string(CdcKey *key, const Datum *values)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '(');
+	for (int i = 0; i < key->ncolumns; i++)
+		appendStringInfo(&buf, "%s%s", i ? ", " : "", key->columns[i].name);
+	appendStringInfoString(&buf, ")=(");
+	for (int i = 0; i < key->ncolumns; i++)
+		appendStringInfo(&buf, "%s%s", i ? ", " : "",
+						 OutputFunctionCall(&key->columns[i].output, values[i]));
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}

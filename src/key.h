@@ -1,0 +1,58 @@
+/*
+ * key.h
+ *		The key of a registered table: compared by its index's equality.
+ */
+#ifndef CDC_KEY_H
+#define CDC_KEY_H
+
+#include "fmgr.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+
+typedef struct CdcKeyColumn
+{
+	AttrNumber	attnum;
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Oid			equality;		/* the index's equality operator */
+	FmgrInfo	compare;		/* the index's ordering */
+	FmgrInfo	hash;			/* the type's extended hash; fn_oid invalid if none */
+	FmgrInfo	output;
+	FmgrInfo	input;
+	Oid			typioparam;
+} CdcKeyColumn;
+
+typedef struct CdcKey
+{
+	Oid			relid;
+	Oid			index;
+	int			ncolumns;
+	CdcKeyColumn *columns;
+} CdcKey;
+
+/*
+ * The index that identifies the table's rows: the primary key, else the replica
+ * identity index, else the first unique index that can; InvalidOid if there is none.
+ * It is immediate, complete (no predicate, no expression) and without NULLs.
+ */
+extern Oid	cdc_key_find_index(Relation rel);
+
+/* Describe it, in CurrentMemoryContext; raises an error if the table has none */
+extern CdcKey *cdc_key_make(Relation rel);
+
+/* Order two keys as the index does; the equality of keys everywhere */
+extern int	cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b);
+
+/* A hash that agrees with that equality; 0 for types without one */
+extern int64 cdc_key_hash(CdcKey *key, const Datum *values);
+
+/* A key as a JSON object of its columns' texts, and back */
+extern Jsonb *cdc_key_to_jsonb(CdcKey *key, const Datum *values);
+extern void cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
+
+/* The same for people: "(id, client_id)=(1, 2)" */
+extern char *cdc_key_to_string(CdcKey *key, const Datum *values);
+
+#endif							/* CDC_KEY_H */

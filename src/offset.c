@@ -1,0 +1,135 @@
+/*
+ * offset.c
+ *		The next offset of each topic-partition, in the caller's transaction.
+ *
+ * The row of a partition is written with every commit, and often by nobody else.  While
+ * any session holds an old snapshot its dead versions cannot be removed, and finding the
+ * live one through the index would take longer each time: so it is addressed by the
+ * place where it was last written.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "catalog.h"
+#include "offset.h"
+
+#define NARGS 7
+
+static bool update_in_place(CdcOffset *offset);
+static void upsert(CdcOffset *offset);
+static void set_args(const CdcOffset *offset, Datum *args, char *nulls);
+static void take_tid(CdcOffset *offset);
+
+List *
+cdc_offset_load_all(void)
+{
+	static CdcStatement load = {
+		.sql = "SELECT subscription, topic, partition, next_offset, record_time, cluster_id, ctid "
+		"FROM cdcsync.subscription_offset"
+	};
+	MemoryContext context = CurrentMemoryContext;
+	List	   *offsets = NIL;
+
+	cdc_catalog_execute(&load, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(context);
+		CdcOffset  *offset = palloc0(sizeof(CdcOffset));
+		bool		isnull;
+		Datum		datum;
+
+		offset->subscription = SPI_getvalue(tuple, desc, 1);
+		offset->topic = SPI_getvalue(tuple, desc, 2);
+		offset->partition = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+		offset->next_offset = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+		datum = SPI_getbinval(tuple, desc, 5, &isnull);
+		offset->record_time = isnull ? -1 : DatumGetInt64(datum);
+		offset->cluster_id = SPI_getvalue(tuple, desc, 6);
+		offset->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 7, &isnull));
+		offsets = lappend(offsets, offset);
+		MemoryContextSwitchTo(old);
+	}
+	return offsets;
+}
+
+void
+cdc_offset_store(CdcOffset *offset)
+{
+	if (!ItemPointerIsValid(&offset->tid) || !update_in_place(offset))
+		upsert(offset);
+	take_tid(offset);
+}
+
+/* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */
+static bool
+update_in_place(CdcOffset *offset)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription_offset "
+		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
+		"WHERE ctid OPERATOR(pg_catalog.=) $7 AND subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
+		"RETURNING ctid",
+		.nargs = NARGS,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, TIDOID}
+	};
+	Datum		args[NARGS];
+	char		nulls[NARGS + 1];
+
+	set_args(offset, args, nulls);
+	cdc_catalog_execute(&update, args, nulls);
+	return SPI_processed == 1;
+}
+
+static void
+upsert(CdcOffset *offset)
+{
+	static CdcStatement upsert = {
+		.sql = "INSERT INTO cdcsync.subscription_offset "
+		"(subscription, topic, partition, next_offset, record_time, cluster_id) "
+		"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription, topic, partition) "
+		"DO UPDATE SET next_offset = excluded.next_offset, "
+		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
+		"RETURNING ctid",
+		.nargs = NARGS - 1,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
+	};
+	Datum		args[NARGS];
+	char		nulls[NARGS + 1];
+
+	set_args(offset, args, nulls);
+	cdc_catalog_execute(&upsert, args, nulls);
+}
+
+static void
+set_args(const CdcOffset *offset, Datum *args, char *nulls)
+{
+	memset(nulls, ' ', NARGS);
+	nulls[NARGS] = '\0';
+	args[0] = CStringGetTextDatum(offset->subscription);
+	args[1] = CStringGetTextDatum(offset->topic);
+	args[2] = Int32GetDatum(offset->partition);
+	args[3] = Int64GetDatum(offset->next_offset);
+	args[4] = Int64GetDatum(offset->record_time);
+	if (offset->record_time < 0)
+		nulls[4] = 'n';
+	args[5] = (Datum) 0;
+	if (offset->cluster_id)
+		args[5] = CStringGetTextDatum(offset->cluster_id);
+	else
+		nulls[5] = 'n';
+	args[6] = PointerGetDatum(&offset->tid);
+}
+
+static void
+take_tid(CdcOffset *offset)
+{
+	bool		isnull;
+	Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+	offset->tid = *(ItemPointer) DatumGetPointer(tid);
+}

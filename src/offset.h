@@ -1,0 +1,34 @@
+/*
+ * offset.h
+ *		The next offset of each topic-partition, in the caller's transaction.
+ */
+#ifndef CDC_OFFSET_H
+#define CDC_OFFSET_H
+
+#include "nodes/pg_list.h"
+#include "storage/itemptr.h"
+
+/*
+ * A stored position.  next_offset is the first one that is not yet applied;
+ * record_time is the Kafka record time (ms) of the message before it and -1 if
+ * there is none: by them the log is recognised.  tid is where the row was last
+ * seen, so that writing it again walks no chain of dead versions.
+ */
+typedef struct CdcOffset
+{
+	char	   *subscription;
+	char	   *topic;
+	int32		partition;
+	int64		next_offset;
+	int64		record_time;
+	char	   *cluster_id;		/* NULL while unknown */
+	ItemPointerData tid;
+} CdcOffset;
+
+/* All stored offsets of this database: a list of CdcOffset in CurrentMemoryContext */
+extern List *cdc_offset_load_all(void);
+
+/* Store a new position (inserts the row if there is none); updates offset->tid */
+extern void cdc_offset_store(CdcOffset *offset);
+
+#endif							/* CDC_OFFSET_H */

@@ -1,0 +1,28 @@
+/*
+ * origin.h
+ *		The replication origin of the apply worker's transactions.
+ */
+#ifndef CDC_ORIGIN_H
+#define CDC_ORIGIN_H
+
+/*
+ * Make the current transaction's changes those of a peer: sets up the session's
+ * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
+ * transaction; it stays until another peer is begun or cdc_origin_reset.  Raises
+ * configuration_limit_exceeded with a hint when the server has no free slot.
+ */
+extern void cdc_origin_begin(int worker, const char *peer);
+
+/* Stamp the commit to come: Kafka offset + 1 and source time (µs since 1970) */
+extern void cdc_origin_stamp(int64 next_offset, int64 source_time);
+
+/* Let go of the session's origin; on every exit and error path, never fails */
+extern void cdc_origin_reset(void);
+
+/* Does a source.origin end in this node's name: is the event our own echo? */
+extern bool cdc_origin_is_own(const char *origin);
+
+/* Drop all origins of a database; in a transaction, no worker may hold one */
+extern void cdc_origin_drop_all(Oid dboid);
+
+#endif							/* CDC_ORIGIN_H */

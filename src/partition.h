@@ -1,0 +1,86 @@
+/*
+ * partition.h
+ *		The topic-partitions of this worker: found, read, stopped, tried again.
+ */
+#ifndef CDC_PARTITION_H
+#define CDC_PARTITION_H
+
+#include "apply.h"
+#include "offset.h"
+#include "stat.h"
+#include "subscription.h"
+
+typedef struct CdcPartition
+{
+	CdcOffset	offset;			/* as stored; names, next offset, last record's time */
+	CdcSubscription *sub;		/* of the present configuration */
+	CdcApplyOptions options;
+	CdcPartitionState state;
+	bool		assigned;		/* the consumer reads it */
+	bool		verifying;		/* reads the last applied record again, to know the log */
+	int64		position;		/* offset after the last message handed to the batch */
+	int64		end_offset;		/* the log's end as last heard of, or -1 */
+	CdcLogTail	tail;
+	int			retries;
+	TimestampTz retry_at;		/* of a waiting one */
+	int			order;			/* place among the partitions, to sort a batch by */
+	int			stat;			/* handle in stat.c */
+} CdcPartition;
+
+/* All of them, of CdcPartition *, for the life of the worker */
+extern List *cdc_partition_list;
+
+/*
+ * Take over the configuration, of CdcSubscription *, which stays the caller's until the
+ * next call.  Partitions of subscriptions that are gone are released, of paused ones
+ * stopped; those that were paused, in error or waiting are tried at once.
+ */
+extern void cdc_partition_configure(List *subscriptions);
+
+/*
+ * What the broker has: make a partition of each that a subscription matches and that is
+ * new, beginning where it is stored or where the subscription says.  Asks the broker,
+ * then runs a transaction of its own; no transaction is open.
+ */
+extern void cdc_partition_discover(List *topics, const char *cluster_id);
+
+/* Is there something subscribed that the broker did not have yet? */
+extern bool cdc_partition_incomplete(void);
+
+extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);
+
+/* Assign what is to be read and is not; when the next one is due, DT_NOEND if none */
+extern void cdc_partition_start_due(TimestampTz now);
+extern TimestampTz cdc_partition_next_due(void);
+
+/*
+ * A message has come: is it for the batch?  Of the last applied record, which is read
+ * again to know the log, applied is set.
+ */
+extern bool cdc_partition_accept(CdcPartition *p, CdcMessage *message);
+
+/* The log's end is at offset: true if there is a gap that a marker must bridge */
+extern bool cdc_partition_at_end(CdcPartition *p, int64 offset);
+
+/* The broker no longer has what was asked for */
+extern void cdc_partition_out_of_range(CdcPartition *p);
+
+/* After the commit of a new position */
+extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
+								  TimestampTz now);
+
+/* Stop at a message until someone mends it; or wait for a while */
+extern void cdc_partition_stop(CdcPartition *p, const char *error);
+extern void cdc_partition_wait(CdcPartition *p, const char *error);
+
+/* The client is in trouble, or no longer; what is assigned stays so */
+extern void cdc_partition_client_error(const char *error);
+extern void cdc_partition_client_ok(void);
+
+/* The client was closed: nothing is assigned any more, all is to be started again */
+extern void cdc_partition_unassigned_all(const char *error);
+
+/* Ask the broker for the ends of all logs and publish them; false if it does not answer */
+extern bool cdc_partition_query_ends(char **error);
+
+#endif							/* CDC_PARTITION_H */

@@ -1,0 +1,445 @@
+/*
+ * relation.c
+ *		Remote table -> local relation: key, columns, column map.
+ *
+ * One map per remote table, built at first use in a transaction and kept with its
+ * plans and shapes until a relcache invalidation of the table, or a change of the
+ * table rules, makes it stale.  The callback only clears a flag; the next open builds
+ * anew.  The table stays locked to the end of the transaction that opened it, so a map
+ * cannot go stale in use.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "relation.h"
+
+/* Hash entry; the key is "schema\ntable" */
+typedef struct MapEntry
+{
+	char		source[2 * NAMEDATALEN + 8];
+	CdcRelation *map;
+} MapEntry;
+
+static HTAB *maps = NULL;
+static MemoryContext maps_context = NULL;
+static uint64 invalidations = 0;
+
+static void maps_init(void);
+static void maps_invalidate(Datum arg, Oid relid);
+static CdcRelation *map_build(const char *schema, const char *table);
+static void map_free(CdcRelation *map);
+static void map_fill(CdcRelation *map, Relation rel);
+static void check_writable(CdcRelation *map, Relation rel);
+static void fill_columns(CdcRelation *map, Relation rel);
+static const char *remote_name(CdcRelation *map, const char *local);
+static void fill_key(CdcRelation *map, Relation rel);
+static void fill_version(CdcRelation *map, Relation rel);
+static void fill_order(CdcRelation *map);
+static void fill_batch_desc(CdcRelation *map, Relation rel);
+static CdcShape *find_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
+static bool same_names(const CdcShape *shape, const CdcImage *image);
+static CdcShape *make_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
+static int	find_column(CdcRelation *rel, const CdcField *field);
+static void check_unmapped(CdcRelation *rel, const CdcField *field);
+
+CdcRelation *
+cdc_relation_open(const char *schema, const char *table)
+{
+	char		source[2 * NAMEDATALEN + 8] = {0};
+	MapEntry   *entry;
+	CdcRelation *map;
+
+	if (maps == NULL)
+		maps_init();
+	/* a name that no table here can have is not registered */
+	if (strlen(schema) >= NAMEDATALEN || strlen(table) >= NAMEDATALEN)
+		return NULL;
+	snprintf(source, sizeof(source), "%s\n%s", schema, table);
+
+	entry = hash_search(maps, source, HASH_FIND, NULL);
+	if (entry && entry->map->valid)
+	{
+		/* the lock brings pending invalidations in */
+		LockRelationOid(entry->map->relid, RowExclusiveLock);
+		if (entry->map->valid)
+			return entry->map;
+	}
+	if (entry)
+	{
+		map_free(entry->map);
+		hash_search(maps, source, HASH_REMOVE, NULL);
+	}
+	map = map_build(schema, table);
+	if (map)
+	{
+		entry = hash_search(maps, source, HASH_ENTER, NULL);
+		entry->map = map;
+	}
+	return map;
+}
+
+void
+cdc_relation_reset(void)
+{
+	HASH_SEQ_STATUS status;
+	MapEntry   *entry;
+
+	if (maps == NULL)
+		return;
+	hash_seq_init(&status, maps);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->map->valid = false;
+}
+
+static void
+maps_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(((MapEntry *) 0)->source),
+	.entrysize = sizeof(MapEntry)};
+
+	maps_context = AllocSetContextCreate(TopMemoryContext, "cdcsync relation maps",
+										 ALLOCSET_DEFAULT_SIZES);
+	ctl.hcxt = maps_context;
+	maps = hash_create("cdcsync relation maps", 32, &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(maps_invalidate, (Datum) 0);
+}
+
+static void
+maps_invalidate(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	MapEntry   *entry;
+
+	invalidations++;
+	hash_seq_init(&status, maps);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (!OidIsValid(relid) || entry->map->relid == relid)
+			entry->map->valid = false;
+	}
+}
+
+static CdcRelation *
+map_build(const char *schema, const char *table)
+{
+	MemoryContext context;
+	MemoryContext old;
+	CdcRelation *map;
+	CdcTableRule *rule;
+	Relation	rel;
+	uint64		before;
+
+	/* in the transaction's memory until it is complete: an error leaves nothing */
+	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync relation map",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	rule = cdc_table_rule_for_source(schema, table);
+	rel = rule ? try_relation_open(rule->relid, RowExclusiveLock) : NULL;
+	if (rel == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		return NULL;
+	}
+	before = invalidations;
+	map = palloc0(sizeof(CdcRelation));
+	map->context = context;
+	map->rule = rule;
+	map->source_name = quote_qualified_identifier(schema, table);
+	map_fill(map, rel);
+	table_close(rel, NoLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, maps_context);
+	map->valid = (before == invalidations);
+	return map;
+}
+
+static void
+map_free(CdcRelation *map)
+{
+	ListCell   *lc;
+
+	for (int i = 0; i < CDC_NSQL; i++)
+		if (map->plans[i])
+			SPI_freeplan(map->plans[i]);
+	foreach(lc, map->inserts)
+	{
+		CdcInsert  *insert = lfirst(lc);
+
+		if (insert->plan)
+			SPI_freeplan(insert->plan);
+	}
+	MemoryContextDelete(map->context);
+}
+
+static void
+map_fill(CdcRelation *map, Relation rel)
+{
+	map->relid = RelationGetRelid(rel);
+	map->owner = rel->rd_rel->relowner;
+	map->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	map->qualified_name =
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+								   RelationGetRelationName(rel));
+	check_writable(map, rel);
+	fill_columns(map, rel);
+	fill_key(map, rel);
+	fill_version(map, rel);
+	fill_order(map);
+	fill_batch_desc(map, rel);
+}
+
+/* What add_table checked may have changed since */
+static void
+check_writable(CdcRelation *map, Relation rel)
+{
+	if (rel->rd_rel->relkind != RELKIND_RELATION && !map->partitioned)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
+	if (check_enable_rls(map->relid, map->owner, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row security of table \"%s\" applies to its owner",
+						RelationGetRelationName(rel)),
+				 errdetail("Changes are written with the owner's rights, so some would be lost."),
+				 errhint("Run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.", map->qualified_name)));
+}
+
+static void
+fill_columns(CdcRelation *map, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	map->columns = palloc0(sizeof(CdcColumn) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		CdcColumn  *col = &map->columns[map->ncolumns];
+		Oid			function;
+		bool		is_varlena;
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		col->name = pstrdup(NameStr(att->attname));
+		col->remote_name = pstrdup(remote_name(map, col->name));
+		col->attnum = att->attnum;
+		col->collation = att->attcollation;
+		col->updatable = att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
+		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
+		fmgr_info(function, &col->output);
+		cdc_value_type_init(&col->vt, col->name, att->atttypid, att->atttypmod);
+		map->ncolumns++;
+	}
+}
+
+static const char *
+remote_name(CdcRelation *map, const char *local)
+{
+	ListCell   *lc;
+
+	foreach(lc, map->rule->column_map)
+	{
+		CdcColumnPair *pair = lfirst(lc);
+
+		if (strcmp(pair->local, local) == 0)
+			return pair->remote;
+	}
+	return local;
+}
+
+static void
+fill_key(CdcRelation *map, Relation rel)
+{
+	map->key = cdc_key_make(rel);
+	for (int k = 0; k < map->key->ncolumns; k++)
+	{
+		for (int i = 0; i < map->ncolumns; i++)
+		{
+			if (map->columns[i].attnum != map->key->columns[k].attnum)
+				continue;
+			map->columns[i].is_key = true;
+			map->key_column[k] = i;
+		}
+	}
+}
+
+static void
+fill_version(CdcRelation *map, Relation rel)
+{
+	const char *name = map->rule->version_column;
+
+	for (int i = 0; i < map->ncolumns; i++)
+	{
+		CdcColumn  *col = &map->columns[i];
+
+		if (strcmp(col->name, name) != 0)
+			continue;
+		map->version = i;
+		map->clock = cdc_clock_for_type(col->vt.type, col->vt.typmod, name);
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("version column \"%s\" of table \"%s\" does not exist", name,
+					RelationGetRelationName(rel)),
+			 errhint("Run cdcsync.remove_table and cdcsync.add_table with the column's present name.")));
+}
+
+/* Ties are broken by text, in an order that is the same on every node */
+static void
+fill_order(CdcRelation *map)
+{
+	map->by_remote_name = palloc(sizeof(int) * map->ncolumns);
+	for (int i = 0; i < map->ncolumns; i++)
+	{
+		int			j = i;
+
+		for (; j > 0 && strcmp(map->columns[map->by_remote_name[j - 1]].remote_name,
+							   map->columns[i].remote_name) > 0; j--)
+			map->by_remote_name[j] = map->by_remote_name[j - 1];
+		map->by_remote_name[j] = i;
+	}
+}
+
+static void
+fill_batch_desc(CdcRelation *map, Relation rel)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(map->ncolumns + CDC_BATCH_FIRST);
+
+	TupleDescInitEntry(desc, CDC_BATCH_N + 1, "n", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, CDC_BATCH_TID + 1, "tid", TIDOID, -1, 0);
+	for (int i = 0; i < map->ncolumns; i++)
+	{
+		CdcColumn  *col = &map->columns[i];
+		AttrNumber	attno = CDC_BATCH_FIRST + i + 1;
+		char		name[NAMEDATALEN];
+
+		snprintf(name, sizeof(name), "c%d", i + 1);
+		TupleDescInitEntry(desc, attno, name, col->vt.type, col->vt.typmod,
+						   TupleDescAttr(RelationGetDescr(rel), col->attnum - 1)->attndims);
+		TupleDescInitEntryCollation(desc, attno, col->collation);
+	}
+	map->batch_desc = desc;
+}
+
+CdcShape *
+cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
+{
+	CdcShape   *shape = find_shape(rel, image, of_key);
+
+	if (shape == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(rel->context);
+
+		shape = make_shape(rel, image, of_key);
+		rel->shapes = lcons(shape, rel->shapes);
+		MemoryContextSwitchTo(old);
+	}
+	return shape;
+}
+
+static CdcShape *
+find_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
+{
+	ListCell   *lc;
+
+	foreach(lc, rel->shapes)
+	{
+		CdcShape   *shape = lfirst(lc);
+
+		if (shape->of_key == of_key && shape->schema == image->schema &&
+			shape->nfields == image->nfields &&
+			(image->schema != NULL || same_names(shape, image)))
+			return shape;
+	}
+	return NULL;
+}
+
+static bool
+same_names(const CdcShape *shape, const CdcImage *image)
+{
+	for (int i = 0; i < image->nfields; i++)
+	{
+		const CdcField *field = &image->fields[i];
+
+		if (strncmp(shape->names[i], field->name, field->namelen) != 0 ||
+			shape->names[i][field->namelen] != '\0')
+			return false;
+	}
+	return true;
+}
+
+static CdcShape *
+make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
+{
+	CdcShape   *shape = palloc0(sizeof(CdcShape));
+
+	shape->schema = image->schema;
+	shape->of_key = of_key;
+	shape->nfields = image->nfields;
+	shape->names = palloc(sizeof(char *) * image->nfields);
+	shape->field = palloc(sizeof(int) * rel->ncolumns);
+	for (int c = 0; c < rel->ncolumns; c++)
+		shape->field[c] = -1;
+	for (int i = 0; i < image->nfields; i++)
+	{
+		const CdcField *field = &image->fields[i];
+		int			column = find_column(rel, field);
+
+		shape->names[i] = pnstrdup(field->name, field->namelen);
+		if (column >= 0)
+		{
+			shape->field[column] = i;
+			shape->present = bms_add_member(shape->present, column);
+		}
+		else if (!of_key)
+			check_unmapped(rel, field);
+	}
+	return shape;
+}
+
+static int
+find_column(CdcRelation *rel, const CdcField *field)
+{
+	for (int c = 0; c < rel->ncolumns; c++)
+	{
+		const char *name = rel->columns[c].remote_name;
+
+		if (strncmp(name, field->name, field->namelen) == 0 && name[field->namelen] == '\0')
+			return c;
+	}
+	return -1;
+}
+
+/* A field without a column is an error, unless that column is generated here */
+static void
+check_unmapped(CdcRelation *rel, const CdcField *field)
+{
+	char	   *name = pnstrdup(field->name, field->namelen);
+	AttrNumber	attnum = get_attnum(rel->relid, name);
+
+	if (attnum > 0 && get_attgenerated(rel->relid, attnum))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of the event does not exist in table %s", name,
+					rel->qualified_name),
+			 errhint("Add the column, or map it to another one with cdcsync.alter_table_rule.")));
+}

@@ -1,0 +1,155 @@
+/*
+ * row.c
+ *		Rows in memory: decode from an image, lay over, compare.
+ *
+ * Rows are equal when their output texts are: numeric 1.0 and 1.00 are not, for every
+ * node must end with the same text.  Equal bytes have equal texts, so the texts are
+ * made only where bytes differ.
+ */
+#include "postgres.h"
+
+#include "utils/datum.h"
+
+#include "row.h"
+
+static bool values_equal(CdcColumn *col, Datum a, Datum b);
+static void canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row,
+						   const Bitmapset *columns);
+
+void
+cdc_row_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
+			   const CdcProducer *producer)
+{
+	CdcShape   *shape = cdc_relation_shape(rel, image, false);
+
+	*row = (CdcRow){.exists = true, .present = shape->present};
+	ItemPointerSetInvalid(&row->tid);
+	row->values = palloc0(sizeof(Datum) * rel->ncolumns);
+	row->nulls = palloc(sizeof(bool) * rel->ncolumns);
+	memset(row->nulls, true, sizeof(bool) * rel->ncolumns);
+	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
+	{
+		const CdcField *field = &image->fields[shape->field[i]];
+		CdcValueStatus status = cdc_value_decode(&field->token, field->schema, producer,
+												 &rel->columns[i].vt, &row->values[i]);
+
+		row->nulls[i] = status != CDC_VALUE_SET;
+		if (status == CDC_VALUE_UNCHANGED)
+		{
+			/* the shape's set is shared: take a copy before the first change */
+			if (row->present == shape->present)
+				row->present = bms_copy(shape->present);
+			row->present = bms_del_member(row->present, i);
+			row->unchanged = true;
+		}
+	}
+}
+
+bool
+cdc_row_decode_column(CdcRelation *rel, const CdcImage *image, int column, bool of_key,
+					  const CdcProducer *producer, Datum *value, bool *isnull)
+{
+	CdcShape   *shape;
+	const CdcField *field;
+	CdcValueStatus status;
+
+	if (!image->present)
+		return false;
+	shape = cdc_relation_shape(rel, image, of_key);
+	if (shape->field[column] < 0)
+		return false;
+	field = &image->fields[shape->field[column]];
+	status = cdc_value_decode(&field->token, field->schema, producer,
+							  &rel->columns[column].vt, value);
+	*isnull = status == CDC_VALUE_NULL;
+	return status != CDC_VALUE_UNCHANGED;
+}
+
+CdcRow
+cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
+{
+	CdcRow		row = *top;
+
+	if (!base->exists)
+		return row;
+	row.tid = base->tid;
+	if (bms_num_members(top->present) == rel->ncolumns)
+		return row;
+	row.values = palloc(sizeof(Datum) * rel->ncolumns);
+	row.nulls = palloc(sizeof(bool) * rel->ncolumns);
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		const CdcRow *from = bms_is_member(i, top->present) ? top : base;
+
+		row.values[i] = from->values[i];
+		row.nulls[i] = from->nulls[i];
+	}
+	row.present = bms_union(base->present, top->present);
+	return row;
+}
+
+bool
+cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
+{
+	for (int i = -1; (i = bms_next_member(top->present, i)) >= 0;)
+	{
+		if (base->nulls[i] != top->nulls[i])
+			return false;
+		if (!base->nulls[i] &&
+			!values_equal(&rel->columns[i], base->values[i], top->values[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+values_equal(CdcColumn *col, Datum a, Datum b)
+{
+	if (datum_image_eq(a, b, col->vt.typbyval, col->vt.typlen))
+		return true;
+	/* of by-value types without padding, other bytes are another text */
+	if (col->vt.typbyval)
+		return false;
+	return strcmp(OutputFunctionCall(&col->output, a), OutputFunctionCall(&col->output, b)) == 0;
+}
+
+int
+cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base)
+{
+	StringInfoData a;
+	StringInfoData b;
+	int			order;
+
+	initStringInfo(&a);
+	initStringInfo(&b);
+	canonical_text(&a, rel, top, top->present);
+	canonical_text(&b, rel, base, top->present);
+	order = memcmp(a.data, b.data, Min(a.len, b.len));
+	return order ? order : a.len - b.len;
+}
+
+/* By remote name in byte order: output texts with a length before them, NULL lowest */
+static void
+canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row, const Bitmapset *columns)
+{
+	for (int k = 0; k < rel->ncolumns; k++)
+	{
+		int			i = rel->by_remote_name[k];
+		char	   *text;
+		uint32		len;
+
+		if (!bms_is_member(i, columns))
+			continue;
+		if (row->nulls[i])
+		{
+			appendStringInfoChar(buf, '\0');
+			continue;
+		}
+		text = OutputFunctionCall(&rel->columns[i].output, row->values[i]);
+		len = strlen(text);
+		appendStringInfoChar(buf, '\1');
+		for (int shift = 24; shift >= 0; shift -= 8)
+			appendStringInfoChar(buf, (char) (len >> shift));
+		appendBinaryStringInfo(buf, text, len);
+	}
+}

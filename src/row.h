@@ -1,0 +1,35 @@
+/*
+ * row.h
+ *		Rows in memory: decode from an image, lay over, compare.
+ */
+#ifndef CDC_ROW_H
+#define CDC_ROW_H
+
+#include "lib/stringinfo.h"
+
+#include "event.h"
+#include "producer.h"
+#include "write.h"
+
+/*
+ * An image as a row: present has the columns that the image gives a value; columns
+ * whose value is Debezium's placeholder for "unchanged" are not among them.
+ */
+extern void cdc_row_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
+						   const CdcProducer *producer);
+
+/* One column of an image; false if the image does not say it */
+extern bool cdc_row_decode_column(CdcRelation *rel, const CdcImage *image, int column,
+								  bool of_key, const CdcProducer *producer, Datum *value,
+								  bool *isnull);
+
+/* base with the values that top has; base may not exist; the result has its own arrays */
+extern CdcRow cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top);
+
+/* Do the values that top has stand in base, as output text? */
+extern bool cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top);
+
+/* The order of the canonical texts of top and base, over the columns that top has */
+extern int	cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base);
+
+#endif							/* CDC_ROW_H */

@@ -1,0 +1,133 @@
+/*
+ * session.c
+ *		The settings under which changes are applied.
+ *
+ * Text forms must not depend on the database's or the role's settings, locks and
+ * snapshots not on their time-outs, and plans not on the moment they were made: a
+ * plan made while a table was empty would read the whole table for ever.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "session.h"
+
+typedef struct PinnedSetting
+{
+	const char *name;
+	const char *value;
+} PinnedSetting;
+
+static const PinnedSetting pinned_settings[] = {
+	/* text forms */
+	{"bytea_output", "hex"},
+	{"DateStyle", "ISO, YMD"},
+	{"extra_float_digits", "1"},
+	{"IntervalStyle", "postgres"},
+	{"lc_monetary", "C"},
+	{"TimeZone", "UTC"},
+	{"xmloption", "content"},
+	/* whose triggers and rules, which names */
+	{"row_security", "on"},
+	{"search_path", ""},
+	{"session_replication_role", "replica"},
+	/* transactions */
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"lock_timeout", "3s"},
+	{"statement_timeout", "0"},
+	{"synchronous_commit", "off"},
+	/* plans: nested loops over the key's index, made once */
+	{"enable_bitmapscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_material", "off"},
+	{"enable_memoize", "off"},
+	{"enable_mergejoin", "off"},
+	{"enable_seqscan", "off"},
+	{"jit", "off"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"plan_cache_mode", "force_generic_plan"},
+	/* since 17 */
+	{"transaction_timeout", "0"},
+};
+
+bool		cdc_session_applying = false;
+
+static void pin_settings(GucAction action);
+static void end_applying(XactEvent event, void *arg);
+static void end_applying_sub(SubXactEvent event, SubTransactionId mySubid,
+							 SubTransactionId parentSubid, void *arg);
+
+/* Subtransaction that began the stretch; an abort of it ends the stretch */
+static SubTransactionId applying_since = InvalidSubTransactionId;
+
+void
+cdc_session_pin(void)
+{
+	pin_settings(GUC_ACTION_SET);
+	cdc_session_applying = true;
+}
+
+int
+cdc_session_begin(void)
+{
+	static bool registered = false;
+	int			nestlevel = NewGUCNestLevel();
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_applying, NULL);
+		RegisterSubXactCallback(end_applying_sub, NULL);
+		registered = true;
+	}
+	pin_settings(GUC_ACTION_SAVE);
+	applying_since = GetCurrentSubTransactionId();
+	cdc_session_applying = true;
+	return nestlevel;
+}
+
+void
+cdc_session_end(int nestlevel)
+{
+	cdc_session_applying = false;
+	applying_since = InvalidSubTransactionId;
+	AtEOXact_GUC(true, nestlevel);
+}
+
+static void
+pin_settings(GucAction action)
+{
+	for (int i = 0; i < lengthof(pinned_settings); i++)
+	{
+		const PinnedSetting *s = &pinned_settings[i];
+
+		if (GetConfigOption(s->name, true, false) == NULL)
+			continue;			/* this server does not have it */
+		(void) set_config_option(s->name, s->value, PGC_SUSET, PGC_S_SESSION, action, true,
+								 ERROR, false);
+	}
+}
+
+static void
+end_applying(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT && applying_since != InvalidSubTransactionId)
+	{
+		cdc_session_applying = false;
+		applying_since = InvalidSubTransactionId;
+	}
+}
+
+static void
+end_applying_sub(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
+				 void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && applying_since == mySubid)
+	{
+		cdc_session_applying = false;
+		applying_since = InvalidSubTransactionId;
+	}
+}

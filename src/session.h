@@ -1,0 +1,21 @@
+/*
+ * session.h
+ *		The settings under which changes are applied.
+ */
+#ifndef CDC_SESSION_H
+#define CDC_SESSION_H
+
+/* True while this process applies remote changes: cdcsync's triggers return at once */
+extern bool cdc_session_applying;
+
+/* The worker's session, once, for its life */
+extern void cdc_session_pin(void);
+
+/*
+ * The same for a stretch of a user's transaction (the doors).  Between the two an
+ * error ends the stretch as well.
+ */
+extern int	cdc_session_begin(void);
+extern void cdc_session_end(int nestlevel);
+
+#endif							/* CDC_SESSION_H */

@@ -1,0 +1,50 @@
+/*
+ * subscription.h
+ *		The catalog of subscriptions.
+ */
+#ifndef CDC_SUBSCRIPTION_H
+#define CDC_SUBSCRIPTION_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "producer.h"
+
+typedef enum CdcOnUnknownTable
+{
+	CDC_UNKNOWN_TABLE_PAUSE,
+	CDC_UNKNOWN_TABLE_SKIP
+} CdcOnUnknownTable;
+
+typedef struct CdcSubscription
+{
+	char	   *name;
+	List	   *topics;			/* of char *: names, or ^regex */
+	bool		enabled;		/* false: paused */
+	bool		origin_none;	/* origin => 'none' */
+	int64		start_at;		/* CDC_OFFSET_BEGINNING, CDC_OFFSET_END, or ms since 1970 */
+	TimestampTz created_at;
+	bool		started;		/* partitions that existed at subscribe have their position */
+	CdcOnUnknownTable on_unknown_table;
+	CdcProducer *producer;
+} CdcSubscription;
+
+/*
+ * All subscriptions, oldest first: a list of CdcSubscription in
+ * CurrentMemoryContext.  In a transaction; connects to SPI by itself.
+ */
+extern List *cdc_subscription_load_all(void);
+
+/* start_at has done its work; SPI is connected by the caller */
+extern void cdc_subscription_mark_started(const char *name);
+
+/* Does any of the topics' names or regular expressions match this topic? */
+extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
+
+/* Is this element of topics a regular expression (begins with '^')? */
+#define cdc_topic_is_regex(topic) ((topic)[0] == '^')
+
+/* Raises an error unless this is a value that the option conflicts can have */
+extern void cdc_subscription_check_conflicts(const char *value);
+
+#endif							/* CDC_SUBSCRIPTION_H */

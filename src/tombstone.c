@@ -1,0 +1,273 @@
+/*
+ * tombstone.c
+ *		Remembered deletes: read, raise, prune.
+ *
+ * cdcsync.tombstone_data holds, for every key that was deleted, the version that
+ * everybody will compute for that delete.  Remote deletes are written by apply, local
+ * ones by the trigger here.  A key is found by a hash that agrees with its equality
+ * and then compared, for the text of a key is no identity.
+ *
+ * Pruning forgets tombstones that were written here long enough ago, and remembers per
+ * table the newest version forgotten, the horizon: an older change of a key with
+ * neither row nor tombstone may be of a deleted one.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+#include "guc.h"
+#include "registered.h"
+#include "session.h"
+#include "tombstone.h"
+
+/* Columns of cdcsync.tombstone_data */
+#define Anum_tombstone_relation		1
+#define Anum_tombstone_key_hash		2
+#define Anum_tombstone_key			3
+#define Anum_tombstone_version		4
+#define Anum_tombstone_peer			5
+
+#define PRUNE_AT_ONCE "10000"
+
+static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
+					 HeapTuple tuple, TupleDesc desc);
+static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
+							int nrows, int column, bool *nulls);
+static Datum make_array(Datum *values, bool *nulls, int n, Oid type);
+
+CdcTombstone
+cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
+{
+	Oid			schema = get_namespace_oid("cdcsync", false);
+	Relation	rel = table_open(get_relname_relid("tombstone_data", schema), AccessShareLock);
+	CdcTombstone best = {0};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData scankey[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&scankey[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(key->relid));
+	ScanKeyInit(&scankey[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(cdc_key_hash(key, values)));
+	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, snapshot, 2, scankey);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		consider(&best, key, clock, values, tuple, RelationGetDescr(rel));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return best;
+}
+
+/* A tombstone with the same hash: take it if it is of this key and the newest so far */
+static void
+consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
+		 HeapTuple tuple, TupleDesc desc)
+{
+	Datum		stored_key[INDEX_MAX_KEYS];
+	Datum		datum;
+	CdcVersion	version;
+	bool		isnull;
+
+	datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
+	cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored_key);
+	if (cdc_key_compare(key, stored_key, values) != 0)
+		return;
+	datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
+	if (!isnull)
+		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
+	version = cdc_clock_from_stored(clock, datum, isnull);
+	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
+		return;
+	best->found = true;
+	best->version = version;
+	datum = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
+	best->peer = isnull ? NULL : TextDatumGetCString(datum);
+}
+
+void
+cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows)
+{
+	static CdcStatement raise = {
+		.sql =
+		"INSERT INTO cdcsync.tombstone_data AS t (relation, key_hash, key, version, peer) "
+		"SELECT $1, n.key_hash, n.key, n.version, n.peer "
+		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), "
+		"pg_catalog.unnest($4), pg_catalog.unnest($5)) AS n (key_hash, key, version, peer) "
+		"ON CONFLICT (relation, key_hash, key) DO UPDATE "
+		"SET version = excluded.version, peer = excluded.peer, "
+		"written_at = excluded.written_at "
+		"WHERE t.version IS NULL OR excluded.version OPERATOR(pg_catalog.>) t.version",
+		.nargs = 5,
+		.argtypes = {OIDOID, INT8ARRAYOID, JSONBARRAYOID, NUMERICARRAYOID, TEXTARRAYOID}
+	};
+	static const Oid types[] = {INT8OID, JSONBOID, NUMERICOID, TEXTOID};
+	Datum		args[5];
+
+	if (nrows == 0)
+		return;
+	args[0] = ObjectIdGetDatum(key->relid);
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		bool	   *nulls = palloc0(sizeof(bool) * nrows);
+		Datum	   *values = stored_column(key, clock, rows, nrows, i, nulls);
+
+		args[i + 1] = make_array(values, nulls, nrows, types[i]);
+	}
+	cdc_catalog_execute(&raise, args, NULL);
+}
+
+/* One column of the rows to store, in the order of cdc_tombstone_raise's types */
+static Datum *
+stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows,
+			  int column, bool *nulls)
+{
+	Datum	   *values = palloc(sizeof(Datum) * nrows);
+
+	for (int i = 0; i < nrows; i++)
+	{
+		switch (column)
+		{
+			case 0:
+				values[i] = Int64GetDatum(cdc_key_hash(key, rows[i].key));
+				break;
+			case 1:
+				values[i] = JsonbPGetDatum(cdc_key_to_jsonb(key, rows[i].key));
+				break;
+			case 2:
+				values[i] = cdc_clock_to_stored(clock, &rows[i].version, &nulls[i]);
+				break;
+			default:
+				values[i] = CStringGetTextDatum(rows[i].peer);
+				break;
+		}
+	}
+	return values;
+}
+
+static Datum
+make_array(Datum *values, bool *nulls, int n, Oid type)
+{
+	int			dims[1] = {n};
+	int			lbs[1] = {1};
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lbs, type, typlen,
+											  typbyval, typalign));
+}
+
+CdcVersion
+cdc_tombstone_horizon(Oid relid, CdcClock clock)
+{
+	static CdcStatement horizon = {
+		.sql = "SELECT version FROM cdcsync.tombstone_horizon "
+		"WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
+	};
+	Datum		args[1] = {ObjectIdGetDatum(relid)};
+	CdcVersion	version = {0};
+
+	cdc_catalog_execute(&horizon, args, NULL);
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+		Datum		stored = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &isnull);
+
+		version = cdc_clock_from_stored(clock, isnull ? stored :
+										SPI_datumTransfer(stored, false, -1), isnull);
+	}
+	return version;
+}
+
+bool
+cdc_tombstone_prune(void)
+{
+	/*
+	 * Versions of integer and numeric clocks do not grow with time: a key used again
+	 * after its tombstone is gone would start below it, so these stay.
+	 */
+	static CdcStatement prune = {
+		.sql =
+		"WITH old AS (DELETE FROM cdcsync.tombstone_data AS d USING ("
+		"  SELECT t.relation, t.key_hash, t.key FROM cdcsync.tombstone_data AS t"
+		"  LEFT JOIN cdcsync.table_rule AS r ON r.relation OPERATOR(pg_catalog.=) t.relation"
+		"  LEFT JOIN pg_catalog.pg_attribute AS a"
+		"    ON a.attrelid OPERATOR(pg_catalog.=) r.relation"
+		"   AND a.attname OPERATOR(pg_catalog.=) r.version_column"
+		"  WHERE a.attrelid IS NULL OR ($1 OPERATOR(pg_catalog.>=) 0"
+		"   AND a.atttypid OPERATOR(pg_catalog.=) ANY (ARRAY[1114, 1184]::pg_catalog.oid[])"
+		"   AND t.written_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
+		"       pg_catalog.make_interval(mins => $1)))"
+		"  LIMIT " PRUNE_AT_ONCE ") AS o"
+		"  WHERE d.relation OPERATOR(pg_catalog.=) o.relation"
+		"    AND d.key_hash OPERATOR(pg_catalog.=) o.key_hash"
+		"    AND d.key OPERATOR(pg_catalog.=) o.key"
+		"  RETURNING d.relation, d.version), "
+		"horizon AS (INSERT INTO cdcsync.tombstone_horizon AS h (relation, version)"
+		"  SELECT relation, pg_catalog.max(version) FROM old GROUP BY relation"
+		"  ON CONFLICT (relation) DO UPDATE SET version ="
+		"    GREATEST(h.version, excluded.version)) "
+		"SELECT pg_catalog.count(*) FROM old",
+		.nargs = 1,
+		.argtypes = {INT4OID}
+	};
+	Datum		args[1] = {Int32GetDatum(cdc_tombstone_retention)};
+	bool		isnull;
+
+	cdc_catalog_execute(&prune, args, NULL);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+									   &isnull)) >= atoi(PRUNE_AT_ONCE);
+}
+
+/*
+ * AFTER DELETE, AFTER UPDATE of the key, each row: remembers a local delete with the
+ * version of the row that went.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_tombstone_trigger);
+Datum
+cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	CdcRegistered *reg;
+	CdcTombstoneRow row;
+	Datum		key[INDEX_MAX_KEYS];
+	Datum		version;
+	bool		isnull;
+
+	cdc_registered_check_trigger(fcinfo, "tombstone_trigger");
+	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	if (reg == NULL)
+		PG_RETURN_POINTER(NULL);
+
+	desc = RelationGetDescr(trigdata->tg_relation);
+	if (!cdc_registered_key(reg, trigdata->tg_trigtuple, desc, key))
+		PG_RETURN_POINTER(NULL);
+	version = heap_getattr(trigdata->tg_trigtuple, reg->version_attnum, desc, &isnull);
+	row.key = key;
+	row.version = cdc_clock_read(reg->clock, version, isnull);
+	row.version.deleted = true;
+	row.peer = cdc_node_name;
+
+	SPI_connect();
+	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
+	SPI_finish();
+	PG_RETURN_POINTER(NULL);
+}

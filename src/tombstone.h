@@ -1,0 +1,52 @@
+/*
+ * tombstone.h
+ *		Remembered deletes: read, raise, prune.
+ */
+#ifndef CDC_TOMBSTONE_H
+#define CDC_TOMBSTONE_H
+
+#include "clock.h"
+#include "key.h"
+
+typedef struct CdcTombstone
+{
+	bool		found;
+	CdcVersion	version;
+	char	   *peer;			/* who deleted it: a peer's name, or this node's */
+} CdcTombstone;
+
+/*
+ * The newest tombstone of a key, as the newest committed state (and this transaction)
+ * has it.  Its memory is CurrentMemoryContext.
+ */
+extern CdcTombstone cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values);
+
+/* One delete to remember */
+typedef struct CdcTombstoneRow
+{
+	const Datum *key;
+	CdcVersion	version;
+	const char *peer;
+} CdcTombstoneRow;
+
+/*
+ * Remember deletes; a newer tombstone that is there already stays.  The keys of one
+ * call are distinct.  SPI is connected by the caller.
+ */
+extern void cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
+								int nrows);
+
+/*
+ * The newest version that was pruned of a table; known is false if none was.
+ * SPI is connected by the caller.
+ */
+extern CdcVersion cdc_tombstone_horizon(Oid relid, CdcClock clock);
+
+/*
+ * Forget tombstones that were written longer ago than cdcsync.tombstone_retention, and
+ * those of tables that are gone; at most a bounded number at once.  Returns whether
+ * there is more to do.  SPI is connected by the caller.
+ */
+extern bool cdc_tombstone_prune(void);
+
+#endif							/* CDC_TOMBSTONE_H */

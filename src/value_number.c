@@ -1,0 +1,358 @@
+/*
+ * value_number.c
+ *		Integers, floats and numeric.
+ *
+ * A number goes from the message's text to the type without passing through a double.
+ * Connect's Decimal is its unscaled value as a big-endian integer of any length, in
+ * base64; the scale is in the schema.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "decode.h"
+#include "value_convert.h"
+
+/* The most bytes, digits after and zeros before the point that a numeric can need */
+#define MAX_DECIMAL_BYTES	61440
+#define MAX_SCALE			16383
+#define MIN_SCALE			(-131072)
+
+#define LIMB 1000000000			/* 10^9 */
+#define LIMB_DIGITS 9
+
+static CdcValueStatus convert_integer(CdcConversion *c, Datum *value);
+static bool integer_datum(Oid type, int64 n, Datum *value);
+static CdcValueStatus convert_decimal_to_integer(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_number(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_double(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_float_to_double(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_decimal(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_numeric_text(CdcConversion *c, Datum *value);
+static char *special_number(const char *text, int len);
+
+static char *decimal_text(CdcConversion *c);
+static void no_scale(CdcConversion *c) pg_attribute_noreturn();
+static const CdcToken *variable_decimal(CdcConversion *c, int *scale);
+static char *integer_digits(const unsigned char *bytes, int nbytes);
+static char *insert_point(const char *digits, bool negative, int scale);
+
+const CdcConversionRule cdc_value_integer_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal_to_integer},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT,
+	convert_decimal_to_integer},
+	{0}
+};
+
+const CdcConversionRule cdc_value_float4_rules[] = {
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{0}
+};
+
+const CdcConversionRule cdc_value_float8_rules[] = {
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING,
+	convert_float_to_double},
+	{0}
+};
+
+/* A string is decimal.handling.mode=string, a double is =double */
+const CdcConversionRule cdc_value_numeric_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT, convert_decimal},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_numeric_text},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{0}
+};
+
+void
+cdc_value_imply_float(CdcConversion *c)
+{
+	cdc_value_imply(c, c->vt->base_type == FLOAT4OID ? CDC_SCHEMA_FLOAT : CDC_SCHEMA_DOUBLE,
+					CDC_SEMANTIC_NONE);
+}
+
+/* Only a string may be two things: 1234 is a number and base64 */
+void
+cdc_value_imply_numeric(CdcConversion *c)
+{
+	cdc_value_imply(c, CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE);
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL);
+	if (c->token->type != CDC_TOKEN_STRING)
+		return;
+
+	switch (c->producer->decimal)
+	{
+		case CDC_DECIMAL_UNKNOWN:
+			cdc_value_ambiguous(c, "decimal.handling.mode");
+			break;
+		case CDC_DECIMAL_STRING:
+			cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
+			break;
+		case CDC_DECIMAL_DOUBLE:
+			break;
+		case CDC_DECIMAL_PRECISE:
+			cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL);
+			/* as the source's driver reads it, which takes a negative one for positive */
+			if (c->vt->typmod >= VARHDRSZ)
+				c->implied.scale = (c->vt->typmod - VARHDRSZ) & 0x7ff;
+			break;
+	}
+}
+
+static CdcValueStatus
+convert_integer(CdcConversion *c, Datum *value)
+{
+	int64		n;
+
+	/* what does not fit is for the input function to complain of */
+	if (!cdc_decode_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
+		*value = cdc_value_input(c->vt, cdc_decode_string(c->token));
+	return CDC_VALUE_SET;
+}
+
+static bool
+integer_datum(Oid type, int64 n, Datum *value)
+{
+	if (type == INT8OID)
+		*value = Int64GetDatum(n);
+	else if (type == INT4OID && n >= PG_INT32_MIN && n <= PG_INT32_MAX)
+		*value = Int32GetDatum((int32) n);
+	else if (type == INT2OID && n >= PG_INT16_MIN && n <= PG_INT16_MAX)
+		*value = Int16GetDatum((int16) n);
+	else
+		return false;
+	return true;
+}
+
+/* A fraction of zeros is none */
+static CdcValueStatus
+convert_decimal_to_integer(CdcConversion *c, Datum *value)
+{
+	char	   *text = decimal_text(c);
+	char	   *point = strchr(text, '.');
+
+	if (point != NULL)
+	{
+		if (point[1 + strspn(point + 1, "0")] != '\0')
+			cdc_value_invalid(c);
+		*point = '\0';
+	}
+	*value = cdc_value_input(c->vt, text);
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_number(CdcConversion *c, Datum *value)
+{
+	*value = cdc_value_input(c->vt, cdc_decode_string(c->token));
+	return CDC_VALUE_SET;
+}
+
+/* Connect quotes what JSON has no number for */
+static CdcValueStatus
+convert_double(CdcConversion *c, Datum *value)
+{
+	char	   *special;
+
+	if (c->token->type == CDC_TOKEN_NUMBER)
+		return convert_number(c, value);
+	special = special_number(c->token->text, c->token->len);
+	if (special == NULL)
+		cdc_value_invalid(c);
+	*value = cdc_value_input(c->vt, special);
+	return CDC_VALUE_SET;
+}
+
+/* As the server widens it: the exact value, not the nearest to its shortest text */
+static CdcValueStatus
+convert_float_to_double(CdcConversion *c, Datum *value)
+{
+	Datum		narrow;
+
+	if (c->token->type != CDC_TOKEN_NUMBER)
+		return convert_double(c, value);
+	narrow = DirectFunctionCall1(float4in, CStringGetDatum(cdc_decode_string(c->token)));
+	*value = DirectFunctionCall1(ftod, narrow);
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_decimal(CdcConversion *c, Datum *value)
+{
+	*value = cdc_value_input(c->vt, decimal_text(c));
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_numeric_text(CdcConversion *c, Datum *value)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+	char	   *special = special_number(text, len);
+
+	if (special == NULL && (len == 0 || strspn(text, "0123456789+-.eE") < len))
+		cdc_value_invalid(c);
+	*value = cdc_value_input(c->vt, special != NULL ? special : pnstrdup(text, len));
+	return CDC_VALUE_SET;
+}
+
+/* Java's and Debezium's names of what is no finite number, as the server has them */
+static char *
+special_number(const char *text, int len)
+{
+	static const struct
+	{
+		const char *name;
+		char	   *value;
+	}			names[] = {
+		{"NaN", "NaN"},
+		{"Infinity", "Infinity"},
+		{"-Infinity", "-Infinity"},
+		{"NAN", "NaN"},
+		{"POSITIVE_INFINITY", "Infinity"},
+		{"NEGATIVE_INFINITY", "-Infinity"},
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0)
+			return names[i].value;
+	}
+	return NULL;
+}
+
+/* A Decimal or VariableScaleDecimal as text; a number if decimal.format=NUMERIC */
+static char *
+decimal_text(CdcConversion *c)
+{
+	const CdcToken *token = c->token;
+	int			scale = c->schema->scale;
+	unsigned char *bytes;
+	int			nbytes;
+
+	if (token->type == CDC_TOKEN_NUMBER)
+		return cdc_decode_string(token);
+	if (token->type == CDC_TOKEN_OBJECT)
+		token = variable_decimal(c, &scale);
+	else if (scale < 0)
+		no_scale(c);
+
+	bytes = (unsigned char *) cdc_value_base64(token->text, token->len, false, 0, &nbytes);
+	if (bytes == NULL || nbytes == 0)
+		cdc_value_invalid(c);
+	if (nbytes > MAX_DECIMAL_BYTES || scale > MAX_SCALE || scale < MIN_SCALE)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value of column \"%s\" overflows numeric format", c->vt->column)));
+	return insert_point(integer_digits(bytes, nbytes), (bytes[0] & 0x80) != 0, scale);
+}
+
+static void
+no_scale(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s from a decimal without scale",
+					c->vt->column, format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
+			 errdetail("JSON without a schema has no scale, and the column's type has none."),
+			 errhint("Set value.converter.schemas.enable=true or decimal.handling.mode=string "
+					 "in the connector.")));
+}
+
+/* {"scale":1,"value":"Dw=="} */
+static const CdcToken *
+variable_decimal(CdcConversion *c, int *scale)
+{
+	int			n;
+	CdcField   *members = cdc_decode_members(c->token, &n);
+	const CdcToken *value = NULL;
+	int64		number = PG_INT64_MAX;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (cdc_decode_is(members[i].name, members[i].namelen, "value"))
+			value = &members[i].token;
+		else if (cdc_decode_is(members[i].name, members[i].namelen, "scale") &&
+				 !cdc_decode_integer(&members[i].token, &number))
+			cdc_value_invalid(c);
+	}
+	if (value == NULL || value->type != CDC_TOKEN_STRING ||
+		number > PG_INT32_MAX || number < PG_INT32_MIN)
+		cdc_value_invalid(c);
+	*scale = number;
+	return value;
+}
+
+/* The digits of the absolute value of a big-endian two's complement integer */
+static char *
+integer_digits(const unsigned char *bytes, int nbytes)
+{
+	int			max_limbs = nbytes * 8 / 29 + 1;
+	uint32	   *limbs = palloc0(max_limbs * sizeof(uint32));	/* lowest first */
+	char	   *digits = palloc(max_limbs * LIMB_DIGITS + 1);
+	char	   *p = digits;
+	bool		negative = (bytes[0] & 0x80) != 0;
+	int			nlimbs = 1;
+
+	/* of a negative number invert the bytes here and add one at the end */
+	for (int i = 0; i < nbytes; i++)
+	{
+		uint64		carry = negative ? (unsigned char) ~bytes[i] : bytes[i];
+
+		if (i == nbytes - 1 && negative)
+			carry++;
+		for (int j = 0; j < nlimbs || carry > 0; j++)
+		{
+			uint64		n = (uint64) limbs[j] * 256 + carry;
+
+			limbs[j] = n % LIMB;
+			carry = n / LIMB;
+			nlimbs = Max(nlimbs, j + 1);
+		}
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
+
+	p += sprintf(p, "%u", limbs[nlimbs - 1]);
+	for (int j = nlimbs - 2; j >= 0; j--)
+		p += sprintf(p, "%09u", limbs[j]);
+	return digits;
+}
+
+static char *
+insert_point(const char *digits, bool negative, int scale)
+{
+	int			ndigits = strlen(digits);
+	int			whole = Max(ndigits - scale, 0);	/* digits before the point */
+	char	   *text = palloc(ndigits + abs(scale) + 4);
+	char	   *p = text;
+
+	if (negative)
+		*p++ = '-';
+	if (whole == 0)
+		*p++ = '0';
+	for (int i = 0; i < whole; i++)
+		*p++ = i < ndigits ? digits[i] : '0';
+	if (scale > 0)
+		*p++ = '.';
+	for (int i = ndigits - scale; scale > 0 && i < ndigits; i++)
+		*p++ = i < 0 ? '0' : digits[i];
+	*p = '\0';
+	return text;
+}

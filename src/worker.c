@@ -1,0 +1,442 @@
+/*
+ * worker.c
+ *		The apply worker of one database.
+ *
+ * One loop: take over changes of the configuration, look for new topics, collect what
+ * Kafka has delivered, apply it, answer those who wait, and sleep on the latch and the
+ * Kafka client's socket together.  Nothing is open (transaction, snapshot, lock) while
+ * it sleeps or asks the broker.
+ *
+ * Errors about messages are dealt with in deliver.c.  Any other error ends the process;
+ * the launcher starts it again after a pause, and it goes on from the stored offsets.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "batch.h"
+#include "catalog.h"
+#include "compat.h"
+#include "consumer.h"
+#include "control.h"
+#include "deliver.h"
+#include "guc.h"
+#include "identity.h"
+#include "origin.h"
+#include "partition.h"
+#include "relation.h"
+#include "session.h"
+#include "tombstone.h"
+#include "worker.h"
+
+#define QUERY_TIMEOUT_MS	1000
+#define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
+#define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
+
+static MemoryContext config_context = NULL; /* of the subscriptions in force */
+static MemoryContext loop_context = NULL;	/* reset once per turn */
+static uint64 known_generation = 0;
+static bool write_through = true;
+static TimestampTz refresh_due = 0;
+static TimestampTz prune_due = 0;
+static bool client_in_trouble = false;
+static XLogRecPtr flushed_to = InvalidXLogRecPtr;
+static uint32 wait_event = 0;
+
+static void initialize(Oid dboid);
+static void leave(int code, Datum arg);
+static void run_loop(void);
+static void reload_settings(void);
+static void take_configuration(void);
+static bool load_configuration(void);
+static void refresh_topics(TimestampTz now);
+static bool collect(void);
+static void take_event(const CdcConsumerEvent *event);
+static void take_message(CdcMessage *message);
+static void add_marker(CdcPartition *p, int64 offset);
+static void client_trouble(const char *error, bool fatal);
+static void apply_batch(void);
+static void answer_waiters(void);
+static void prune_tombstones(TimestampTz now);
+static void flush_commits(void);
+static void wait_for_work(void);
+static long timeout_until(TimestampTz due, TimestampTz now);
+
+void
+cdc_worker_main(Datum main_arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
+
+	initialize(DatumGetObjectId(main_arg));
+	run_loop();
+}
+
+static void
+initialize(Oid dboid)
+{
+	if (!cdc_control_attach())
+		proc_exit(0);
+	before_shmem_exit(leave, (Datum) 0);
+	wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
+	config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
+										   ALLOCSET_SMALL_SIZES);
+	loop_context = AllocSetContextCreate(TopMemoryContext, "cdcsync worker loop",
+										 ALLOCSET_DEFAULT_SIZES);
+	cdc_batch_init();
+	cdc_session_pin();
+	prune_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PRUNE_INTERVAL_MS);
+}
+
+/* On every exit: the library's threads must be gone before the process is */
+static void
+leave(int code, Datum arg)
+{
+	cdc_consumer_close();
+	cdc_origin_reset();
+	cdc_stat_partition_release_all();
+}
+
+static void
+run_loop(void)
+{
+	ErrorContextCallback context = {.callback = cdc_deliver_error_context,
+	.previous = error_context_stack};
+
+	error_context_stack = &context;
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		bool		more;
+
+		MemoryContextReset(loop_context);
+		MemoryContextSwitchTo(loop_context);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+			reload_settings();
+		if (known_generation != cdc_control_generation())
+			take_configuration();
+		if (refresh_due <= now)
+			refresh_topics(now);
+		cdc_partition_start_due(now);
+		more = collect();
+		apply_batch();
+		answer_waiters();
+		if (more)
+			continue;
+		if (prune_due <= now)
+			prune_tombstones(now);
+		flush_commits();
+		wait_for_work();
+	}
+}
+
+/* ---- configuration ---- */
+
+/* Settings of the Kafka client are read when it is opened: open it anew */
+static void
+reload_settings(void)
+{
+	char	   *servers = pstrdup(cdc_bootstrap_servers);
+	char	   *config = pstrdup(cdc_kafka_config);
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (strcmp(servers, cdc_bootstrap_servers) != 0 || strcmp(config, cdc_kafka_config) != 0)
+	{
+		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
+		cdc_consumer_close();
+		cdc_partition_unassigned_all("settings have changed");
+		refresh_due = 0;
+	}
+}
+
+static void
+take_configuration(void)
+{
+	uint64		generation;
+
+	do
+	{
+		generation = cdc_control_generation();
+		if (load_configuration())
+		{
+			known_generation = generation;
+			refresh_due = 0;
+			return;
+		}
+		/* no extension, or no subscription: nothing to do in this database */
+	} while (!cdc_control_finish(generation));
+	proc_exit(0);
+}
+
+/* False if there is nothing to do */
+static bool
+load_configuration(void)
+{
+	List	   *subscriptions = NIL;
+	MemoryContext fresh = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
+												ALLOCSET_SMALL_SIZES);
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (OidIsValid(cdc_catalog_extension()))
+	{
+		cdc_identity_check();
+		MemoryContextSwitchTo(fresh);
+		subscriptions = cdc_subscription_load_all();
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(loop_context);
+
+	cdc_partition_configure(subscriptions);
+	cdc_relation_reset();
+	MemoryContextDelete(config_context);
+	config_context = fresh;
+
+	/* rule 6: pass deletes on, unless nobody here forwards what others wrote */
+	write_through = false;
+	foreach(lc, subscriptions)
+		write_through |= !((CdcSubscription *) lfirst(lc))->origin_none;
+	return subscriptions != NIL;
+}
+
+/* ---- Kafka ---- */
+
+static void
+refresh_topics(TimestampTz now)
+{
+	List	   *topics;
+	char	   *cluster_id;
+	char	   *error;
+
+	if (!cdc_consumer_is_open())
+		cdc_consumer_open();
+	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+		client_trouble(error, false);
+	else
+	{
+		if (client_in_trouble)
+			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
+		client_in_trouble = false;
+		cdc_partition_client_ok();
+		cdc_partition_discover(topics, cluster_id);
+	}
+	refresh_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											  client_in_trouble || cdc_partition_incomplete() ?
+											  Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
+											  cdc_topic_refresh_interval);
+}
+
+/* Fill the batch; true if it is full and there may be more */
+static bool
+collect(void)
+{
+	CdcConsumerEvent event;
+
+	if (!cdc_consumer_is_open())
+		return false;
+	cdc_consumer_clear_socket();
+	while (!cdc_batch_full())
+	{
+		bool		got;
+
+		MemoryContextSwitchTo(cdc_batch_context);
+		got = cdc_consumer_poll(&event);
+		MemoryContextSwitchTo(loop_context);
+		if (!got)
+			return false;
+		take_event(&event);
+		if (!cdc_consumer_is_open())
+			return false;
+	}
+	return true;
+}
+
+static void
+take_event(const CdcConsumerEvent *event)
+{
+	CdcPartition *p = NULL;
+
+	if (event->kind == CDC_CONSUMER_MESSAGE)
+	{
+		take_message(event->message);
+		return;
+	}
+	if (event->kind == CDC_CONSUMER_CLIENT_ERROR)
+	{
+		client_trouble(event->error, event->fatal);
+		return;
+	}
+
+	p = cdc_partition_find(event->topic, event->partition);
+	if (p == NULL || !p->assigned)
+		return;
+	if (event->kind == CDC_CONSUMER_EOF)
+	{
+		if (cdc_partition_at_end(p, event->offset))
+			add_marker(p, event->offset);
+	}
+	else if (event->kind == CDC_CONSUMER_OUT_OF_RANGE)
+		cdc_partition_out_of_range(p);
+	else
+		cdc_partition_wait(p, event->error);
+}
+
+static void
+take_message(CdcMessage *message)
+{
+	CdcPartition *p = cdc_partition_find(message->topic, message->partition);
+
+	if (p == NULL || !cdc_partition_accept(p, message))
+		return;
+	message->owner = p;
+	cdc_batch_add(message);
+}
+
+/* Aborted transactions and control records leave gaps: the position follows the end */
+static void
+add_marker(CdcPartition *p, int64 offset)
+{
+	CdcMessage *marker = MemoryContextAllocZero(cdc_batch_context, sizeof(CdcMessage));
+
+	marker->topic = p->offset.topic;
+	marker->partition = p->offset.partition;
+	marker->offset = offset - 1;
+	marker->timestamp = -1;
+	marker->owner = p;
+	marker->marker = true;
+	cdc_batch_add(marker);
+}
+
+static void
+client_trouble(const char *error, bool fatal)
+{
+	if (!client_in_trouble)
+		ereport(LOG,
+				(errmsg("cdcsync cannot talk to Kafka: %s", error),
+				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
+	client_in_trouble = true;
+	cdc_partition_client_error(error);
+	if (fatal)
+	{
+		cdc_consumer_close();
+		cdc_partition_unassigned_all(error);
+	}
+	refresh_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), INCOMPLETE_REFRESH_MS);
+}
+
+/* ---- work ---- */
+
+static void
+apply_batch(void)
+{
+	CdcMessage **messages;
+	int			nmessages;
+
+	messages = cdc_batch_messages(&nmessages);
+	if (nmessages > 0)
+	{
+		pgstat_report_activity(STATE_RUNNING, "applying changes");
+		MemoryContextSwitchTo(cdc_batch_context);
+		cdc_deliver(messages, nmessages, write_through);
+		MemoryContextSwitchTo(loop_context);
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	cdc_batch_reset();
+}
+
+static void
+answer_waiters(void)
+{
+	uint64		ticket = cdc_control_pending_ticket();
+	List	   *topics;
+	char	   *cluster_id;
+	char	   *error;
+
+	if (ticket == cdc_control_answered_ticket() || !cdc_consumer_is_open())
+		return;
+	/* what is in the topics now may stand in a topic that is new */
+	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	{
+		client_trouble(error, false);
+		return;
+	}
+	cdc_partition_discover(topics, cluster_id);
+	cdc_partition_start_due(GetCurrentTimestamp());
+	if (cdc_partition_query_ends(&error))
+		cdc_control_answer_ticket(ticket);
+	else
+		client_trouble(error, false);
+}
+
+static void
+prune_tombstones(TimestampTz now)
+{
+	bool		more;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	more = cdc_tombstone_prune();
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(loop_context);
+	prune_due = more ? now : TimestampTzPlusMilliseconds(now, PRUNE_INTERVAL_MS);
+}
+
+/*
+ * Commits are asynchronous, for the stored offsets are lost with the rows.  But what is
+ * not on disk is not decoded: once nothing more is to do, hand it on to our own peers.
+ */
+static void
+flush_commits(void)
+{
+	if (XactLastCommitEnd > flushed_to)
+	{
+		XLogFlush(XactLastCommitEnd);
+		flushed_to = XactLastCommitEnd;
+	}
+}
+
+static void
+wait_for_work(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = Min(Min(refresh_due, prune_due), cdc_partition_next_due());
+	pgsocket	sock = cdc_consumer_socket();
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (sock != PGINVALID_SOCKET)
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, sock, timeout_until(due, now), wait_event);
+	ResetLatch(MyLatch);
+}
+
+static long
+timeout_until(TimestampTz due, TimestampTz now)
+{
+	return Max(TimestampDifferenceMilliseconds(now, due), 0);
+}

@@ -1,0 +1,253 @@
+/*
+ * write.c
+ *		Runs the statements of a mapped relation over a batch of rows.
+ *
+ * The rows of a batch are handed to a statement as an ephemeral named relation over a
+ * tuplestore: one statement for any number of rows, planned once per relation.  User
+ * code that a write may reach (expression indexes, defaults, domains, triggers) runs
+ * with the rights of the table's owner, never with the worker's.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+
+#include "deparse.h"
+#include "write.h"
+
+/* What owner_begin changed */
+typedef struct OwnerScope
+{
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+} OwnerScope;
+
+static uint64 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
+					  const void *arg);
+static char *statement_text(CdcRowSet *set, const void *kind);
+static char *insert_text(CdcRowSet *set, const void *present);
+static SPIPlanPtr prepare(const char *sql);
+static CdcInsert *find_insert(CdcRelation *rel, Bitmapset *present);
+static void register_set(CdcRowSet *set);
+static void owner_begin(OwnerScope *scope, const CdcRelation *rel);
+static void owner_end(const OwnerScope *scope);
+
+CdcRowSet *
+cdc_write_begin(CdcRelation *rel)
+{
+	CdcRowSet  *set = palloc0(sizeof(CdcRowSet));
+
+	set->rel = rel;
+	set->store = tuplestore_begin_heap(false, false, work_mem);
+	set->values = palloc0(sizeof(Datum) * rel->batch_desc->natts);
+	set->nulls = palloc(sizeof(bool) * rel->batch_desc->natts);
+	return set;
+}
+
+void
+cdc_write_add(CdcRowSet *set, int n, const CdcRow *row)
+{
+	set->values[CDC_BATCH_N] = Int32GetDatum(n);
+	set->values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
+	set->nulls[CDC_BATCH_N] = false;
+	set->nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
+	memcpy(set->values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
+	memcpy(set->nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
+	tuplestore_putvalues(set->store, set->rel->batch_desc, set->values, set->nulls);
+	set->nrows++;
+}
+
+void
+cdc_write_add_key(CdcRowSet *set, int n, const Datum *key)
+{
+	memset(set->nulls, true, sizeof(bool) * set->rel->batch_desc->natts);
+	set->values[CDC_BATCH_N] = Int32GetDatum(n);
+	set->nulls[CDC_BATCH_N] = false;
+	for (int i = 0; i < set->rel->key->ncolumns; i++)
+	{
+		int			column = CDC_BATCH_FIRST + set->rel->key_column[i];
+
+		set->values[column] = key[i];
+		set->nulls[column] = false;
+	}
+	tuplestore_putvalues(set->store, set->rel->batch_desc, set->values, set->nulls);
+	set->nrows++;
+}
+
+uint64
+cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
+{
+	return execute(set, &set->rel->plans[kind], statement_text, &kind);
+}
+
+uint64
+cdc_write_insert(CdcRowSet *set, Bitmapset *present)
+{
+	return execute(set, &find_insert(set->rel, present)->plan, insert_text, present);
+}
+
+void
+cdc_write_truncate(CdcRelation *rel)
+{
+	OwnerScope	scope;
+	int			result;
+
+	owner_begin(&scope, rel);
+	result = SPI_execute(cdc_deparse_truncate(rel), false, 0);
+	if (result < 0)
+		elog(ERROR, "could not truncate: %s", SPI_result_code_string(result));
+	owner_end(&scope);
+}
+
+bool
+cdc_write_attempt(void (*write) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write(arg);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
+			ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+static uint64
+execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
+		const void *arg)
+{
+	OwnerScope	scope;
+	uint64		processed = 0;
+	int			result;
+
+	if (set->nrows > 0)
+	{
+		owner_begin(&scope, set->rel);
+		register_set(set);
+		if (*plan == NULL)
+			*plan = prepare(text(set, arg));
+		result = SPI_execute_plan(*plan, NULL, NULL, false, 0);
+		if (result < 0)
+			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
+		processed = SPI_processed;
+		SPI_unregister_relation(CDC_BATCH_NAME);
+		owner_end(&scope);
+	}
+	tuplestore_end(set->store);
+	pfree(set->values);
+	pfree(set->nulls);
+	pfree(set);
+	return processed;
+}
+
+static char *
+statement_text(CdcRowSet *set, const void *kind)
+{
+	return cdc_deparse_statement(set->rel, *(const CdcStatementKind *) kind);
+}
+
+static char *
+insert_text(CdcRowSet *set, const void *present)
+{
+	return cdc_deparse_insert(set->rel, present);
+}
+
+static SPIPlanPtr
+prepare(const char *sql)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	return plan;
+}
+
+static CdcInsert *
+find_insert(CdcRelation *rel, Bitmapset *present)
+{
+	MemoryContext old;
+	CdcInsert  *insert;
+	ListCell   *lc;
+
+	foreach(lc, rel->inserts)
+	{
+		insert = lfirst(lc);
+		if (bms_equal(insert->present, present))
+			return insert;
+	}
+	old = MemoryContextSwitchTo(rel->context);
+	insert = palloc0(sizeof(CdcInsert));
+	insert->present = bms_copy(present);
+	rel->inserts = lappend(rel->inserts, insert);
+	MemoryContextSwitchTo(old);
+	return insert;
+}
+
+/*
+ * One row is what the planner is to expect, always: it then takes the rows one by one
+ * and looks each up, whatever the table looked like when the plan was made.
+ */
+static void
+register_set(CdcRowSet *set)
+{
+	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
+	int			result;
+
+	enr->md.name = CDC_BATCH_NAME;
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = set->rel->batch_desc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = 1;
+	enr->reldata = set->store;
+	/* a subtransaction that failed may have left its batch */
+	(void) SPI_unregister_relation(CDC_BATCH_NAME);
+	result = SPI_register_relation(enr);
+	if (result != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register batch: %s", SPI_result_code_string(result));
+}
+
+static void
+owner_begin(OwnerScope *scope, const CdcRelation *rel)
+{
+	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
+	SetUserIdAndSecContext(rel->owner, scope->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	/* settings that the owner's code may change end with it */
+	scope->nestlevel = NewGUCNestLevel();
+}
+
+static void
+owner_end(const OwnerScope *scope)
+{
+	AtEOXact_GUC(false, scope->nestlevel);
+	SetUserIdAndSecContext(scope->userid, scope->sec_context);
+}

@@ -1,0 +1,54 @@
+/*
+ * write.h
+ *		Runs the statements of a mapped relation over a batch of rows.
+ */
+#ifndef CDC_WRITE_H
+#define CDC_WRITE_H
+
+#include "storage/itemptr.h"
+
+#include "relation.h"
+
+/* A row, by the columns of its relation */
+typedef struct CdcRow
+{
+	bool		exists;
+	ItemPointerData tid;		/* where it was read */
+	Datum	   *values;
+	bool	   *nulls;
+	Bitmapset  *present;		/* columns that have a value */
+	bool		unchanged;		/* a column had Debezium's placeholder instead */
+} CdcRow;
+
+/* The rows a statement is to see */
+typedef struct CdcRowSet
+{
+	CdcRelation *rel;
+	int			nrows;
+	struct Tuplestorestate *store;
+	Datum	   *values;			/* one row's scratch space */
+	bool	   *nulls;
+} CdcRowSet;
+
+extern CdcRowSet *cdc_write_begin(CdcRelation *rel);
+
+/* n is handed back by reads; of add_key all but the key is NULL */
+extern void cdc_write_add(CdcRowSet *set, int n, const CdcRow *row);
+extern void cdc_write_add_key(CdcRowSet *set, int n, const Datum *key);
+
+/*
+ * Run a statement with the rights of the table's owner, and free the set.  Returns the
+ * number of rows; of reads, SPI_tuptable holds them.
+ */
+extern uint64 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind);
+extern uint64 cdc_write_insert(CdcRowSet *set, Bitmapset *present);
+
+/*
+ * Write in a subtransaction: false, and nothing written, if a constraint refuses.
+ * Other errors pass.
+ */
+extern bool cdc_write_attempt(void (*write) (void *arg), void *arg);
+
+extern void cdc_write_truncate(CdcRelation *rel);
+
+#endif							/* CDC_WRITE_H */

@@ -1,0 +1,209 @@
+--
+-- The SQL surface: names, signatures, columns, comments.
+--
+-- All files here run by pg_prove, in a database of their own with encoding UTF8, on a
+-- server with shared_preload_libraries = 'cdcsync', wal_level = logical and any
+-- cdcsync.bootstrap_servers.  Each is one transaction that is rolled back.
+--
+\set ON_ERROR_STOP on
+\set QUIET on
+SET client_min_messages = warning;
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS cdcsync;
+SELECT plan(40);
+
+SELECT has_schema('cdcsync');
+SELECT has_role('cdcsync_admin');
+SELECT is(rolcanlogin, false, 'nobody can log in as cdcsync_admin')
+	FROM pg_roles WHERE rolname = 'cdcsync_admin';
+
+-- functions: names, arguments with their defaults, results
+SELECT results_eq(
+	$$ SELECT (p.proname || '(' || pg_get_function_arguments(p.oid) || ') ' ||
+			pg_get_function_result(p.oid)) COLLATE "default"
+		FROM pg_proc AS p WHERE p.pronamespace = 'cdcsync'::regnamespace
+		ORDER BY p.proname, p.pronargs, p.proretset $$,
+	ARRAY[
+	'add_table(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT false) void',
+	'add_version_column(relation regclass, column_name name DEFAULT ''cdcsync_version''::name) void',
+	'alter_subscription(subscription text, topics text[] DEFAULT NULL::text[], conflicts text DEFAULT NULL::text, origin text DEFAULT NULL::text, event_time text DEFAULT NULL::text, on_error text DEFAULT NULL::text, on_unknown_table text DEFAULT NULL::text, producer jsonb DEFAULT NULL::jsonb) void',
+	'alter_table_rule(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT NULL::boolean) void',
+	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
+	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
+	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
+	'pause(subscription text DEFAULT NULL::text) void',
+	'remove_table(relation regclass) void',
+	'resume(subscription text DEFAULT NULL::text) void',
+	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone) SETOF record',
+	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
+	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
+	'tombstone_trigger() trigger',
+	'unsubscribe(subscription text) void',
+	'version_check_trigger() trigger',
+	'version_trigger() trigger',
+	'wait_for(subscription text DEFAULT NULL::text, timeout interval DEFAULT ''00:01:00''::interval) boolean'
+	],
+	'the functions, with arguments and results');
+SELECT is_empty(
+	$$ SELECT p.proname FROM pg_proc AS p
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prosecdef $$,
+	'no function runs with other rights than its caller''s');
+
+-- tables and views
+SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
+	'tombstone_data', 'tombstone_horizon', 'local_identity']);
+SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone']);
+
+SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled', 'conflicts',
+	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer',
+	'created_at', 'started']);
+SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
+	'source_table', 'conflicts', 'column_map', 'truncate', 'created_at']);
+SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
+	'partition', 'next_offset', 'record_time', 'cluster_id']);
+
+SELECT results_eq(
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.stat_subscription'::regclass AND attnum > 0
+		ORDER BY attnum $$,
+	ARRAY['subscription text', 'topic text', 'partition integer', 'state text',
+		'pid integer', 'next_offset bigint', 'end_offset bigint', 'lag bigint',
+		'lag_seconds numeric', 'last_event_at timestamp with time zone',
+		'last_apply_at timestamp with time zone', 'last_error text',
+		'last_error_at timestamp with time zone'],
+	'columns of stat_subscription');
+SELECT results_eq(
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.stat_table'::regclass AND attnum > 0
+		ORDER BY attnum $$,
+	ARRAY['relation regclass', 'events bigint', 'inserted bigint', 'updated bigint',
+		'deleted bigint', 'unchanged bigint', 'skipped bigint',
+		'confl_insert_exists bigint', 'confl_update_origin_differs bigint',
+		'confl_update_exists bigint', 'confl_update_missing bigint',
+		'confl_update_deleted bigint', 'confl_delete_origin_differs bigint',
+		'confl_delete_exists bigint', 'confl_delete_missing bigint',
+		'confl_multiple_unique_conflicts bigint', 'since timestamp with time zone'],
+	'columns of stat_table');
+SELECT results_eq(
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.tombstone'::regclass AND attnum > 0
+		ORDER BY attnum $$,
+	ARRAY['relation regclass', 'key jsonb', 'version text', 'peer text',
+		'written_at timestamp with time zone'],
+	'columns of tombstone');
+
+SELECT col_is_pk('cdcsync', 'subscription', 'name'::name, 'primary key of subscription');
+SELECT col_is_pk('cdcsync', 'table_rule', 'relation'::name, 'primary key of table_rule');
+SELECT col_is_unique('cdcsync', 'table_rule', 'source_table'::name, 'unique column of table_rule');
+SELECT col_is_pk('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic', 'partition']::name[], 'primary key of subscription_offset');
+SELECT col_is_pk('cdcsync', 'tombstone_data', ARRAY['relation', 'key_hash', 'key']::name[], 'primary key of tombstone_data');
+SELECT col_is_pk('cdcsync', 'tombstone_horizon', 'relation'::name, 'primary key of tombstone_horizon');
+SELECT is_empty(
+	$$ SELECT conname FROM pg_constraint
+		WHERE connamespace = 'cdcsync'::regnamespace AND contype = 'f' $$,
+	'no foreign keys');
+
+-- comments
+SELECT is_empty(
+	$$ SELECT pg_describe_object(d.classid, d.objid, 0)
+		FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+		WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+			AND e.extname = 'cdcsync'
+			AND d.classid <> 'pg_type'::regclass
+			AND obj_description(d.objid, d.classid::regclass::name) IS NULL $$,
+	'every object of the extension has a comment');
+SELECT is_empty(
+	$$ SELECT a.attrelid::regclass || '.' || a.attname
+		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND c.relkind IN ('r', 'v')
+			AND a.attnum > 0 AND NOT a.attisdropped
+			AND col_description(a.attrelid, a.attnum) IS NULL $$,
+	'every column has a comment');
+SELECT is_empty(
+	$$ SELECT d.description FROM pg_description AS d
+			JOIN pg_class AS c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND d.description ~ '\.$' $$,
+	'comments do not end in a full stop');
+
+-- dumps
+SELECT set_eq(
+	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'cdcsync' $$,
+	ARRAY['cdcsync.subscription', 'cdcsync.table_rule', 'cdcsync.subscription_offset',
+		'cdcsync.tombstone_data', 'cdcsync.tombstone_horizon', 'cdcsync.local_identity'],
+	'pg_dump takes the catalogs along');
+
+-- rights, as the catalogs have them
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM pg_proc AS p,
+			aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
+	'PUBLIC may execute nothing');
+SELECT is_empty(
+	$$ SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
+	'PUBLIC may read nothing');
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM pg_proc AS p
+		WHERE p.pronamespace = 'cdcsync'::regnamespace
+			AND NOT has_function_privilege('cdcsync_admin', p.oid, 'EXECUTE') $$,
+	'cdcsync_admin may execute everything');
+SELECT set_eq(
+	$$ SELECT p.proname FROM pg_proc AS p
+		WHERE p.pronamespace = 'cdcsync'::regnamespace
+			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
+	ARRAY['stat_partitions', 'stat_tables', 'wait_for']::name[],
+	'pg_monitor may look and wait');
+SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
+SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);
+SELECT set_eq(
+	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
+		FROM pg_class AS c, aclexplode(c.relacl) AS a
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+		'stat_table SELECT', 'tombstone SELECT'],
+	'cdcsync_admin reads, and writes through functions only');
+SELECT set_eq(
+	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
+		FROM pg_class AS c, aclexplode(c.relacl) AS a
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+		'stat_table SELECT'],
+	'pg_monitor reads what holds no row data');
+
+-- the views over an empty catalog
+SELECT is_empty('SELECT * FROM cdcsync.stat_subscription', 'no subscription, no state');
+SELECT is_empty('SELECT * FROM cdcsync.stat_table', 'no table, no counters');
+SELECT is_empty('SELECT * FROM cdcsync.tombstone', 'no tombstone');
+
+-- versions of tombstones are shown readably
+CREATE TABLE t_tz (id int PRIMARY KEY, v timestamptz);
+CREATE TABLE t_ts (id int PRIMARY KEY, v timestamp);
+CREATE TABLE t_num (id int PRIMARY KEY, v numeric);
+SELECT cdcsync.add_table('t_tz', version_column => 'v') \g /dev/null
+SELECT cdcsync.add_table('t_ts', version_column => 'v') \g /dev/null
+SELECT cdcsync.add_table('t_num', version_column => 'v') \g /dev/null
+INSERT INTO cdcsync.tombstone_data (relation, key_hash, key, version, peer)
+	SELECT relation, 1, '{"id": "1"}', v, 'n1'
+	FROM (VALUES ('t_tz'::regclass, 1767225600123456), ('t_ts', 1767225600123456),
+		('t_num', 17.50), ('t_tz', NULL)) AS x(relation, v)
+	ON CONFLICT DO NOTHING;
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO';
+SELECT is(version, '2026-01-01 00:00:00.123456+00', 'timestamptz version')
+	FROM cdcsync.tombstone WHERE relation = 't_tz'::regclass;
+SELECT is(version, '2026-01-01 00:00:00.123456', 'timestamp version')
+	FROM cdcsync.tombstone WHERE relation = 't_ts'::regclass;
+SELECT is(version, '17.50', 'numeric version')
+	FROM cdcsync.tombstone WHERE relation = 't_num'::regclass;
+DELETE FROM cdcsync.tombstone_data;
+INSERT INTO cdcsync.tombstone_data (relation, key_hash, key) VALUES ('t_tz', 1, '{}');
+SELECT is(version, NULL, 'a version that was NULL')
+	FROM cdcsync.tombstone WHERE relation = 't_tz'::regclass;
+SELECT results_eq(
+	$$ SELECT relation::text, events, since FROM cdcsync.stat_table ORDER BY 1 $$,
+	$$ VALUES ('t_num', 0::bigint, NULL::timestamptz), ('t_ts', 0, NULL), ('t_tz', 0, NULL) $$,
+	'every registered table has its counters');
+
+SELECT * FROM finish();
+ROLLBACK;

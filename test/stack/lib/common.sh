@@ -1,0 +1,188 @@
+# shellcheck shell=bash
+# Messages, waiting, ports, processes, and the memory of a stack directory.
+
+# Progress goes to standard error, results to standard output.
+say()  { [[ ${STACK_QUIET:-} ]] || printf '%s\n' "$*" >&2; }
+warn() { printf 'stack: %s\n' "$*" >&2; }
+
+# die MESSAGE [HINT…]: the reason, then what to do about it
+die() {
+	printf 'stack: %s\n' "$1" >&2
+	shift
+	local hint
+	for hint in "$@"; do printf '       %s\n' "$hint" >&2; done
+	exit 1
+}
+
+bad_usage() { printf 'stack: %s\n' "$1" >&2; exit 2; }
+
+# is_number TEXT: a plain decimal without leading zero, short enough to count with
+is_number() { [[ $1 =~ ^(0|[1-9][0-9]{0,5})$ ]]; }
+
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; printf '%s' "${t%???}"; }
+seconds_since() { local ms=$(($(now_ms) - $1)); printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100)); }
+
+# wait_until WHAT SECONDS COMMAND…: polls until the command succeeds. Returns 1 when the time is over
+# and 2 as soon as the command returns 2 (hopeless).
+wait_until() {
+	local what=$1 limit=$2 start said=5000 spent rc
+	shift 2
+	start=$(now_ms)
+	while :; do
+		rc=0
+		"$@" || rc=$?
+		((rc == 0)) && return 0
+		((rc == 2)) && return 2
+		spent=$(($(now_ms) - start))
+		((spent >= limit * 1000)) && return 1
+		if ((spent >= said)); then
+			say "    waiting for $what: $((spent / 1000)) s of at most $limit s"
+			said=$((said + 5000))
+		fi
+		sleep 0.1
+	done
+}
+
+show_tail() { # FILE [LINES]
+	[[ -s $1 ]] || return 0
+	printf -- '--- the end of %s\n' "$1" >&2
+	tail -n "${2:-20}" "$1" | cut -c -400 >&2
+	printf -- '---\n' >&2
+}
+
+# --- ports ---------------------------------------------------------------------------------------
+
+port_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+need_free_port() { # PORT WHAT
+	port_open "$1" || return 0
+	die "port $1, wanted for $2, is taken by another program" \
+		"stop that program, or choose other ports: make run BASE_PORT=$((BASE_PORT > 40000 ? 33000 : 43000))"
+}
+
+check_base_port() {
+	is_number "$1" && (($1 >= 1024 && $1 <= 65535 - 110)) ||
+		bad_usage "BASE_PORT must be a number from 1024 to $((65535 - 110)), not '$1'"
+}
+
+# a block of free ports below the range the kernel hands out
+find_base_port() {
+	local try base p
+	for try in {1..50}; do
+		base=$((10000 + (RANDOM + try) % 200 * 110))
+		for p in 100 101 103; do port_open $((base + p)) && continue 2; done
+		printf '%s' "$base"
+		return
+	done
+	die "no free ports found"
+}
+
+# --- the directory's memory: $DIR/stack.env ------------------------------------------------------
+
+# Fills BASE_PORT, KAFKA_PORT, CONNECT_PORT, CONTROLLER_PORT, CLUSTER_ID, CLIENTS; false if there is none.
+load_state() {
+	[[ -r $DIR/stack.env ]] || return 1
+	local key value
+	while IFS='=' read -r key value; do
+		case $key in
+		BASE_PORT | KAFKA_PORT | CONNECT_PORT | CONTROLLER_PORT | CLUSTER_ID | CLIENTS) printf -v "$key" '%s' "$value" ;;
+		esac
+	done <"$DIR/stack.env"
+}
+
+save_state() {
+	local key
+	for key in BASE_PORT KAFKA_PORT CONNECT_PORT CONTROLLER_PORT CLUSTER_ID CLIENTS; do
+		printf '%s=%s\n' "$key" "${!key}"
+	done >"$DIR/stack.env.new"
+	mv "$DIR/stack.env.new" "$DIR/stack.env"
+}
+
+set_ports() { # BASE
+	BASE_PORT=$1
+	KAFKA_PORT=$((BASE_PORT + 100))
+	CONNECT_PORT=$((BASE_PORT + 101))
+	CONTROLLER_PORT=$((BASE_PORT + 103))
+}
+
+need_state() {
+	load_state || die "there is no stack in $DIR" "start one: make run n=2"
+}
+
+# One command at a time in a directory. Descriptor 9 must not reach what lives on (see proc_start).
+take_lock() {
+	mkdir -p "$DIR" 2>/dev/null && [[ -w $DIR ]] ||
+		die "$DIR cannot be written by $(id -un)" "it may belong to another user: remove it, or run as its owner"
+	exec 9>>"$DIR/lock"
+	flock -n 9 || die "another command is at work on $DIR" "wait for it to end, then try again"
+}
+
+# --- processes, by pid ---------------------------------------------------------------------------
+
+STARTED=() # what this command has started, to be stopped again if it fails
+
+# start time of a live process, so that a pid used anew is not taken for ours
+proc_birth() {
+	local stat
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	stat=${stat##*) }
+	if [[ ${stat%% *} == [ZX] ]]; then
+		# dead, unless it is only the first of several threads
+		local threads=("/proc/$1/task/"*)
+		((${#threads[@]} > 1)) || return 1
+	fi
+	local -a field
+	read -ra field <<<"$stat"
+	printf '%s' "${field[19]}"
+}
+
+# proc_pid NAME: the pid if it is alive
+proc_pid() {
+	local pid birth
+	read -r pid birth 2>/dev/null <"$DIR/pid/$1" || return 1
+	[[ $(proc_birth "$pid") == "$birth" ]] || return 1
+	printf '%s' "$pid"
+}
+
+proc_alive() { proc_pid "$1" >/dev/null; }
+
+# proc_start NAME COMMAND…: in the background, detached, writing to $DIR/log/NAME.log
+proc_start() {
+	local name=$1 pid birth
+	shift
+	mkdir -p "$DIR/pid" "$DIR/log"
+	printf '%(%F %T)T starting\n' -1 >>"$DIR/log/$name.log"
+	setsid "$@" >>"$DIR/log/$name.log" 2>&1 </dev/null 9>&- &
+	pid=$!
+	disown "$pid"
+	STARTED+=("$name")
+	birth=$(proc_birth "$pid") || birth=0
+	printf '%s %s\n' "$pid" "$birth" >"$DIR/pid/$name"
+}
+
+# proc_stop NAME SECONDS: SIGTERM, and SIGKILL when it does not obey
+proc_stop() {
+	local pid
+	pid=$(proc_pid "$1") || { rm -f "$DIR/pid/$1"; return 0; }
+	kill -TERM "$pid" 2>/dev/null
+	if ! wait_until "$1 to stop" "$2" proc_gone "$1"; then
+		warn "$1 (pid $pid) did not stop in $2 s: killed"
+		kill -KILL "$pid" 2>/dev/null
+		wait_until "$1 to die" 10 proc_gone "$1" || warn "$1 (pid $pid) is still there"
+	fi
+	rm -f "$DIR/pid/$1"
+	proc_buried "$pid"
+}
+
+# Who adopted the dead process may take a moment to bury it: do not leave a zombie behind if that can be helped.
+proc_buried() { STACK_QUIET=1 wait_until burial 3 test ! -e "/proc/$1" || true; }
+
+proc_kill() {
+	local pid
+	pid=$(proc_pid "$1") || die "$1 is not running"
+	kill -KILL "$pid"
+	wait_until "$1 to die" 10 proc_gone "$1" || die "$1 (pid $pid) is still there"
+	rm -f "$DIR/pid/$1"
+}
+
+proc_gone() { ! proc_alive "$1"; }

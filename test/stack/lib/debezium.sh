@@ -1,0 +1,210 @@
+# shellcheck shell=bash
+# Debezium: one Kafka Connect worker and its connectors.
+
+debezium_configure() {
+	mkdir -p "$DIR/debezium"
+	cat >"$DIR/debezium/worker.properties" <<-EOF
+		bootstrap.servers=127.0.0.1:$KAFKA_PORT
+		listeners=http://127.0.0.1:$CONNECT_PORT
+		rest.advertised.host.name=127.0.0.1
+		# a name of its own for every start: no waiting for a killed worker's membership to expire
+		group.id=connect-$(now_ms)
+		config.storage.topic=connect-configs
+		config.storage.replication.factor=1
+		offset.storage.topic=connect-offsets
+		offset.storage.replication.factor=1
+		offset.storage.partitions=1
+		status.storage.topic=connect-status
+		status.storage.replication.factor=1
+		status.storage.partitions=1
+		offset.flush.interval.ms=5000
+		scheduled.rebalance.max.delay.ms=0
+		plugin.discovery=service_load
+		key.converter=org.apache.kafka.connect.json.JsonConverter
+		value.converter=org.apache.kafka.connect.json.JsonConverter
+		connector.client.config.override.policy=All
+		producer.max.request.size=16777216
+	EOF
+}
+
+debezium_launch() {
+	proc_alive debezium && return
+	need_free_port "$CONNECT_PORT" "Debezium (Kafka Connect)"
+	debezium_configure
+	DEBEZIUM_SINCE=$(now_ms)
+	java_start debezium 512 org.apache.kafka.connect.cli.ConnectDistributed debezium/worker.properties
+}
+
+debezium_ready() {
+	proc_alive debezium || return 2
+	rest GET connectors >/dev/null 2>&1
+}
+
+debezium_wait() {
+	if ! wait_until "Debezium (Kafka Connect)" 90 debezium_ready; then
+		show_tail "$DIR/log/debezium.log" 30
+		die "Kafka Connect does not come up" "the whole log is $DIR/log/debezium.log"
+	fi
+	[[ ${DEBEZIUM_SINCE:-} ]] && say "==> Debezium on http://localhost:$CONNECT_PORT, up in $(seconds_since "$DEBEZIUM_SINCE") s"
+	DEBEZIUM_SINCE=
+}
+
+# rest METHOD PATH [JSON]: Kafka Connect's REST interface
+rest() {
+	local body=()
+	[[ ${3:-} ]] && body=(-H 'Content-Type: application/json' --data-binary "$3")
+	curl -sS --noproxy '*' --fail-with-body --max-time 60 -X "$1" "${body[@]}" "http://127.0.0.1:$CONNECT_PORT/$2"
+}
+
+# rest_or_die METHOD PATH [JSON]: says what Kafka Connect said
+rest_or_die() {
+	local out
+	out=$(rest "$@" 2>&1) || die "Kafka Connect refused $1 /$2: $(jq -r '.message? // .' <<<"$out" 2>/dev/null || printf '%s' "$out")"
+	printf '%s' "$out"
+}
+
+# --- connectors ------------------------------------------------------------------------------------
+
+slot_name() { printf 'cdcsync_%s' "${1,,}" | tr -c 'a-z0-9_' '_'; }
+
+# With publication.autocreate.mode=disabled the publication decides what is streamed, but the snapshot would still
+# copy every table Debezium can see: hold it to the tables published now.
+# snapshot_setting HOST PORT DATABASE USER PASSWORD
+snapshot_setting() {
+	local tables
+	tables=$(PGPASSWORD=$5 psql -XqAt -h "$1" -p "$2" -U "$4" -d "$3" <<-'EOF'
+		SELECT string_agg(regexp_replace(schemaname || '.' || tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), ',' ORDER BY 1)
+		FROM pg_publication_tables WHERE pubname = 'cdcsync'
+	EOF
+	) || die "cannot ask $1:$2/$3 as $4 for its publication"
+	if [[ $tables ]]; then printf 'snapshot.include.collection.list=%s' "$tables"; else printf 'snapshot.mode=no_data'; fi
+}
+
+# The heartbeat writes a message to the WAL, no table: what Debezium reads moves on, and with it its stored offset and
+# the slot. (lsn.flush.mode=connector_and_driver moves the slot alone: seen to fail at the next start of the connector,
+# "no longer available on the server".)
+# connector_json NODE HOST PORT DATABASE USER PASSWORD SCHEMAS(true|false) [KEY=VALUE…]
+connector_json() {
+	local node=$1 host=$2 port=$3 database=$4 user=$5 password=$6 schemas=$7
+	shift 7
+	jq -n --arg node "$node" --arg host "$host" --arg port "$port" --arg database "$database" \
+		--arg user "$user" --arg password "$password" --arg schemas "$schemas" --arg slot "$(slot_name "$node")" '
+	{
+		"connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+		"tasks.max": "1",
+		"database.hostname": $host, "database.port": $port, "database.dbname": $database,
+		"database.user": $user, "database.password": $password,
+		"topic.prefix": $node,
+
+		"plugin.name": "pgoutput",
+		"slot.name": $slot,
+		"publication.name": "cdcsync",
+		"publication.autocreate.mode": "disabled",
+		"schema.exclude.list": "cdcsync",
+		"snapshot.mode": "initial",
+
+		"tombstones.on.delete": "true",
+		"decimal.handling.mode": "string",
+		"time.precision.mode": "microseconds",
+		"interval.handling.mode": "string",
+		"binary.handling.mode": "bytes",
+		"hstore.handling.mode": "json",
+		"include.unknown.datatypes": "true",
+		"field.name.adjustment.mode": "none",
+		"event.converting.failure.handling.mode": "fail",
+		"event.processing.failure.handling.mode": "fail",
+
+		"key.converter": "org.apache.kafka.connect.json.JsonConverter",
+		"key.converter.schemas.enable": $schemas,
+		"key.converter.replace.null.with.default": "false",
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter",
+		"value.converter.schemas.enable": $schemas,
+		"value.converter.replace.null.with.default": "false",
+		"topic.creation.default.partitions": "1",
+		"topic.creation.default.replication.factor": "1",
+
+		"poll.interval.ms": "5",
+		"producer.override.linger.ms": "0",
+		"heartbeat.interval.ms": "10000",
+		"heartbeat.action.query": "SELECT pg_logical_emit_message(false, \u0027cdcsync_heartbeat\u0027, \u0027\u0027)",
+		"message.prefix.exclude.list": "cdcsync_heartbeat",
+		"slot.max.retries": "30",
+		"slot.retry.delay.ms": "1000",
+		"retriable.restart.connector.wait.ms": "1000"
+	}
+	| reduce $ARGS.positional[] as $set (.; ($set | index("=")) as $at
+		| .[$set[:$at]] = $set[$at + 1:])
+	| with_entries(select(.value != ""))' --args -- "$@"
+}
+
+connector_status() { rest GET "connectors/$1/status"; }
+
+# The connector and its task run, and Postgres has a reader on the slot, another one than OLD_READER (or it is paused).
+connector_streams() { # NAME [OLD_READER]
+	local status reader
+	status=$(connector_status "$1" 2>/dev/null) || return 1
+	case $(jq -r '[.connector.state, (.tasks[]?.state)] | unique | join(" ")' <<<"$status") in
+	RUNNING) [[ $(jq '.tasks | length' <<<"$status") == 1 ]] || return 1 ;;
+	PAUSED | STOPPED) return 0 ;;
+	*FAILED*) return 2 ;;
+	*) return 1 ;;
+	esac
+	reader=$(connector_reader "$1") && [[ $reader && $reader != "${2:-}" ]]
+}
+
+# the pid of the walsender that streams to the connector
+connector_reader() { # NAME
+	local config host port database user password slot
+	config=$(rest GET "connectors/$1/config" 2>/dev/null) || return 1
+	{ read -r host; read -r port; read -r database; read -r user; read -r password; read -r slot; } < <(jq -r '
+		.["database.hostname"], .["database.port"], .["database.dbname"], .["database.user"], (.["database.password"] // ""), .["slot.name"]' <<<"$config")
+	PGPASSWORD=$password psql -XqAt -h "$host" -p "$port" -U "$user" -d "$database" -v slot="$slot" 2>/dev/null <<-'EOF'
+		SELECT r.pid FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+		WHERE s.slot_name = :'slot' AND r.state = 'streaming'
+	EOF
+}
+
+connector_wait() { # NAME [SECONDS [OLD_READER]]
+	wait_until "connector $1" "${2:-60}" connector_streams "$1" "${3:-}" && return
+	connector_explain "$1"
+	die "connector $1 does not stream" "the whole log is $DIR/log/debezium.log"
+}
+
+connector_explain() { # NAME
+	local status
+	status=$(connector_status "$1" 2>&1) || { printf 'connector %s: %s\n' "$1" "$status" >&2; return; }
+	jq -r '"connector \(.name): \(.connector.state), tasks: \([.tasks[]?.state] | join(" "))",
+		(.connector, .tasks[]? | .trace // empty | split("\n") | map(select(test("^Caused by|^[a-z]"))) | .[0:6][] | "    " + .)' <<<"$status" |
+		cut -c -400 >&2
+}
+
+# A config that is there already is left alone: setting it again would restart the connector.
+connector_put() { # NAME JSON
+	local old
+	old=$(rest GET "connectors/$1/config" 2>/dev/null) &&
+		jq -e --argjson new "$2" 'del(.name) == ($new | del(.name))' <<<"$old" >/dev/null && return
+	rest_or_die PUT "connectors/$1/config" "$2" >/dev/null
+}
+
+connector_set_state() { # NAME pause|resume|stop STATE
+	rest_or_die PUT "connectors/$1/$2" >/dev/null
+	wait_until "connector $1 to be $3" 30 connector_has_state "$1" "$3" || {
+		connector_explain "$1"
+		die "connector $1 does not become $3"
+	}
+}
+
+# connector and tasks alike
+connector_has_state() {
+	[[ $(connector_status "$1" 2>/dev/null | jq -r '[.connector.state, (.tasks[]?.state)] | unique | join(" ")') == "$2" ]]
+}
+
+# Forgets its offsets too, so that a new connector of this name starts with a snapshot. The slot is left to its database.
+connector_delete() { # NAME
+	connector_set_state "$1" stop STOPPED
+	rest_or_die DELETE "connectors/$1/offsets" >/dev/null
+	rest_or_die DELETE "connectors/$1" >/dev/null
+	wait_until "connector $1 to be gone" 30 connector_gone "$1" || die "connector $1 is still there"
+}
+
+connector_gone() { [[ $(rest GET "connectors/$1/status" 2>/dev/null | jq -r .error_code) == 404 ]]; }

@@ -1,0 +1,153 @@
+# shellcheck shell=bash
+# What the stack needs on the machine: Debian packages, the jars from Maven, the small Kafka tool, the extension.
+
+# Sets JAVA to a java of at least JAVA_MIN.
+find_java() {
+	local candidate major
+	for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(type -P java)" /usr/lib/jvm/*/bin/java; do
+		[[ -x $candidate ]] || continue
+		major=$("$candidate" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+		if [[ $major ]] && ((major >= JAVA_MIN)); then
+			JAVA=$candidate
+			return 0
+		fi
+	done
+	return 1
+}
+
+# Sets PG_BIN and PG_LIB; PG_CONFIG may be given.
+find_postgres() {
+	local version
+	PG_BIN=$("${PG_CONFIG:-pg_config}" --bindir 2>/dev/null) || return 1
+	PG_LIB=$("${PG_CONFIG:-pg_config}" --pkglibdir)
+	[[ -x $PG_BIN/initdb && -x $PG_BIN/postgres ]] || return 1
+	version=$("$PG_BIN/postgres" --version | sed 's/.*) \([0-9]*\).*/\1/')
+	((version >= POSTGRES_MIN)) ||
+		die "PostgreSQL $version in $PG_BIN is too old: $POSTGRES_MIN is needed" "point to a newer one: make run PG_CONFIG=/path/to/pg_config"
+}
+
+find_pgxs() { [[ -f $("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null) ]]; }
+
+# the major release Debian would install, or that of the pg_config in the path
+postgres_major() {
+	local major
+	major=$(pg_config --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+	[[ $major ]] && apt-cache show "postgresql-$major" >/dev/null 2>&1 && { printf '%s' "$major"; return; }
+	apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1
+}
+
+has_header() { [[ -f /usr/include/$1 ]] || pkg-config --exists "$2" 2>/dev/null; }
+
+# missing_packages [record]: names the Debian packages to install; POSTGRES stands for its release's name
+missing_packages() {
+	find_java || echo default-jre-headless
+	[[ -f $JARS/.complete ]] || type -P mvn >/dev/null || echo maven
+	type -P make >/dev/null || echo make
+	type -P gcc >/dev/null || type -P cc >/dev/null || echo gcc
+	has_header stdio.h libc || echo libc6-dev
+	has_header librdkafka/rdkafka.h rdkafka || echo librdkafka-dev
+	type -P curl >/dev/null || echo curl
+	type -P jq >/dev/null || echo jq
+	[[ ${1:-} != record ]] || type -P kcat >/dev/null || echo kcat
+	find_postgres || echo postgresql-POSTGRES
+	type -P psql >/dev/null || echo postgresql-client-POSTGRES
+	[[ $STACK_EXTENSION == no ]] || find_pgxs || echo postgresql-server-dev-POSTGRES
+}
+
+as_root() {
+	if ((EUID == 0)); then "$@"; elif [[ -t 0 ]]; then sudo "$@"; else sudo -n "$@"; fi
+}
+
+install_packages() { # [record]
+	local missing major start log=$DIR/log/install.log
+	missing=$(missing_packages "${1:-}")
+	if [[ ${PG_CONFIG:-pg_config} != pg_config && $missing == *POSTGRES* ]]; then
+		die "the PostgreSQL of PG_CONFIG=$PG_CONFIG is not complete: it needs bin/initdb, bin/postgres and pgxs" \
+			"install it with its server headers, or leave PG_CONFIG out"
+	fi
+	if [[ $missing ]]; then
+		missing=${missing//$'\n'/ }
+		type -P apt-get >/dev/null || die "missing: $missing" "this is no Debian (no apt-get): install these by the system's own means"
+		((EUID == 0)) || type -P sudo >/dev/null || die "missing packages, and neither root nor sudo to install them: $missing" \
+			"as root: apt-get install ${missing//POSTGRES/$POSTGRES_MIN}"
+		mkdir -p "$DIR/log"
+		start=$(now_ms)
+		say "==> installing ${missing//POSTGRES/…} (apt-get, log in $log)"
+		as_root apt-get -q update >>"$log" 2>&1 || warn "apt-get update failed, going on with the lists at hand"
+		if [[ $missing == *POSTGRES* ]]; then
+			major=$(postgres_major)
+			[[ $major ]] || { show_tail "$log" 5; die "apt knows no PostgreSQL" "is there a network, and are Debian's sources set up? see $log"; }
+			missing=${missing//POSTGRES/$major}
+		fi
+		# shellcheck disable=SC2086  # words on purpose
+		if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+			-o DPkg::Lock::Timeout=120 install $missing >>"$log" 2>&1; then
+			show_tail "$log" 10
+			die "apt-get could not install: $missing" "is there a network? the whole output is in $log"
+		fi
+		hash -r
+		say "    done in $(seconds_since "$start") s"
+	fi
+	find_java || die "no java of version $JAVA_MIN or newer" "install one, or set JAVA_HOME"
+	find_postgres || die "no PostgreSQL server found" "set PG_CONFIG to its pg_config"
+}
+
+# The jars, copied once into $JARS (named after the versions) out of Maven's own repository.
+install_jars() {
+	[[ -f $JARS/.complete ]] && return
+	local start log new=$JARS.new.$$
+	start=$(now_ms)
+	mkdir -p "$CACHE" 2>/dev/null && [[ -w $CACHE ]] || die "$CACHE cannot be written" "run 'test/stack/stack install' as its owner first"
+	log=$CACHE/maven.log
+	say "==> fetching Kafka $KAFKA_VERSION and Debezium $DEBEZIUM_VERSION (Maven, log in $log)"
+	if ! mvn -B -ntp -f "$HERE/pom.xml" \
+		"org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN_VERSION:copy-dependencies" \
+		-DincludeScope=runtime -DoutputDirectory="$new" \
+		-Dkafka.version="$KAFKA_VERSION" -Dscala.version="$SCALA_VERSION" \
+		-Ddebezium.version="$DEBEZIUM_VERSION" -Dlog4j.version="$LOG4J_VERSION" >"$log" 2>&1; then
+		rm -rf "$new"
+		grep -m 5 ERROR "$log" | cut -c -300 >&2
+		die "Maven could not fetch Kafka and Debezium" "is there a network (or a mirror in ~/.m2/settings.xml)? the whole output is in $log"
+	fi
+	touch "$new/.complete"
+	# somebody else may have been quicker
+	mv -T "$new" "$JARS" 2>/dev/null || rm -rf "$new"
+	[[ -f $JARS/.complete ]] || die "$JARS is not complete" "remove it and try again"
+	say "    done in $(seconds_since "$start") s"
+}
+
+# the small Kafka tool: topics without a JVM
+install_kafka_admin() {
+	[[ -x $KAFKA_ADMIN && ! $HERE/kafka-admin.c -nt $KAFKA_ADMIN ]] && return
+	local log=$CACHE/kafka-admin.log
+	mkdir -p "$CACHE"
+	if ! ${CC:-cc} -O1 -Wall -o "$KAFKA_ADMIN.$$" "$HERE/kafka-admin.c" -lrdkafka 2>"$log"; then
+		show_tail "$log"
+		die "test/stack/kafka-admin.c does not compile" "is librdkafka-dev installed?"
+	fi
+	mv "$KAFKA_ADMIN.$$" "$KAFKA_ADMIN"
+}
+
+install_tools() { # [record]
+	install_packages "${1:-}"
+	install_jars
+	install_kafka_admin
+}
+
+# make && make install of the extension; STACK_EXTENSION=installed takes the one that is there, =no does without
+install_extension() {
+	[[ $STACK_EXTENSION == yes ]] || return 0
+	local start log=$DIR/log/build.log
+	local -a make=(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$ROOT" PG_CONFIG="${PG_CONFIG:-pg_config}")
+	start=$(now_ms)
+	mkdir -p "$DIR/log"
+	say "==> building cdcsync (log in $log)"
+	"${make[@]}" -j "$(nproc)" all >"$log" 2>&1 9>&- || { show_tail "$log"; die "the extension does not build" "the whole output is in $log"; }
+	if [[ -w $PG_LIB && -w $("${PG_CONFIG:-pg_config}" --sharedir)/extension ]]; then
+		"${make[@]}" install >>"$log" 2>&1 9>&-
+	else
+		type -P sudo >/dev/null || die "cdcsync must be installed below $PG_LIB, which $(id -un) may not write" "run 'make install' as root once, then this again with STACK_EXTENSION=installed"
+		as_root "${make[@]}" install >>"$log" 2>&1 9>&-
+	fi || { show_tail "$log"; die "make install failed" "the whole output is in $log"; }
+	say "    done in $(seconds_since "$start") s"
+}
