@@ -757,6 +757,7 @@ copy_message(const rd_kafka_message_t *source, const char *topic)
 	value[source->len] = '\0';
 
 	memset(message, 0, sizeof(CdcMessage));
+	memset(message, 0, sizeof(CdcMessage));
 	message->topic = topic;
 	message->partition = source->partition;
 	message->offset = source->offset;
@@ -765,7 +766,6 @@ copy_message(const rd_kafka_message_t *source, const char *topic)
 	message->key_len = source->key_len;
 	message->value = source->payload != NULL ? value : NULL;
 	message->value_len = source->len;
-	message->owner = NULL;
 	return message;
 }
 
@@ -817,8 +817,10 @@ nudge_fetchers(void)
 static bool
 take_error(CdcConsumerEvent *event)
 {
-	rd_kafka_topic_partition_t *source = rd_kafka_event_topic_partition(held_event);
+	rd_kafka_topic_partition_t *source;
 
+	event->error = pstrdup(rd_kafka_event_error_string(held_event));
+	source = rd_kafka_event_topic_partition(held_event);
 	if (source == NULL)
 	{
 		event->kind = CDC_CONSUMER_CLIENT_ERROR;
@@ -829,11 +831,8 @@ take_error(CdcConsumerEvent *event)
 		bool		wanted = take_partition_error(event, source);
 
 		rd_kafka_topic_partition_destroy(source);
-		if (!wanted)
-			return false;
+		return wanted;
 	}
-	if (event->kind != CDC_CONSUMER_EOF)
-		event->error = pstrdup(rd_kafka_event_error_string(held_event));
 	return true;
 }
 
@@ -1045,7 +1044,7 @@ static rd_kafka_resp_err_t
 query_once(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(npositions);
-	rd_kafka_resp_err_t err;
+	volatile rd_kafka_resp_err_t err;
 
 	PG_TRY();
 	{

@@ -564,7 +564,7 @@ not_a_change(const CdcJsonTree *tree)
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("message value is not a Debezium change event"),
 			 tree->root == CDC_TOKEN_OBJECT ?
-			 errdetail("One has \"op\" and \"source\", but the fields of this value are: %s",
+			 errdetail("A change event has \"op\" and \"source\"; the fields of this value are: %s",
 					   list_fields(tree)) :
 			 errdetail("It is not a JSON object."),
 			 errhint(HINT_UNWRAP)));

@@ -2,10 +2,11 @@
  * offset.c
  *		The next offset of each topic-partition, in the caller's transaction.
  *
- * The row of a partition is written with every commit, and often by nobody else.  While
- * any session holds an old snapshot its dead versions cannot be removed, and finding the
- * live one through the index would take longer each time: so it is addressed by the
- * place where it was last written.
+ * The row of a partition is written with every commit.  While any session holds an old
+ * snapshot its dead versions cannot be removed, and finding the live one among them
+ * through the index takes longer each time: so it is addressed by the place where it was
+ * last written.  (The worker's settings forbid sequential scans, which a planner that
+ * sees one page would prefer.)
  */
 #include "postgres.h"
 
@@ -53,15 +54,21 @@ cdc_offset_load_all(void)
 		offsets = lappend(offsets, offset);
 		MemoryContextSwitchTo(old);
 	}
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
 	return offsets;
 }
 
 void
 cdc_offset_store(CdcOffset *offset)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	if (!ItemPointerIsValid(&offset->tid) || !update_in_place(offset))
 		upsert(offset);
 	take_tid(offset);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
 }
 
 /* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */

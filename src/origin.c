@@ -6,8 +6,10 @@
  * the peer: cdcsync:<database oid>:<worker>:<peer>.  It ends in the peer, for that is
  * what other nodes read in source.origin: a topic.prefix holds no colon.
  *
- * The session keeps the origin it has set up until another peer's turn comes.  What was
- * created in a transaction that aborts never was: then the session lets go of it.
+ * The session keeps the origin it has acquired until another peer's turn comes, but
+ * writes under it only in the transactions that begin it: when one ends, the variables
+ * that the server reads at commit are cleared.  An origin that was created in a
+ * (sub)transaction that aborts never was: then the session lets go of it.
  */
 #include "postgres.h"
 
@@ -16,6 +18,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_replication_origin.h"
+#include "common/int.h"
 #include "miscadmin.h"
 #include "replication/origin.h"
 #include "utils/builtins.h"
@@ -31,12 +34,17 @@
 #define UNIX_EPOCH_USECS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-static char *current_name = NULL;	/* of the origin that is set up, or NULL */
-static bool created_here = false;	/* by the transaction in progress */
+static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
+static RepOriginId current_id = InvalidRepOriginId;
+static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
 
-static void set_up(const char *name);
-static RepOriginId find_or_create(char *name);
+static void acquire(const char *name, const char *peer);
+static void check_name(const char *name, const char *peer);
+static RepOriginId find_or_create(const char *name);
+static void clear_session_variables(void);
 static void at_xact_end(XactEvent event, void *arg);
+static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
+						   SubTransactionId parentSubid, void *arg);
 
 void
 cdc_origin_begin(int worker, const char *peer)
@@ -46,85 +54,155 @@ cdc_origin_begin(int worker, const char *peer)
 	if (current_name == NULL || strcmp(current_name, name) != 0)
 	{
 		cdc_origin_reset();
-		set_up(name);
+		acquire(name, peer);
 	}
+	replorigin_session_origin = current_id;
 	pfree(name);
 }
 
+/* The server's own message says which setting limits the number of origins */
 static void
-set_up(const char *name)
+acquire(const char *name, const char *peer)
 {
 	static bool registered = false;
+	char	   *kept;
 	RepOriginId id;
 
 	if (!registered)
 	{
 		RegisterXactCallback(at_xact_end, NULL);
+		RegisterSubXactCallback(at_subxact_end, NULL);
 		registered = true;
 	}
+	check_name(name, peer);
+	kept = MemoryContextStrdup(TopMemoryContext, name);
+	PG_TRY();
+	{
+		id = find_or_create(name);
+		replorigin_session_setup_compat(id);
+	}
+	PG_CATCH();
+	{
+		created_level = 0;
+		pfree(kept);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	current_name = kept;
+	current_id = id;
+}
+
+/* A colon in the peer's name would let it pass for another node, or for this one */
+static void
+check_name(const char *name, const char *peer)
+{
+	if (peer[0] == '\0' || strchr(peer, ':') != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid name of a peer: \"%s\"", peer),
+				 errdetail("The name in source.name is empty or holds a colon."),
+				 errhint("Give the peer's connector another topic.prefix.")));
 	if (strlen(name) > MAX_RONAME_LEN_COMPAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
 				 errmsg("replication origin name \"%s\" is too long", name),
 				 errhint("Give the peer's connector a shorter topic.prefix.")));
-	id = find_or_create(unconstify(char *, name));
-	replorigin_session_setup_compat(id);
-	replorigin_session_origin = id;
-	current_name = MemoryContextStrdup(TopMemoryContext, name);
 }
 
 static RepOriginId
-find_or_create(char *name)
+find_or_create(const char *name)
 {
-	RepOriginId id = replorigin_by_name(name, true);
+	RepOriginId id = replorigin_by_name(unconstify(char *, name), true);
 
 	if (id == InvalidRepOriginId)
 	{
-		id = replorigin_create(name);
-		created_here = true;
+		id = replorigin_create(unconstify(char *, name));
+		created_level = GetCurrentTransactionNestLevel();
 	}
 	return id;
 }
 
-static void
-at_xact_end(XactEvent event, void *arg)
-{
-	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_COMMIT)
-		return;
-	if (event == XACT_EVENT_ABORT && created_here)
-		cdc_origin_reset();
-	created_here = false;
-}
-
+/*
+ * To the server, the time 0 (2000-01-01) says that there is none, and times outside of
+ * its range would make what reads them fail.
+ */
 void
 cdc_origin_stamp(int64 next_offset, int64 source_time)
 {
-	TimestampTz time = source_time - UNIX_EPOCH_USECS;
+	TimestampTz time;
 
+	if (pg_sub_s64_overflow(source_time, UNIX_EPOCH_USECS, &time))
+		time = MIN_TIMESTAMP;
+	time = Min(Max(time, MIN_TIMESTAMP), END_TIMESTAMP - 1);
 	replorigin_session_origin_lsn = (XLogRecPtr) next_offset;
-	replorigin_session_origin_timestamp = IS_VALID_TIMESTAMP(time) ? time : 0;
+	replorigin_session_origin_timestamp = time != 0 ? time : 1;
 }
 
+/* At the process's exit the server itself lets go of it, too */
 void
 cdc_origin_reset(void)
 {
 	if (current_name == NULL)
 		return;
+	clear_session_variables();
 	pfree(current_name);
 	current_name = NULL;
+	current_id = InvalidRepOriginId;
+	created_level = 0;
 	replorigin_session_reset();
+}
+
+static void
+clear_session_variables(void)
+{
 	replorigin_session_origin = InvalidRepOriginId;
 	replorigin_session_origin_lsn = InvalidXLogRecPtr;
 	replorigin_session_origin_timestamp = 0;
 }
 
+/* A prepared transaction may abort later, without us */
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			if (created_level > 0)
+				cdc_origin_reset();
+			/* FALLTHROUGH */
+		case XACT_EVENT_COMMIT:
+			if (current_name != NULL)
+				clear_session_variables();
+			created_level = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
+			   void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (created_level < level)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		cdc_origin_reset();
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		created_level = level - 1;
+}
+
 bool
 cdc_origin_is_own(const char *origin)
 {
-	const char *name = strrchr(origin, ':');
+	const char *last_colon = strrchr(origin, ':');
 
-	return strncmp(origin, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0 && cdc_node_name &&
-		strcmp(name + 1, cdc_node_name) == 0;
+	return strncmp(origin, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0 &&
+		cdc_node_name != NULL && cdc_node_name[0] != '\0' &&
+		strcmp(last_colon + 1, cdc_node_name) == 0;
 }
 
 void
@@ -137,6 +215,7 @@ cdc_origin_drop_all(Oid dboid)
 	HeapTuple	tuple;
 	ListCell   *lc;
 
+	cdc_origin_reset();
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;
@@ -150,5 +229,5 @@ cdc_origin_drop_all(Oid dboid)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	foreach(lc, names)
-		replorigin_drop_by_name(lfirst(lc), true, true);
+		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
 }

@@ -184,9 +184,20 @@ unassign(CdcPartition *p)
 	p->tail.was_delete = false;
 }
 
+/*
+ * The first failure of a message is tried again once: DDL that mends it may have
+ * committed before this worker was known to have an error, and then nobody says so.
+ */
 void
 cdc_partition_stop(CdcPartition *p, const char *error)
 {
+	if (p->failed_at != p->offset.next_offset)
+	{
+		p->failed_at = p->offset.next_offset;
+		cdc_control_set_errors(true);
+		cdc_partition_wait(p, error);
+		return;
+	}
 	unassign(p);
 	set_state(p, CDC_PARTITION_ERROR, error);
 	publish_errors();
@@ -412,6 +423,11 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 {
 	p->offset = *stored;
 	p->retries = 0;
+	if (p->failed_at >= 0)
+	{
+		p->failed_at = -1;
+		publish_errors();
+	}
 	take_end(p, p->offset.next_offset);
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, event_time);
 	if (event_time)
@@ -692,6 +708,7 @@ make_partition(Found *f)
 		p->offset.cluster_id = pstrdup(f->offset.cluster_id);
 	p->position = p->offset.next_offset;
 	p->end_offset = -1;
+	p->failed_at = -1;
 	p->order = order++;
 	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
 										 p->offset.partition);

@@ -23,6 +23,7 @@ typedef struct CdcPartition
 	CdcLogTail	tail;
 	int			retries;
 	TimestampTz retry_at;		/* of a waiting one */
+	int64		failed_at;		/* offset that failed once and is tried again, or -1 */
 	int			order;			/* place among the partitions, to sort a batch by */
 	int			stat;			/* handle in stat.c */
 } CdcPartition;

@@ -137,11 +137,10 @@ static void check_column_map(Oid relid, List *map);
 static void check_column_pair(Oid relid, List *map, const CdcColumnPair *pair);
 static bool is_mapped(List *map, const char *local, const CdcColumnPair *except);
 static void check_renamed_version_column(const CdcTableRule *rule, const char *column);
-static void no_such_rule(Oid relid) pg_attribute_noreturn();
+static void no_such_rule(Oid relid);
 
 /* Small ones */
 static Oid	table_arg(FunctionCallInfo fcinfo);
-static void command(const char *format,...) pg_attribute_printf(1, 2);
 static char *table_name(Oid relid);
 
 /* ---- the steps; SPI is connected by the SQL functions ---- */
@@ -378,9 +377,9 @@ refuse_infinite_versions(Relation rel, Form_pg_attribute att)
 		values = "NaN,infinity,-infinity";
 	else if (att->atttypid != TIMESTAMPTZOID && att->atttypid != TIMESTAMPOID)
 		return;
-	command("SELECT FROM %s WHERE %s OPERATOR(pg_catalog.=) ANY ('{%s}'::%s[]) LIMIT 1",
+	cdc_catalog_command(psprintf("SELECT FROM %s WHERE %s OPERATOR(pg_catalog.=) ANY ('{%s}'::%s[]) LIMIT 1",
 			table_name(RelationGetRelid(rel)), quote_identifier(NameStr(att->attname)), values,
-			format_type_be_qualified(att->atttypid));
+			format_type_be_qualified(att->atttypid)));
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
@@ -415,7 +414,7 @@ set_replica_identity(List *members)
 
 		relation_close(rel, NoLock);
 		if (needed)
-			command("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(lfirst_oid(lc)));
+			cdc_catalog_command(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(lfirst_oid(lc))));
 	}
 }
 
@@ -429,13 +428,13 @@ create_triggers(Oid relid)
 	{
 		const TriggerDef *def = &trigger_defs[i];
 
-		command("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %s EXECUTE FUNCTION "
+		cdc_catalog_command(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %s EXECUTE FUNCTION "
 				EXTENSION_NAME ".%s()",
 				quote_identifier(def->name), def->event, table,
-				def->on_key_change ? condition : "", def->function);
-		command("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, quote_identifier(def->name));
-		command("ALTER TRIGGER %s ON %s DEPENDS ON EXTENSION " EXTENSION_NAME,
-				quote_identifier(def->name), table);
+				def->on_key_change ? condition : "", def->function));
+		cdc_catalog_command(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, quote_identifier(def->name)));
+		cdc_catalog_command(psprintf("ALTER TRIGGER %s ON %s DEPENDS ON EXTENSION " EXTENSION_NAME,
+				quote_identifier(def->name), table));
 	}
 }
 
@@ -479,8 +478,8 @@ drop_triggers(Oid relid)
 	for (int i = 0; i < lengthof(trigger_defs); i++)
 	{
 		if (OidIsValid(get_trigger_oid(relid, trigger_defs[i].name, true)))
-			command("DROP TRIGGER %s ON %s", quote_identifier(trigger_defs[i].name),
-					table_name(relid));
+			cdc_catalog_command(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger_defs[i].name),
+					table_name(relid)));
 	}
 }
 
@@ -504,7 +503,7 @@ publish(Oid relid)
 		recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO_EXTENSION);
 	}
 	if (publication == NULL || !is_published(publication, relid))
-		command("ALTER PUBLICATION " PUBLICATION_NAME " ADD TABLE %s", table_name(relid));
+		cdc_catalog_command(psprintf("ALTER PUBLICATION " PUBLICATION_NAME " ADD TABLE %s", table_name(relid)));
 	if (!XLogLogicalInfoActive())
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -515,7 +514,7 @@ publish(Oid relid)
 static Oid
 make_publication(void)
 {
-	command("CREATE PUBLICATION " PUBLICATION_NAME " WITH (publish_via_partition_root = true)");
+	cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME " WITH (publish_via_partition_root = true)");
 	CommandCounterIncrement();
 	return get_publication_oid(PUBLICATION_NAME, false);
 }
@@ -534,7 +533,7 @@ unpublish(Oid relid)
 	Publication *publication = GetPublicationByName(PUBLICATION_NAME, true);
 
 	if (publication != NULL && !publication->alltables && is_published(publication, relid))
-		command("ALTER PUBLICATION " PUBLICATION_NAME " DROP TABLE %s", table_name(relid));
+		cdc_catalog_command(psprintf("ALTER PUBLICATION " PUBLICATION_NAME " DROP TABLE %s", table_name(relid)));
 }
 
 /* ---- the rule ---- */
@@ -687,28 +686,6 @@ table_arg(FunctionCallInfo fcinfo)
 	return PG_GETARG_OID(0);
 }
 
-static void
-command(const char *format,...)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&buf, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
-	cdc_catalog_command(buf.data);
-	pfree(buf.data);
-}
-
 static char *
 table_name(Oid relid)
 {
@@ -825,10 +802,10 @@ cdcsync_add_version_column(PG_FUNCTION_ARGS)
 	check_owner(relid);
 	SPI_connect();
 	check_table(relid, lock_table(relid));
-	command("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
-			"DEFAULT '1970-01-01 00:00:00+00'", table_name(relid), column);
-	command("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT pg_catalog.clock_timestamp()",
-			table_name(relid), column);
+	cdc_catalog_command(psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
+			"DEFAULT '1970-01-01 00:00:00+00'", table_name(relid), column));
+	cdc_catalog_command(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT pg_catalog.clock_timestamp()",
+			table_name(relid), column));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -138,7 +138,7 @@ static void refuse_shared_topics(Datum name, Datum topics);
 static void delete_offsets(Datum name);
 static void remember_identity(bool replace);
 static void set_enabled(FunctionCallInfo fcinfo, bool enabled);
-static void no_such_subscription(Datum name) pg_attribute_noreturn();
+static void no_such_subscription(Datum name);
 
 /* ---- for the worker ---- */
 

@@ -30,6 +30,7 @@ static const CdcValueKind *find_kind(Oid type);
 static const CdcValueKind *find_array_kind(Oid element_type);
 static CdcValueStatus decode(CdcConversion *c, Datum *value);
 static const CdcConversionRule *find_rule(const CdcConversion *c);
+static bool token_is_placeholder(CdcConversion *c);
 static void check_domain(CdcValueType *vt, Datum value, bool isnull);
 
 /* Converters */
@@ -177,8 +178,7 @@ cdc_value_decode(const CdcToken *token, const CdcSchema *schema,
 		c.schema = schema;
 		c.producer = producer;
 		c.vt = vt;
-		if (token->type == CDC_TOKEN_STRING && vt->typlen == -1 &&
-			cdc_value_is_placeholder(&c, token->text, token->len))
+		if (vt->typlen == -1 && token_is_placeholder(&c))
 			return CDC_VALUE_UNCHANGED;
 		status = decode(&c, value);
 	}
@@ -285,7 +285,6 @@ cdc_value_text(CdcConversion *c, int *len)
 	return text;
 }
 
-/* text may still have its escapes; the placeholder seldom needs any */
 bool
 cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len)
 {
@@ -295,12 +294,24 @@ cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len)
 	/* almost every value ends the comparison at its first byte */
 	while (n < len && placeholder[n] == text[n] && placeholder[n] != '\0')
 		n++;
-	if (n == len)
-		return placeholder[n] == '\0';
-	if (text == c->token->text && c->token->escaped && text[n] == '\\' &&
-		len <= 6 * strlen(placeholder))
-		return strcmp(cdc_decode_string(c->token), placeholder) == 0;
-	return false;
+	return n == len && placeholder[n] == '\0';
+}
+
+/* Also one that JSON has to escape */
+static bool
+token_is_placeholder(CdcConversion *c)
+{
+	int			len = c->token->len;
+	char	   *text;
+
+	if (c->token->type != CDC_TOKEN_STRING)
+		return false;
+	if (!c->token->escaped)
+		return cdc_value_is_placeholder(c, c->token->text, len);
+	if (len > strlen("\\uxxxx") * strlen(c->producer->placeholder))
+		return false;
+	text = cdc_value_text(c, &len);
+	return cdc_value_is_placeholder(c, text, len);
 }
 
 static CdcValueStatus
@@ -428,10 +439,9 @@ is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
 
 	if (type != INT2OID && type != INT4OID && type != INT8OID)
 	{
-		CdcConversion elem = {.token = tokens, .producer = c->producer};
+		CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
 
-		return n == 1 && tokens[0].type == CDC_TOKEN_STRING &&
-			cdc_value_is_placeholder(&elem, tokens[0].text, tokens[0].len);
+		return n == 1 && token_is_placeholder(&elem);
 	}
 
 	/* of int2 it makes no placeholder */

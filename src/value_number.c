@@ -329,9 +329,10 @@ integer_digits(const unsigned char *bytes, int nbytes)
 			CHECK_FOR_INTERRUPTS();
 	}
 
-	p += sprintf(p, "%u", limbs[nlimbs - 1]);
+	p += pg_ultoa_n(limbs[nlimbs - 1], p);
 	for (int j = nlimbs - 2; j >= 0; j--)
-		p += sprintf(p, "%09u", limbs[j]);
+		p = pg_ultostr_zeropad(p, limbs[j], LIMB_DIGITS);
+	*p = '\0';
 	return digits;
 }
 

@@ -26,8 +26,8 @@
 #define EPOCH_USECS		(EPOCH_DAYS * USECS_PER_DAY)
 
 /* infinity in a timestamp without zone, in microseconds since 1970 */
-#define TIMESTAMP_PLUS_INFINITY		INT64CONST(9223372036825200000)
-#define TIMESTAMP_MINUS_INFINITY	INT64CONST(-9223372036832400000)
+#define PLUS_INFINITY_USECS		INT64CONST(9223372036825200000)
+#define MINUS_INFINITY_USECS	INT64CONST(-9223372036832400000)
 
 /* The units of numbers, as parts of a second */
 typedef enum Unit
@@ -48,7 +48,8 @@ static CdcValueStatus convert_zoned_timestamp(CdcConversion *c, Datum *value);
 /* Datums */
 static CdcValueStatus set_date(CdcConversion *c, int64 days, Datum *value);
 static CdcValueStatus set_time(CdcConversion *c, int64 usecs, Datum *value);
-static CdcValueStatus set_timestamp(CdcConversion *c, int64 usecs, bool zoned, Datum *value);
+static CdcValueStatus set_timestamp(CdcConversion *c, Timestamp timestamp, PGFunction scale,
+									Datum *value);
 static void out_of_range(CdcConversion *c) pg_attribute_noreturn();
 
 /* Numbers */
@@ -57,7 +58,7 @@ static Unit unit_of_mode(CdcConversion *c);
 static int64 read_number(CdcConversion *c);
 
 /* ISO 8601 */
-static bool parse_iso_timestamp(CdcConversion *c, bool zoned, int64 *usecs);
+static bool parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp);
 static bool parse_end(const char **p, const char *end);
 static bool parse_date(const char **p, const char *end, int64 *days);
 static bool parse_time(const char **p, const char *end, int64 *usecs);
@@ -227,11 +228,12 @@ convert_iso_time(CdcConversion *c, Datum *value)
 	return set_time(c, usecs, value);
 }
 
-/* Microseconds of a source have no digits below; infinity is cut to milliseconds */
+/* Nanoseconds of a source end in three zeros; infinity comes in each unit */
 static CdcValueStatus
 convert_timestamp(CdcConversion *c, Datum *value)
 {
 	int64		n = read_number(c);
+	Timestamp	timestamp;
 
 	switch (unit_of(c->schema->semantic))
 	{
@@ -243,42 +245,49 @@ convert_timestamp(CdcConversion *c, Datum *value)
 			break;
 		case NANOSECONDS:
 			if (n == PG_INT64_MAX)
-				n = TIMESTAMP_PLUS_INFINITY;
+				n = PLUS_INFINITY_USECS;
 			else if (n == PG_INT64_MIN)
-				n = TIMESTAMP_MINUS_INFINITY;
+				n = MINUS_INFINITY_USECS;
 			else
 				n = n / 1000 - (n % 1000 < 0 ? 1 : 0);
 			break;
 	}
-	return set_timestamp(c, n, false, value);
+	if (n == PLUS_INFINITY_USECS)
+		timestamp = DT_NOEND;
+	else if (n == MINUS_INFINITY_USECS)
+		timestamp = DT_NOBEGIN;
+	else if (pg_sub_s64_overflow(n, EPOCH_USECS, &timestamp) ||
+			 !IS_VALID_TIMESTAMP(timestamp))
+		out_of_range(c);
+	return set_timestamp(c, timestamp, timestamp_scale, value);
 }
 
 static CdcValueStatus
 convert_iso_timestamp(CdcConversion *c, Datum *value)
 {
-	int64		usecs;
+	Timestamp	timestamp;
 
 	if (text_is(c, "-290308-12-21T19:59:27.6Z"))
-		usecs = TIMESTAMP_MINUS_INFINITY;
-	else if (!parse_iso_timestamp(c, false, &usecs))
+		timestamp = DT_NOBEGIN;
+	else if (!parse_iso_timestamp(c, false, &timestamp))
 		cdc_value_invalid(c);
-	return set_timestamp(c, usecs, false, value);
+	else if (timestamp == PLUS_INFINITY_USECS - EPOCH_USECS)
+		timestamp = DT_NOEND;
+	return set_timestamp(c, timestamp, timestamp_scale, value);
 }
 
 static CdcValueStatus
 convert_zoned_timestamp(CdcConversion *c, Datum *value)
 {
-	int64		usecs;
+	Timestamp	timestamp;
 
 	if (text_is(c, "infinity"))
-		*value = TimestampTzGetDatum(DT_NOEND);
+		timestamp = DT_NOEND;
 	else if (text_is(c, "-infinity"))
-		*value = TimestampTzGetDatum(DT_NOBEGIN);
-	else if (!parse_iso_timestamp(c, true, &usecs))
+		timestamp = DT_NOBEGIN;
+	else if (!parse_iso_timestamp(c, true, &timestamp))
 		cdc_value_invalid(c);
-	else
-		return set_timestamp(c, usecs, true, value);
-	return CDC_VALUE_SET;
+	return set_timestamp(c, timestamp, timestamptz_scale, value);
 }
 
 /* days since 1970 */
@@ -301,24 +310,13 @@ set_time(CdcConversion *c, int64 usecs, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-/* usecs since 1970 */
+/* Rounds to the column's precision by the type's own scale function */
 static CdcValueStatus
-set_timestamp(CdcConversion *c, int64 usecs, bool zoned, Datum *value)
+set_timestamp(CdcConversion *c, Timestamp timestamp, PGFunction scale, Datum *value)
 {
-	Timestamp	timestamp;
-
-	if (!zoned && usecs == TIMESTAMP_PLUS_INFINITY)
-		timestamp = DT_NOEND;
-	else if (!zoned && usecs == TIMESTAMP_MINUS_INFINITY)
-		timestamp = DT_NOBEGIN;
-	else if (pg_sub_s64_overflow(usecs, EPOCH_USECS, &timestamp) ||
-			 !IS_VALID_TIMESTAMP(timestamp))
-		out_of_range(c);
-
 	*value = TimestampGetDatum(timestamp);
 	if (c->vt->typmod >= 0 && c->vt->typmod < MAX_TIMESTAMP_PRECISION)
-		*value = DirectFunctionCall2(zoned ? timestamptz_scale : timestamp_scale, *value,
-									 Int32GetDatum(c->vt->typmod));
+		*value = DirectFunctionCall2(scale, *value, Int32GetDatum(c->vt->typmod));
 	return CDC_VALUE_SET;
 }
 
@@ -387,23 +385,25 @@ read_number(CdcConversion *c)
 	return n;
 }
 
-/* 2019-07-09T02:28:57.123456Z: microseconds since 1970 */
+/* 2019-07-09T02:28:57.123456Z */
 static bool
-parse_iso_timestamp(CdcConversion *c, bool zoned, int64 *usecs)
+parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp)
 {
 	int			len;
 	const char *p = cdc_value_text(c, &len);
 	const char *end = p + len;
 	int64		days;
+	int64		usecs;
 	int64		zone = 0;
 
 	if (!parse_date(&p, end, &days) || !parse_char(&p, end, 'T') ||
-		!parse_time(&p, end, usecs))
+		!parse_time(&p, end, &usecs))
 		return false;
 	if (zoned ? !parse_zone(&p, end, &zone) || p != end : !parse_end(&p, end))
 		return false;
-	if (pg_mul_s64_overflow(days, USECS_PER_DAY, &days) ||
-		pg_add_s64_overflow(days, *usecs - zone, usecs))
+	if (pg_mul_s64_overflow(days - EPOCH_DAYS, USECS_PER_DAY, &days) ||
+		pg_add_s64_overflow(days, usecs - zone, timestamp) ||
+		!IS_VALID_TIMESTAMP(*timestamp))
 		out_of_range(c);
 	return true;
 }

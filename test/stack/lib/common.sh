@@ -171,11 +171,13 @@ proc_stop() {
 		wait_until "$1 to die" 10 proc_gone "$1" || warn "$1 (pid $pid) is still there"
 	fi
 	rm -f "$DIR/pid/$1"
-	proc_buried "$pid"
 }
 
-# Who adopted the dead process may take a moment to bury it: do not leave a zombie behind if that can be helped.
-proc_buried() { STACK_QUIET=1 wait_until burial 3 test ! -e "/proc/$1" || true; }
+# proc_buried PID…: nothing is left of them, not even a zombie
+proc_buried() {
+	local pid
+	for pid in "$@"; do [[ -z $pid || ! -e /proc/$pid ]] || return 1; done
+}
 
 proc_kill() {
 	local pid

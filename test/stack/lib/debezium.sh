@@ -41,7 +41,7 @@ debezium_ready() {
 }
 
 debezium_wait() {
-	if ! wait_until "Debezium (Kafka Connect)" 90 debezium_ready; then
+	if ! wait_until "Debezium (Kafka Connect)" 180 debezium_ready; then
 		show_tail "$DIR/log/debezium.log" 30
 		die "Kafka Connect does not come up" "the whole log is $DIR/log/debezium.log"
 	fi
@@ -165,7 +165,7 @@ connector_reader() { # NAME
 }
 
 connector_wait() { # NAME [SECONDS [OLD_READER]]
-	wait_until "connector $1" "${2:-60}" connector_streams "$1" "${3:-}" && return
+	wait_until "connector $1" "${2:-120}" connector_streams "$1" "${3:-}" && return
 	connector_explain "$1"
 	die "connector $1 does not stream" "the whole log is $DIR/log/debezium.log"
 }

@@ -108,7 +108,7 @@ kafka_ready() {
 }
 
 kafka_wait() {
-	if ! wait_until Kafka 60 kafka_ready; then
+	if ! wait_until Kafka 120 kafka_ready; then
 		show_tail "$DIR/log/kafka.log" 30
 		die "Kafka does not come up" "the whole log is $DIR/log/kafka.log"
 	fi

@@ -252,19 +252,24 @@ addresses() {
 
 # stops nodes, Debezium and Kafka of $DIR, whichever run
 stop_all() {
-	local name data
+	local name data pids=()
+	for name in debezium kafka; do pids+=("$(proc_pid "$name")"); done
 	proc_stop debezium 30 & # flushes its offsets to Kafka
 	for data in "$DIR"/nodes/*/data; do
 		name=${data%/data}
 		name=${name##*/}
-		[[ -d $data ]] && pg_stop "$name" &
+		pg_alive "$name" || continue
+		pids+=("$(head -n 1 "$data/postmaster.pid")")
+		pg_stop "$name" &
 	done
 	wait
 	java_stopped debezium
 	java_stop kafka
+	# who adopted the dead may take a moment to bury them: leave no zombie behind if that can be helped
+	STACK_QUIET=1 wait_until burial 3 proc_buried "${pids[@]}" || true
 }
 
-any_running() {
+any_running() { # in $DIR, whatever its state file says
 	local data
 	proc_alive kafka || proc_alive debezium && return
 	for data in "$DIR"/nodes/*/data; do

@@ -98,13 +98,10 @@ pg_start() { # NAME
 }
 
 pg_stop() { # NAME
-	local pid
 	pg_alive "$1" || return 0
-	pid=$(head -n 1 "$(pg_data "$1")/postmaster.pid" 2>/dev/null)
 	as_postgres "$PG_BIN/pg_ctl" -D "$(pg_data "$1")" -w -t 60 -m fast stop >/dev/null 2>&1 ||
 		as_postgres "$PG_BIN/pg_ctl" -D "$(pg_data "$1")" -w -t 20 -m immediate stop >/dev/null 2>&1 ||
 		warn "Postgres of $1 does not stop: see $DIR/log/$1.log"
-	[[ -z $pid ]] || proc_buried "$pid"
 }
 
 # sql PORT DATABASE [psql arguments…]: one value per line

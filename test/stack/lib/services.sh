@@ -127,16 +127,16 @@ cmd_connector() {
 	stop) connector_set_state "$name" stop STOPPED ;;
 	resume)
 		connector_set_state "$name" resume RUNNING
-		connector_wait "$name" "${3:-60}"
+		connector_wait "$name" "${3:-120}"
 		;;
 	restart)
 		reader=$(connector_reader "$name")
 		rest_or_die POST "connectors/$name/restart?includeTasks=true" >/dev/null
-		connector_wait "$name" "${3:-60}" "$reader"
+		connector_wait "$name" "${3:-120}" "$reader"
 		;;
 	delete) connector_delete "$name" ;;
 	status) rest_or_die GET "connectors/$name/status" && echo ;;
-	wait) connector_wait "$name" "${3:-60}" ;;
+	wait) connector_wait "$name" "${3:-120}" ;;
 	*) bad_usage "unknown command connector-$verb" ;;
 	esac
 }
