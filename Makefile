@@ -2,7 +2,8 @@
 #
 #   make && make install      build and install into the server of PG_CONFIG
 #   make run n=2              a server and two clients that keep themselves in sync
-#   make test                 every test
+#   make test                 every test; make test T=010: one (test/run)
+#   make installcheck         what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
 DATA = cdcsync--1.0.sql
@@ -14,9 +15,23 @@ PG_CPPFLAGS = -Isrc
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 SHLIB_LINK = -lrdkafka
 
+REGRESS = setup rules forward version
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --encoding=UTF8 --no-locale --load-extension=cdcsync
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # a changed header rebuilds all: the library is small
 $(OBJS): $(wildcard src/*.h)
+
+include test/stack/stack.mk
+
+.PHONY: test
+test:
+	@PG_CONFIG='$(PG_CONFIG)' test/run $(T)
+
+print-%:
+	@echo '$($*)'

@@ -4,8 +4,8 @@
  *
  * The events are sorted by key, in the order of the key's index, and by their place in
  * the log.  The keys' rows are read with one statement; then each key's events are
- * decided one after the other on the row in memory; at last the net effect of each key
- * is written, with one statement per kind of write.
+ * decided one after the other on the row in memory; at last net.c writes the net effect
+ * of each key.
  *
  * Rows are read without locks at first: an UPDATE or DELETE addresses the row version
  * that was read, and an INSERT leaves a key alone that is there by now, so a row that
@@ -19,110 +19,47 @@
 #include "utils/rel.h"
 
 #include "apply_table.h"
-#include "guc.h"
+#include "net.h"
 #include "row.h"
 #include "tombstone.h"
 #include "write.h"
 
-/* One key, from the first of its events to the net effect */
-typedef struct KeyState
-{
-	Datum	   *key;
-	int			first;			/* its events in the sorted array */
-	int			end;
-	CdcRow		stored;			/* as the table has it */
-	CdcRow		row;			/* in memory, after the events so far */
-	CdcVersion	stored_version;
-	CdcVersion	version;		/* of row */
-	bool		tombstone_read;
-	CdcTombstone tombstone;
-	bool		tombstone_rose;
-	const CdcApplyItem *last_delete;
-	CdcVersion	delete_version; /* of last_delete */
-	CdcNet		net;
-	CdcWrite	write;
-} KeyState;
-
-/* An event with its key, for sorting */
-typedef struct KeyedItem
-{
-	CdcApplyItem *item;
-	Datum	   *key;
-	int			seq;
-} KeyedItem;
-
-typedef struct TableApply
-{
-	CdcTableChanges *changes;
-	CdcRelation *rel;
-	KeyedItem  *items;
-	int			nkeys;
-	KeyState   *keys;
-	bool		horizon_read;
-	CdcVersion	horizon;
-} TableApply;
-
-/* For writes in a subtransaction */
-typedef struct WriteArgs
-{
-	TableApply *ta;
-	KeyState  **keys;
-	int			nkeys;
-} WriteArgs;
-
 const CdcMessage *cdc_apply_current_message = NULL;
 
-static void collect_keys(TableApply *ta);
-static void item_key(TableApply *ta, KeyedItem *keyed);
+static void collect_keys(CdcTableApply *ta);
+static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
 static bool image_key(CdcRelation *rel, const CdcImage *image, bool of_key,
 					  const CdcProducer *producer, Datum *key);
 static int	compare_items(const void *a, const void *b, void *arg);
-static void read_rows(TableApply *ta);
-static void take_row(TableApply *ta, KeyState *ks, HeapTuple tuple, TupleDesc desc);
-static void decide_key(TableApply *ta, KeyState *ks);
-static void decide_upsert(TableApply *ta, KeyState *ks, CdcApplyItem *item);
-static void decide_delete(TableApply *ta, KeyState *ks, CdcApplyItem *item);
-static void decide_null_value(TableApply *ta, KeyState *ks, CdcApplyItem *item);
-static void conclude(TableApply *ta, KeyState *ks, CdcApplyItem *item,
+static void read_rows(CdcTableApply *ta);
+static void take_row(CdcTableApply *ta, CdcKeyState *ks, HeapTuple tuple, TupleDesc desc);
+static void decide_key(CdcTableApply *ta, CdcKeyState *ks);
+static void decide_upsert(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item);
+static void decide_delete(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item);
+static void decide_null_value(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item);
+static void conclude(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item,
 					 const CdcSituation *s, const CdcRow *after, const CdcVersion *version);
-static void check_complete(TableApply *ta, const KeyState *ks, const CdcRow *after);
-static void compare_to_row(KeyState *ks, CdcSituation *s, const CdcVersion *version);
-static void compare_to_tombstone(TableApply *ta, KeyState *ks, CdcSituation *s,
+static void check_complete(CdcTableApply *ta, const CdcKeyState *ks, const CdcRow *after);
+static void compare_to_row(CdcKeyState *ks, CdcSituation *s, const CdcVersion *version);
+static void compare_to_tombstone(CdcTableApply *ta, CdcKeyState *ks, CdcSituation *s,
 								 const CdcApplyItem *item, const CdcVersion *version);
-static bool behind_horizon(TableApply *ta, const CdcVersion *version);
-static CdcVersion before_version(TableApply *ta, const CdcApplyItem *item);
-static bool before_is_row(TableApply *ta, KeyState *ks, const CdcApplyItem *item);
-static void count(TableApply *ta, CdcAction action, bool had_row, CdcConflictType conflict);
-static void write_net(TableApply *ta);
-static bool needs_lift(const KeyState *ks);
-static void write_deletes(TableApply *ta);
-static void write_updates(TableApply *ta);
-static void write_inserts(TableApply *ta);
-static void write_refusable(TableApply *ta, bool (*wanted) (TableApply *, KeyState *),
-							void (*write) (void *), void (*refused) (WriteArgs *));
-static bool wants_lift(TableApply *ta, KeyState *ks);
-static bool wants_through(TableApply *ta, KeyState *ks);
-static void write_lifted(void *arg);
-static void write_unlifted(WriteArgs *args);
-static void write_through(void *arg);
-static void write_not_through(WriteArgs *args);
-static void delete_keys(WriteArgs *args);
-static void write_tombstones(TableApply *ta);
-static void check_count(TableApply *ta, uint64 written, int wanted);
+static bool behind_horizon(CdcTableApply *ta, const CdcVersion *version);
+static CdcVersion before_version(CdcTableApply *ta, const CdcApplyItem *item);
+static bool before_is_row(CdcTableApply *ta, CdcKeyState *ks, const CdcApplyItem *item);
+static void count(CdcTableApply *ta, CdcAction action, bool had_row, CdcConflictType conflict);
 static int	order_of(int comparison);
 
 void
 cdc_apply_table(CdcTableChanges *changes)
 {
-	TableApply	ta = {.changes = changes, .rel = changes->rel};
+	CdcTableApply	ta = {.changes = changes, .rel = changes->rel};
 
 	collect_keys(&ta);
 	read_rows(&ta);
 	for (int i = 0; i < ta.nkeys; i++)
 		decide_key(&ta, &ta.keys[i]);
 	cdc_apply_current_message = NULL;
-	write_net(&ta);
-	write_tombstones(&ta);
+	cdc_net_write(&ta);
 }
 
 void
@@ -134,20 +71,20 @@ cdc_apply_table_truncate(CdcRelation *rel)
 /* ---- keys ---- */
 
 static void
-collect_keys(TableApply *ta)
+collect_keys(CdcTableApply *ta)
 {
 	int			n = ta->changes->nitems;
 
-	ta->items = palloc_extended(sizeof(KeyedItem) * n, MCXT_ALLOC_HUGE);
+	ta->items = palloc_extended(sizeof(CdcKeyedItem) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
 	{
 		ta->items[i].item = ta->changes->items[i];
 		ta->items[i].seq = i;
 		item_key(ta, &ta->items[i]);
 	}
-	qsort_arg(ta->items, n, sizeof(KeyedItem), compare_items, ta->rel->key);
+	qsort_arg(ta->items, n, sizeof(CdcKeyedItem), compare_items, ta->rel->key);
 
-	ta->keys = palloc_extended(sizeof(KeyState) * n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	ta->keys = palloc_extended(sizeof(CdcKeyState) * n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
 		if (i == 0 || cdc_key_compare(ta->rel->key, ta->items[i - 1].key,
@@ -165,7 +102,7 @@ collect_keys(TableApply *ta)
  * before where the key has other columns than the table's key here.
  */
 static void
-item_key(TableApply *ta, KeyedItem *keyed)
+item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 {
 	const CdcEvent *event = keyed->item->event;
 	const CdcProducer *producer = keyed->item->producer;
@@ -201,8 +138,8 @@ image_key(CdcRelation *rel, const CdcImage *image, bool of_key, const CdcProduce
 static int
 compare_items(const void *a, const void *b, void *arg)
 {
-	const KeyedItem *x = a;
-	const KeyedItem *y = b;
+	const CdcKeyedItem *x = a;
+	const CdcKeyedItem *y = b;
 	int			order = cdc_key_compare(arg, x->key, y->key);
 
 	return order ? order : x->seq - y->seq;
@@ -211,7 +148,7 @@ compare_items(const void *a, const void *b, void *arg)
 /* ---- read ---- */
 
 static void
-read_rows(TableApply *ta)
+read_rows(CdcTableApply *ta)
 {
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
 	bool		lock = ta->changes->lock || ta->rel->partitioned;
@@ -231,7 +168,7 @@ read_rows(TableApply *ta)
 	}
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		KeyState   *ks = &ta->keys[i];
+		CdcKeyState   *ks = &ta->keys[i];
 
 		ks->row = ks->stored;
 		ks->version = ks->stored_version;
@@ -241,7 +178,7 @@ read_rows(TableApply *ta)
 
 /* The values stay in SPI's memory, which lasts as long as the transaction's work */
 static void
-take_row(TableApply *ta, KeyState *ks, HeapTuple tuple, TupleDesc desc)
+take_row(CdcTableApply *ta, CdcKeyState *ks, HeapTuple tuple, TupleDesc desc)
 {
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
@@ -259,7 +196,7 @@ take_row(TableApply *ta, KeyState *ks, HeapTuple tuple, TupleDesc desc)
 /* ---- decide ---- */
 
 static void
-decide_key(TableApply *ta, KeyState *ks)
+decide_key(CdcTableApply *ta, CdcKeyState *ks)
 {
 	for (int i = ks->first; i < ks->end; i++)
 	{
@@ -277,7 +214,7 @@ decide_key(TableApply *ta, KeyState *ks)
 }
 
 static void
-decide_upsert(TableApply *ta, KeyState *ks, CdcApplyItem *item)
+decide_upsert(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item)
 {
 	CdcRelation *rel = ta->rel;
 	CdcSituation s = {.op = item->event->op, .own = item->own};
@@ -307,7 +244,7 @@ decide_upsert(TableApply *ta, KeyState *ks, CdcApplyItem *item)
 }
 
 static void
-decide_delete(TableApply *ta, KeyState *ks, CdcApplyItem *item)
+decide_delete(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item)
 {
 	CdcSituation s = {.op = CDC_OP_DELETE, .own = item->own};
 	CdcVersion	version = before_version(ta, item);
@@ -322,7 +259,7 @@ decide_delete(TableApply *ta, KeyState *ks, CdcApplyItem *item)
 }
 
 static void
-decide_null_value(TableApply *ta, KeyState *ks, CdcApplyItem *item)
+decide_null_value(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item)
 {
 	CdcSituation s = {.op = CDC_OP_NULL_VALUE, .row = ks->row.exists};
 
@@ -331,7 +268,7 @@ decide_null_value(TableApply *ta, KeyState *ks, CdcApplyItem *item)
 
 /* Decide, and carry the decision out in memory */
 static void
-conclude(TableApply *ta, KeyState *ks, CdcApplyItem *item, const CdcSituation *s,
+conclude(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item, const CdcSituation *s,
 		 const CdcRow *after, const CdcVersion *version)
 {
 	CdcDecision decision = cdc_conflict_decide(s);
@@ -371,7 +308,7 @@ conclude(TableApply *ta, KeyState *ks, CdcApplyItem *item, const CdcSituation *s
 
 /* A new row cannot be made of an event that leaves out what did not change */
 static void
-check_complete(TableApply *ta, const KeyState *ks, const CdcRow *after)
+check_complete(CdcTableApply *ta, const CdcKeyState *ks, const CdcRow *after)
 {
 	if (!after->unchanged || ks->row.exists || ks->stored.exists)
 		return;
@@ -383,7 +320,7 @@ check_complete(TableApply *ta, const KeyState *ks, const CdcRow *after)
 }
 
 static void
-compare_to_row(KeyState *ks, CdcSituation *s, const CdcVersion *version)
+compare_to_row(CdcKeyState *ks, CdcSituation *s, const CdcVersion *version)
 {
 	s->row = ks->row.exists;
 	if (s->row)
@@ -391,7 +328,7 @@ compare_to_row(KeyState *ks, CdcSituation *s, const CdcVersion *version)
 }
 
 static void
-compare_to_tombstone(TableApply *ta, KeyState *ks, CdcSituation *s, const CdcApplyItem *item,
+compare_to_tombstone(CdcTableApply *ta, CdcKeyState *ks, CdcSituation *s, const CdcApplyItem *item,
 					 const CdcVersion *version)
 {
 	if (!ks->tombstone_read)
@@ -410,7 +347,7 @@ compare_to_tombstone(TableApply *ta, KeyState *ks, CdcSituation *s, const CdcApp
 }
 
 static bool
-behind_horizon(TableApply *ta, const CdcVersion *version)
+behind_horizon(CdcTableApply *ta, const CdcVersion *version)
 {
 	if (!ta->horizon_read)
 	{
@@ -422,7 +359,7 @@ behind_horizon(TableApply *ta, const CdcVersion *version)
 
 /* The version that a delete's author saw; unknown values cannot come from a full image */
 static CdcVersion
-before_version(TableApply *ta, const CdcApplyItem *item)
+before_version(CdcTableApply *ta, const CdcApplyItem *item)
 {
 	CdcRelation *rel = ta->rel;
 	Datum		value;
@@ -444,7 +381,7 @@ before_version(TableApply *ta, const CdcApplyItem *item)
  * the same but for a tie.  Decides nothing: rule 8 only says that there was no conflict.
  */
 static bool
-before_is_row(TableApply *ta, KeyState *ks, const CdcApplyItem *item)
+before_is_row(CdcTableApply *ta, CdcKeyState *ks, const CdcApplyItem *item)
 {
 	CdcVersion	version;
 	Datum		value;
@@ -464,7 +401,7 @@ order_of(int comparison)
 }
 
 static void
-count(TableApply *ta, CdcAction action, bool had_row, CdcConflictType conflict)
+count(CdcTableApply *ta, CdcAction action, bool had_row, CdcConflictType conflict)
 {
 	int64	   *counters = ta->changes->counters;
 
@@ -477,229 +414,4 @@ count(TableApply *ta, CdcAction action, bool had_row, CdcConflictType conflict)
 		counters[CDC_COUNT_UNCHANGED]++;
 	if (conflict != CDC_CT_NONE)
 		counters[CDC_COUNT_CONFLICT + conflict]++;
-}
-
-/* ---- write ---- */
-
-/* Deletes come first: they free unique values that updates and inserts may take */
-static void
-write_net(TableApply *ta)
-{
-	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
-	write_deletes(ta);
-	write_updates(ta);
-	write_inserts(ta);
-	if (ta->changes->write_through)
-		write_refusable(ta, wants_through, write_through, write_not_through);
-}
-
-static void
-write_deletes(TableApply *ta)
-{
-	CdcRowSet  *set = cdc_write_begin(ta->rel);
-	int			n = 0;
-
-	for (int i = 0; i < ta->nkeys; i++)
-	{
-		KeyState   *ks = &ta->keys[i];
-
-		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ks))
-			cdc_write_add(set, n++, &ks->stored);
-	}
-	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY :
-									  CDC_SQL_DELETE), n);
-}
-
-static void
-write_updates(TableApply *ta)
-{
-	CdcRowSet  *set = cdc_write_begin(ta->rel);
-	int			n = 0;
-
-	for (int i = 0; i < ta->nkeys; i++)
-	{
-		if (ta->keys[i].write == CDC_WRITE_UPDATE)
-			cdc_write_add(set, n++, &ta->keys[i].row);
-	}
-	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_UPDATE_KEY :
-									  CDC_SQL_UPDATE), n);
-}
-
-/* One statement per set of columns: a column that no event named gets its default */
-static void
-write_inserts(TableApply *ta)
-{
-	bool	   *done = palloc0(sizeof(bool) * ta->nkeys);
-
-	for (int first = 0; first < ta->nkeys; first++)
-	{
-		Bitmapset  *present = ta->keys[first].row.present;
-		CdcRowSet  *set;
-		int			n = 0;
-
-		if (ta->keys[first].write != CDC_WRITE_INSERT || done[first])
-			continue;
-		set = cdc_write_begin(ta->rel);
-		for (int i = first; i < ta->nkeys; i++)
-		{
-			KeyState   *ks = &ta->keys[i];
-
-			if (ks->write != CDC_WRITE_INSERT || done[i] ||
-				(ks->row.present != present && !bms_equal(ks->row.present, present)))
-				continue;
-			cdc_write_add(set, n++, &ks->row);
-			done[i] = true;
-		}
-		check_count(ta, cdc_write_insert(set, present), n);
-	}
-	pfree(done);
-}
-
-/*
- * Rule 7, last part: where the row's version is not the one its deleter saw, the row is
- * first made what the deleter saw, so that the delete that goes on from here carries it.
- */
-static bool
-needs_lift(const KeyState *ks)
-{
-	CdcVersion	seen = ks->delete_version;
-
-	seen.deleted = false;
-	return cdc_clock_compare(&seen, &ks->stored_version) != 0;
-}
-
-/* What a constraint may refuse is tried for all keys, then for each */
-static void
-write_refusable(TableApply *ta, bool (*wanted) (TableApply *, KeyState *),
-				void (*write) (void *), void (*refused) (WriteArgs *))
-{
-	WriteArgs	all = {.ta = ta, .keys = palloc(sizeof(KeyState *) * ta->nkeys)};
-
-	for (int i = 0; i < ta->nkeys; i++)
-	{
-		if (wanted(ta, &ta->keys[i]))
-			all.keys[all.nkeys++] = &ta->keys[i];
-	}
-	if (all.nkeys > 0 && !cdc_write_attempt(write, &all))
-	{
-		for (int i = 0; i < all.nkeys; i++)
-		{
-			WriteArgs	one = {.ta = ta, .keys = &all.keys[i], .nkeys = 1};
-
-			if (!cdc_write_attempt(write, &one))
-				refused(&one);
-		}
-	}
-	pfree(all.keys);
-}
-
-static bool
-wants_lift(TableApply *ta, KeyState *ks)
-{
-	return ks->write == CDC_WRITE_DELETE && needs_lift(ks);
-}
-
-static void
-write_lifted(void *arg)
-{
-	WriteArgs  *args = arg;
-	CdcRelation *rel = args->ta->rel;
-	CdcRowSet  *set = cdc_write_begin(rel);
-
-	for (int i = 0; i < args->nkeys; i++)
-	{
-		KeyState   *ks = args->keys[i];
-		CdcRow		before;
-
-		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->producer);
-		before = cdc_row_overlay(rel, &ks->stored, &before);
-		cdc_write_add(set, i, &before);
-	}
-	check_count(args->ta, cdc_write_execute(set, rel->partitioned ? CDC_SQL_UPDATE_KEY :
-											CDC_SQL_UPDATE), args->nkeys);
-	delete_keys(args);
-}
-
-static void
-write_unlifted(WriteArgs *args)
-{
-	delete_keys(args);
-}
-
-static void
-delete_keys(WriteArgs *args)
-{
-	CdcRowSet  *set = cdc_write_begin(args->ta->rel);
-
-	for (int i = 0; i < args->nkeys; i++)
-		cdc_write_add_key(set, i, args->keys[i]->key);
-	check_count(args->ta, cdc_write_execute(set, CDC_SQL_DELETE_KEY), args->nkeys);
-}
-
-static bool
-wants_through(TableApply *ta, KeyState *ks)
-{
-	return ks->write == CDC_WRITE_THROUGH;
-}
-
-static void
-write_through(void *arg)
-{
-	WriteArgs  *args = arg;
-	CdcRelation *rel = args->ta->rel;
-
-	for (int i = 0; i < args->nkeys; i++)
-	{
-		KeyState   *ks = args->keys[i];
-		CdcRowSet  *set = cdc_write_begin(rel);
-		CdcRow		before;
-
-		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->producer);
-		cdc_write_add(set, i, &before);
-		check_count(args->ta, cdc_write_insert(set, before.present), 1);
-	}
-	delete_keys(args);
-}
-
-/* The tombstone alone is raised: others will not learn of this delete from here */
-static void
-write_not_through(WriteArgs *args)
-{
-	ereport(LOG,
-			(errmsg("delete of key %s of table %s is not passed on",
-					cdc_key_to_string(args->ta->rel->key, args->keys[0]->key),
-					args->ta->rel->qualified_name),
-			 errdetail("A constraint refuses the deleted row.")));
-}
-
-static void
-write_tombstones(TableApply *ta)
-{
-	CdcTombstoneRow *rows = palloc(sizeof(CdcTombstoneRow) * ta->nkeys);
-	int			n = 0;
-
-	for (int i = 0; i < ta->nkeys; i++)
-	{
-		KeyState   *ks = &ta->keys[i];
-
-		if (ks->tombstone_rose)
-			rows[n++] = (CdcTombstoneRow){.key = ks->key, .version = ks->tombstone.version,
-			.peer = ks->tombstone.peer};
-	}
-	cdc_tombstone_raise(ta->rel->key, ta->rel->clock, rows, n);
-	pfree(rows);
-}
-
-static void
-check_count(TableApply *ta, uint64 written, int wanted)
-{
-	if (written == wanted)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("rows of table %s were changed concurrently", ta->rel->qualified_name),
-			 errdetail("Of %d rows, " UINT64_FORMAT " were written.", wanted, written),
-			 errhint("If this persists, look for a trigger of the table that is enabled always and keeps rows from being written.")));
 }

@@ -877,7 +877,10 @@ error_kind(rd_kafka_resp_err_t err, int64 offset)
 	}
 }
 
-/* Syslog levels: 4 is a warning, 7 a debug line; the latter come only with "debug" set */
+/*
+ * Syslog levels: 4 is a warning, 7 a debug line; the latter come only with "debug" set.
+ * What a line FAIL says also comes as an error.
+ */
 static void
 take_log(void)
 {
@@ -888,7 +891,7 @@ take_log(void)
 
 	if (rd_kafka_event_log(held_event, &facility, &text, &level) != 0)
 		return;
-	if (level > 4)
+	if (level > 4 || strcmp(facility, "FAIL") == 0)
 		ereport(level == 7 ? DEBUG2 : DEBUG1,
 				(errmsg_internal("librdkafka: %s: %s", facility, text)));
 	else if (!is_repeated(facility, text, &suppressed))
@@ -927,13 +930,14 @@ is_repeated(const char *facility, const char *text, int *suppressed)
 	return false;
 }
 
-/* Lines that differ only in numbers (times, ports, counts) are the same */
+/* Lines that differ only in numbers, or in what is said of the time before, are the same */
 static uint32
 hash_log_line(const char *facility, const char *text)
 {
 	uint32		hash = hash_bytes((const unsigned char *) facility, strlen(facility));
+	const char *end = strstr(text, " (after ");
 
-	for (; *text != '\0'; text++)
+	for (; *text != '\0' && text != end; text++)
 	{
 		if (*text < '0' || *text > '9')
 			hash = hash_combine(hash, (uint32) *text);

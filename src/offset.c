@@ -5,8 +5,9 @@
  * The row of a partition is written with every commit.  While any session holds an old
  * snapshot its dead versions cannot be removed, and finding the live one among them
  * through the index takes longer each time: so it is addressed by the place where it was
- * last written.  (The worker's settings forbid sequential scans, which a planner that
- * sees one page would prefer.)
+ * last written.  Such an access never removes dead versions from the page: looking at the
+ * whole page now and then does, as soon as that snapshot is gone.  (The worker's settings
+ * forbid sequential scans, which a planner that sees one page would prefer.)
  */
 #include "postgres.h"
 
@@ -17,7 +18,9 @@
 #include "offset.h"
 
 #define NARGS 7
+#define PRUNE_EVERY 4
 
+static void prune_page(ItemPointer tid);
 static bool update_in_place(CdcOffset *offset);
 static void upsert(CdcOffset *offset);
 static void set_args(const CdcOffset *offset, Datum *args, char *nulls);
@@ -64,11 +67,37 @@ cdc_offset_store(CdcOffset *offset)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	if (ItemPointerIsValid(&offset->tid) &&
+		ItemPointerGetOffsetNumber(&offset->tid) % PRUNE_EVERY == 0)
+		prune_page(&offset->tid);
 	if (!ItemPointerIsValid(&offset->tid) || !update_in_place(offset))
 		upsert(offset);
 	take_tid(offset);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Reading all of a page lets the server clean it, if it is nearly full; to be done more
+ * often than what it takes for nearly full (a tenth of a page is free) has room for.
+ */
+static void
+prune_page(ItemPointer tid)
+{
+	static CdcStatement scan = {
+		.sql = "SELECT 1 FROM cdcsync.subscription_offset "
+		"WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2",
+		.nargs = 2,
+		.argtypes = {TIDOID, TIDOID}
+	};
+	ItemPointerData first;
+	ItemPointerData beyond;
+	Datum		args[2] = {PointerGetDatum(&first), PointerGetDatum(&beyond)};
+
+	ItemPointerSet(&first, ItemPointerGetBlockNumber(tid), 0);
+	ItemPointerSet(&beyond, ItemPointerGetBlockNumber(tid) + 1, 0);
+	cdc_catalog_execute(&scan, args, NULL);
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */

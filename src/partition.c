@@ -16,11 +16,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "consumer.h"
@@ -31,31 +27,12 @@
 #define RETRY_LAST_MS		30000
 #define QUERY_TIMEOUT_MS	1000
 
-/* Something subscribed that is not there (yet): a row of stat_subscription without partition */
-typedef struct Placeholder
-{
-	char	   *subscription;
-	char	   *topic;			/* NULL: nothing matches the subscription */
-	int			stat;
-	bool		wanted;			/* by the present round */
-} Placeholder;
-
-/* A partition found, on its way to become one of ours */
-typedef struct Found
-{
-	CdcSubscription *sub;
-	CdcOffset	offset;			/* next_offset -1 until it is known */
-	bool		stored;
-} Found;
-
 List	   *cdc_partition_list = NIL;
 
-static List *configured = NIL;	/* of CdcSubscription * */
-static List *placeholders = NIL;	/* of Placeholder * */
 static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
 
-static CdcSubscription *find_subscription(const char *name);
+static CdcSubscription *find_subscription(List *subscriptions, const char *name);
 static void adopt(CdcPartition *p, CdcSubscription *sub);
 static void release(CdcPartition *p);
 static void set_state(CdcPartition *p, CdcPartitionState state, const char *error);
@@ -63,19 +40,6 @@ static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
-static List *find_new(List *topics);
-static bool any_not_started(void);
-static CdcSubscription *match_subscription(const char *topic);
-static void find_stored(List *found);
-static bool find_starts(List *found);
-static bool query_starts(List *found, CdcSubscription *sub, int64 time);
-static void store_found(List *found);
-static void make_partition(Found *f);
-static void renew_placeholders(List *topics);
-static bool topic_listed(List *topics, const char *name, const char **error);
-static void want_placeholder(CdcSubscription *sub, const char *topic, const char *error);
-static bool has_partition(const CdcSubscription *sub);
-static void drop_unwanted_placeholders(void);
 
 /* ---- configuration ---- */
 
@@ -85,11 +49,10 @@ cdc_partition_configure(List *subscriptions)
 	List	   *partitions = list_copy(cdc_partition_list);
 	ListCell   *lc;
 
-	configured = subscriptions;
 	foreach(lc, partitions)
 	{
 		CdcPartition *p = lfirst(lc);
-		CdcSubscription *sub = find_subscription(p->offset.subscription);
+		CdcSubscription *sub = find_subscription(subscriptions, p->offset.subscription);
 
 		if (sub == NULL || !cdc_subscription_matches(sub, p->offset.topic))
 			release(p);
@@ -97,18 +60,15 @@ cdc_partition_configure(List *subscriptions)
 			adopt(p, sub);
 	}
 	list_free(partitions);
-	foreach(lc, placeholders)
-		((Placeholder *) lfirst(lc))->wanted = false;
-	drop_unwanted_placeholders();
 	publish_errors();
 }
 
 static CdcSubscription *
-find_subscription(const char *name)
+find_subscription(List *subscriptions, const char *name)
 {
 	ListCell   *lc;
 
-	foreach(lc, configured)
+	foreach(lc, subscriptions)
 	{
 		CdcSubscription *sub = lfirst(lc);
 
@@ -148,6 +108,37 @@ release(CdcPartition *p)
 	pfree(p->offset.subscription);
 	pfree(p->offset.topic);
 	pfree(p);
+}
+
+void
+cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
+{
+	static int	order = 0;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	CdcPartition *p = palloc0(sizeof(CdcPartition));
+
+	p->offset = *offset;
+	p->offset.subscription = pstrdup(offset->subscription);
+	p->offset.topic = pstrdup(offset->topic);
+	if (offset->cluster_id)
+		p->offset.cluster_id = pstrdup(offset->cluster_id);
+	p->position = p->offset.next_offset;
+	p->end_offset = -1;
+	p->failed_at = -1;
+	p->order = order++;
+	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
+										 p->offset.partition);
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
+	cdc_partition_list = lappend(cdc_partition_list, p);
+	MemoryContextSwitchTo(old);
+	adopt(p, sub);
+}
+
+void
+cdc_partition_set_cluster(const char *cluster_id)
+{
+	if (cluster_id && (current_cluster == NULL || strcmp(current_cluster, cluster_id) != 0))
+		current_cluster = MemoryContextStrdup(TopMemoryContext, cluster_id);
 }
 
 /* ---- states ---- */
@@ -233,13 +224,6 @@ cdc_partition_client_error(const char *error)
 
 		if (p->state == CDC_PARTITION_STREAMING || p->state == CDC_PARTITION_STARTING)
 			set_state(p, CDC_PARTITION_WAITING, error);
-	}
-	foreach(lc, configured)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (sub->enabled && !has_partition(sub))
-			want_placeholder(sub, NULL, error);
 	}
 }
 
@@ -479,363 +463,4 @@ cdc_partition_query_ends(char **error)
 		cdc_stat_partition_position(p->stat, -1, end->offset, 0);
 	}
 	return true;
-}
-
-/* ---- discovery ---- */
-
-void
-cdc_partition_discover(List *topics, const char *cluster_id)
-{
-	List	   *found;
-
-	if (cluster_id && (current_cluster == NULL || strcmp(current_cluster, cluster_id) != 0))
-		current_cluster = MemoryContextStrdup(TopMemoryContext, cluster_id);
-
-	found = find_new(topics);
-	if (found || any_not_started())
-	{
-		find_stored(found);
-		if (find_starts(found))
-			store_found(found);
-	}
-	renew_placeholders(topics);
-}
-
-static List *
-find_new(List *topics)
-{
-	List	   *found = NIL;
-	ListCell   *lc;
-
-	foreach(lc, topics)
-	{
-		CdcTopic   *topic = lfirst(lc);
-		CdcSubscription *sub = topic->error ? NULL : match_subscription(topic->name);
-
-		for (int i = 0; sub && i < topic->npartitions; i++)
-		{
-			Found	   *f;
-
-			if (cdc_partition_find(topic->name, i))
-				continue;
-			f = palloc0(sizeof(Found));
-			f->sub = sub;
-			f->offset.subscription = sub->name;
-			f->offset.topic = topic->name;
-			f->offset.partition = i;
-			f->offset.next_offset = -1;
-			f->offset.record_time = -1;
-			f->offset.cluster_id = current_cluster;
-			ItemPointerSetInvalid(&f->offset.tid);
-			found = lappend(found, f);
-		}
-	}
-	return found;
-}
-
-static bool
-any_not_started(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, configured)
-	{
-		if (!((CdcSubscription *) lfirst(lc))->started)
-			return true;
-	}
-	return false;
-}
-
-/* A topic that several subscriptions match is read by the oldest of them */
-static CdcSubscription *
-match_subscription(const char *topic)
-{
-	ListCell   *lc;
-
-	foreach(lc, configured)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (cdc_subscription_matches(sub, topic))
-			return sub;
-	}
-	return NULL;
-}
-
-static void
-find_stored(List *found)
-{
-	MemoryContext old = CurrentMemoryContext;
-	List	   *stored;
-	ListCell   *f;
-	ListCell   *s;
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	MemoryContextSwitchTo(old);
-	stored = cdc_offset_load_all();
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
-
-	foreach(f, found)
-	{
-		Found	   *new = lfirst(f);
-
-		foreach(s, stored)
-		{
-			CdcOffset  *offset = lfirst(s);
-
-			if (offset->partition == new->offset.partition &&
-				strcmp(offset->topic, new->offset.topic) == 0 &&
-				strcmp(offset->subscription, new->offset.subscription) == 0)
-			{
-				new->offset = *offset;
-				new->stored = true;
-			}
-		}
-	}
-}
-
-/*
- * Where to begin: what existed at subscribe where start_at says, what came later at its
- * beginning.  The first look at the broker counts as the time of subscribe.
- */
-static bool
-find_starts(List *found)
-{
-	ListCell   *lc;
-
-	foreach(lc, configured)
-	{
-		CdcSubscription *sub = lfirst(lc);
-		int64		start_at = sub->started ? CDC_OFFSET_BEGINNING : sub->start_at;
-
-		if (!query_starts(found, sub, start_at))
-			return false;
-		/* no record as late as that time yet */
-		if (start_at >= 0 && !query_starts(found, sub, CDC_OFFSET_END))
-			return false;
-	}
-	return true;
-}
-
-/* Fill next_offset of a subscription's partitions that have none yet */
-static bool
-query_starts(List *found, CdcSubscription *sub, int64 time)
-{
-	CdcPosition *positions = palloc0(sizeof(CdcPosition) * list_length(found));
-	Found	  **asked = palloc(sizeof(Found *) * list_length(found));
-	int			n = 0;
-	char	   *error;
-	ListCell   *lc;
-
-	foreach(lc, found)
-	{
-		Found	   *f = lfirst(lc);
-
-		if (f->sub != sub || f->offset.next_offset >= 0)
-			continue;
-		positions[n].topic = f->offset.topic;
-		positions[n].partition = f->offset.partition;
-		asked[n++] = f;
-	}
-	if (n > 0 && !cdc_consumer_query_offsets(positions, n, time, QUERY_TIMEOUT_MS, &error))
-	{
-		cdc_partition_client_error(error);
-		return false;
-	}
-	for (int i = 0; i < n; i++)
-	{
-		if (positions[i].error == NULL)
-			asked[i]->offset.next_offset = positions[i].offset;
-	}
-	return true;
-}
-
-static void
-store_found(List *found)
-{
-	MemoryContext old = CurrentMemoryContext;
-	ListCell   *lc;
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	foreach(lc, found)
-	{
-		Found	   *f = lfirst(lc);
-
-		if (f->offset.next_offset >= 0 && !f->stored)
-			cdc_offset_store(&f->offset);
-	}
-	foreach(lc, configured)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (!sub->started)
-			cdc_subscription_mark_started(sub->name);
-	}
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
-
-	foreach(lc, configured)
-		((CdcSubscription *) lfirst(lc))->started = true;
-	foreach(lc, found)
-	{
-		Found	   *f = lfirst(lc);
-
-		if (f->offset.next_offset >= 0)
-			make_partition(f);
-	}
-}
-
-static void
-make_partition(Found *f)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	CdcPartition *p = palloc0(sizeof(CdcPartition));
-	static int	order = 0;
-
-	p->offset = f->offset;
-	p->offset.subscription = pstrdup(f->offset.subscription);
-	p->offset.topic = pstrdup(f->offset.topic);
-	if (f->offset.cluster_id)
-		p->offset.cluster_id = pstrdup(f->offset.cluster_id);
-	p->position = p->offset.next_offset;
-	p->end_offset = -1;
-	p->failed_at = -1;
-	p->order = order++;
-	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
-										 p->offset.partition);
-	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
-	cdc_partition_list = lappend(cdc_partition_list, p);
-	MemoryContextSwitchTo(old);
-	adopt(p, f->sub);
-}
-
-/* ---- what is not there ---- */
-
-bool
-cdc_partition_incomplete(void)
-{
-	return placeholders != NIL;
-}
-
-static void
-renew_placeholders(List *topics)
-{
-	ListCell   *s;
-	ListCell   *t;
-
-	foreach(s, placeholders)
-		((Placeholder *) lfirst(s))->wanted = false;
-	foreach(s, configured)
-	{
-		CdcSubscription *sub = lfirst(s);
-		bool		named = false;
-
-		foreach(t, sub->topics)
-		{
-			char	   *name = lfirst(t);
-			const char *error = NULL;
-
-			if (cdc_topic_is_regex(name))
-				continue;
-			if (!topic_listed(topics, name, &error))
-			{
-				want_placeholder(sub, name, error);
-				named = true;
-			}
-		}
-		if (!named && !has_partition(sub))
-			want_placeholder(sub, NULL, "no topic matches yet");
-	}
-	drop_unwanted_placeholders();
-}
-
-static bool
-topic_listed(List *topics, const char *name, const char **error)
-{
-	ListCell   *lc;
-
-	*error = "the topic does not exist (yet)";
-	foreach(lc, topics)
-	{
-		CdcTopic   *topic = lfirst(lc);
-
-		if (strcmp(topic->name, name) != 0)
-			continue;
-		if (topic->error)
-			*error = topic->error;
-		return topic->error == NULL;
-	}
-	return false;
-}
-
-static void
-want_placeholder(CdcSubscription *sub, const char *topic, const char *error)
-{
-	CdcPartitionState state = sub->enabled ? CDC_PARTITION_WAITING : CDC_PARTITION_PAUSED;
-	MemoryContext old;
-	Placeholder *ph;
-	ListCell   *lc;
-
-	foreach(lc, placeholders)
-	{
-		ph = lfirst(lc);
-		if (strcmp(ph->subscription, sub->name) == 0 &&
-			(topic == NULL ? ph->topic == NULL : ph->topic && strcmp(ph->topic, topic) == 0))
-		{
-			ph->wanted = true;
-			cdc_stat_partition_error(ph->stat, state, error);
-			return;
-		}
-	}
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	ph = palloc0(sizeof(Placeholder));
-	ph->subscription = pstrdup(sub->name);
-	ph->topic = topic ? pstrdup(topic) : NULL;
-	ph->stat = cdc_stat_partition_acquire(sub->name, topic, -1);
-	ph->wanted = true;
-	placeholders = lappend(placeholders, ph);
-	MemoryContextSwitchTo(old);
-	cdc_stat_partition_error(ph->stat, state, error);
-}
-
-static bool
-has_partition(const CdcSubscription *sub)
-{
-	ListCell   *lc;
-
-	foreach(lc, cdc_partition_list)
-	{
-		if (((CdcPartition *) lfirst(lc))->sub == sub)
-			return true;
-	}
-	return false;
-}
-
-static void
-drop_unwanted_placeholders(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, placeholders)
-	{
-		Placeholder *ph = lfirst(lc);
-
-		if (ph->wanted)
-			continue;
-		cdc_stat_partition_release(ph->stat);
-		placeholders = foreach_delete_current(placeholders, lc);
-		pfree(ph->subscription);
-		if (ph->topic)
-			pfree(ph->topic);
-		pfree(ph);
-	}
 }

@@ -38,15 +38,11 @@ extern List *cdc_partition_list;
  */
 extern void cdc_partition_configure(List *subscriptions);
 
-/*
- * What the broker has: make a partition of each that a subscription matches and that is
- * new, beginning where it is stored or where the subscription says.  Asks the broker,
- * then runs a transaction of its own; no transaction is open.
- */
-extern void cdc_partition_discover(List *topics, const char *cluster_id);
+/* A partition of a subscription, to be read from its offset; copies what it keeps */
+extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
 
-/* Is there something subscribed that the broker did not have yet? */
-extern bool cdc_partition_incomplete(void);
+/* The cluster that the client is connected to; NULL if it did not say */
+extern void cdc_partition_set_cluster(const char *cluster_id);
 
 extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);
 

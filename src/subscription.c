@@ -2,8 +2,8 @@
  * subscription.c
  *		The catalog of subscriptions.
  *
- * The functions that change it validate everything here and now, so that the worker
- * can take a row as it stands.  Whoever adds topics locks the catalog: of two that add
+ * The functions that change it validate everything at once, so that the worker can
+ * take a row as it stands.  Whoever adds topics locks the catalog: of two that add
  * the same topic at the same time, the second must see the first.
  *
  * A topic that matches several subscriptions, through a regular expression, belongs to
@@ -14,23 +14,19 @@
 #include "access/xlog.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "regex/regex.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "consumer.h"
 #include "control.h"
-#include "guc.h"
+#include "identity.h"
 #include "subscription.h"
-
-#define MAX_CHOICES			6
-#define MAX_TOPIC_LENGTH	249 /* Kafka's */
+#include "subscription_check.h"
 
 #define UNIX_EPOCH_USECS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
@@ -70,73 +66,27 @@ typedef enum AlterArg
 	ALTER_NARGS
 } AlterArg;
 
-/* An option with a fixed set of values */
-typedef struct Option
-{
-	const char *name;
-	int			subscribe_arg;
-	int			alter_arg;
-	const char *choices[MAX_CHOICES];	/* to NULL */
-	const char *not_yet[MAX_CHOICES];	/* known, but refused by this version; to NULL */
-	bool		object_not_yet; /* the same for a JSON object */
-} Option;
-
-static const Option conflicts_option = {
-	"conflicts", SUB_CONFLICTS, ALTER_CONFLICTS,
-	{"last_update_wins"},
-	{"hub", "spoke", "apply_remote", "keep_local", "error"},
-	true
-};
-
-static const Option *const options[] = {
-	&conflicts_option,
-	&(const Option) {"origin", SUB_ORIGIN, ALTER_ORIGIN, {"any", "none"}},
-	&(const Option) {"event_time", SUB_EVENT_TIME, ALTER_EVENT_TIME, {"source"}, {"record"}},
-	&(const Option) {"on_error", SUB_ON_ERROR, ALTER_ON_ERROR, {"pause"}, {"dead_letter"}},
-	&(const Option) {"on_unknown_table", SUB_ON_UNKNOWN_TABLE, ALTER_ON_UNKNOWN_TABLE,
-	{"pause", "skip"}},
-};
-
-/* A setting without which nothing can be subscribed */
-typedef struct NeededSetting
-{
-	const char *name;
-	char	  **value;
-	const char *hint;
-} NeededSetting;
-
-static const NeededSetting needed_settings[] = {
-	{"cdcsync.bootstrap_servers", &cdc_bootstrap_servers,
-		"Set cdcsync.bootstrap_servers to the addresses of the Kafka brokers, as in \"localhost:9092\"."},
-	{"cdcsync.node_name", &cdc_node_name,
-	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
+static const char *const alter_args[] = {
+	"subscription", "topics", "conflicts", "origin", "event_time", "on_error",
+	"on_unknown_table", "producer"
 };
 
 /* For the worker */
 static CdcSubscription *subscription_from_tuple(HeapTuple tuple, TupleDesc desc);
 static char *tuple_text(HeapTuple tuple, TupleDesc desc, int column);
 static List *text_array_to_list(Datum array);
+static int64 start_from_text(const char *start_at);
 static bool regex_matches(const char *regex, const char *topic);
 
-/* Validation */
-static void check_node(void);
-static void check_not_null(FunctionCallInfo fcinfo);
+/* Changes; SPI is connected by the SQL functions */
 static char *name_arg(FunctionCallInfo fcinfo);
-static void check_topics(ArrayType *topics);
-static void check_topic(const char *topic);
-static bool is_topic_name(const char *topic);
-static void check_option(const Option *option, const char *value);
-static bool is_choice(const char *const *choices, const char *value);
-static char *quoted_choices(const char *const *choices);
-static char *canonical_start(const char *start_at);
-static int64 start_from_text(const char *start_at);
-
-/* Changes */
+static void check_not_null(FunctionCallInfo fcinfo);
+static void check_options(FunctionCallInfo fcinfo, const char *const *names, int producer);
 static void take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls);
 static void lock_subscriptions(void);
 static void refuse_shared_topics(Datum name, Datum topics);
 static void delete_offsets(Datum name);
-static void remember_identity(bool replace);
+static void remember_identity(void);
 static void set_enabled(FunctionCallInfo fcinfo, bool enabled);
 static void no_such_subscription(Datum name);
 
@@ -206,6 +156,21 @@ text_array_to_list(Datum array)
 	return result;
 }
 
+static int64
+start_from_text(const char *start_at)
+{
+	TimestampTz time;
+
+	if (strcmp(start_at, "earliest") == 0)
+		return CDC_OFFSET_BEGINNING;
+	if (strcmp(start_at, "latest") == 0)
+		return CDC_OFFSET_END;
+	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+	return (time + UNIX_EPOCH_USECS) / 1000;
+}
+
 void
 cdc_subscription_mark_started(const char *name)
 {
@@ -244,26 +209,21 @@ regex_matches(const char *regex, const char *topic)
 								  strlen(topic), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
 }
 
-/* ---- validation ---- */
+/* ---- changes ---- */
 
-static void
-check_node(void)
+/* The subscription's name, always the first argument */
+static char *
+name_arg(FunctionCallInfo fcinfo)
 {
-	if (GetDatabaseEncoding() != PG_UTF8)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("database encoding %s is not supported", GetDatabaseEncodingName()),
-				 errhint("Use cdcsync in a database with encoding UTF8.")));
-	for (int i = 0; i < lengthof(needed_settings); i++)
-	{
-		const NeededSetting *needed = &needed_settings[i];
+	char	   *name;
 
-		if (*needed->value == NULL || **needed->value == '\0')
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("parameter \"%s\" is not set", needed->name),
-					 errhint("%s", needed->hint)));
-	}
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("subscription name must not be null")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	cdc_subscription_check_name(name);
+	return name;
 }
 
 static void
@@ -278,184 +238,20 @@ check_not_null(FunctionCallInfo fcinfo)
 	}
 }
 
-/* The subscription's name, always the first argument */
-static char *
-name_arg(FunctionCallInfo fcinfo)
-{
-	char	   *name;
-
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("subscription name must not be null")));
-	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("subscription name must not be empty")));
-	if (strlen(name) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("subscription name \"%s\" is too long", name),
-				 errdetail("A name may have %d bytes.", NAMEDATALEN - 1)));
-	return name;
-}
-
+/* What subscribe and alter_subscription have in common, as far as it is given */
 static void
-check_topics(ArrayType *topics)
+check_options(FunctionCallInfo fcinfo, const char *const *names, int producer)
 {
-	List	   *checked = NIL;
-	ListCell   *lc;
-
-	if (ARR_NDIM(topics) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("topics must not be empty")));
-	if (ARR_NDIM(topics) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("topics must be a one-dimensional array")));
-	if (array_contains_nulls(topics))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("topics must not contain nulls")));
-
-	foreach(lc, text_array_to_list(PointerGetDatum(topics)))
+	if (!PG_ARGISNULL(SUB_TOPICS))
+		cdc_subscription_check_topics(PG_GETARG_ARRAYTYPE_P(SUB_TOPICS));
+	for (int i = SUB_TOPICS + 1; i < producer; i++)
 	{
-		char	   *topic = lfirst(lc);
-
-		check_topic(topic);
-		if (list_member(checked, makeString(topic)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("topic \"%s\" is named twice", topic)));
-		checked = lappend(checked, makeString(topic));
+		if (!PG_ARGISNULL(i))
+			cdc_subscription_check_option(names[i], TextDatumGetCString(PG_GETARG_DATUM(i)));
 	}
+	if (!PG_ARGISNULL(producer))
+		(void) cdc_producer_parse(PG_GETARG_JSONB_P(producer));
 }
-
-static void
-check_topic(const char *topic)
-{
-	if (cdc_topic_is_regex(topic))
-	{
-		/* raises an error that says what is wrong with it */
-		(void) RE_compile_and_cache(cstring_to_text(topic), REG_ADVANCED, C_COLLATION_OID);
-		return;
-	}
-	if (!is_topic_name(topic))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid topic name \"%s\"", topic),
-				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
-						   MAX_TOPIC_LENGTH),
-				 errhint("A regular expression begins with \"^\".")));
-}
-
-static bool
-is_topic_name(const char *topic)
-{
-	static const char legal[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t		length = strlen(topic);
-
-	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
-}
-
-void
-cdc_subscription_check_conflicts(const char *value)
-{
-	check_option(&conflicts_option, value);
-}
-
-static void
-check_option(const Option *option, const char *value)
-{
-	if (is_choice(option->choices, value))
-		return;
-	if (is_choice(option->not_yet, value) || (option->object_not_yet && value[0] == '{'))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("value for parameter \"%s\" is not supported yet: \"%s\"", option->name,
-						value),
-				 errhint("Available values: %s.", quoted_choices(option->choices))));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
-			 errhint("Available values: %s.", quoted_choices(option->choices))));
-}
-
-static bool
-is_choice(const char *const *choices, const char *value)
-{
-	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
-	{
-		if (strcmp(choices[i], value) == 0)
-			return true;
-	}
-	return false;
-}
-
-static char *
-quoted_choices(const char *const *choices)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
-		appendStringInfo(&buf, "%s\"%s\"", i > 0 ? ", " : "", choices[i]);
-	return buf.data;
-}
-
-/*
- * start_at as it is stored: a time is read under the session's settings now, and
- * written so that it means the same under the worker's.
- */
-static char *
-canonical_start(const char *start_at)
-{
-	TimestampTz time;
-	struct pg_tm tm;
-	fsec_t		fsec;
-	char		buf[MAXDATELEN + 1];
-
-	if (strcmp(start_at, "earliest") == 0 || strcmp(start_at, "latest") == 0)
-		return pstrdup(start_at);
-	if (start_at[0] < '0' || start_at[0] > '9')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for parameter \"start_at\": \"%s\"", start_at),
-				 errhint("Available values: \"earliest\", \"latest\", or a timestamp such as \"2026-01-31 12:00:00+00\".")));
-
-	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
-												   ObjectIdGetDatum(InvalidOid),
-												   Int32GetDatum(-1)));
-	if (time < -UNIX_EPOCH_USECS || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("start_at out of range: \"%s\"", start_at),
-				 errhint("Kafka's times begin in 1970.")));
-	tm.tm_isdst = 0;			/* the zone is known: UTC */
-	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, buf);
-	return pstrdup(buf);
-}
-
-static int64
-start_from_text(const char *start_at)
-{
-	TimestampTz time;
-
-	if (strcmp(start_at, "earliest") == 0)
-		return CDC_OFFSET_BEGINNING;
-	if (strcmp(start_at, "latest") == 0)
-		return CDC_OFFSET_END;
-	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
-												   ObjectIdGetDatum(InvalidOid),
-												   Int32GetDatum(-1)));
-	return (time + UNIX_EPOCH_USECS) / 1000;
-}
-
-/* ---- changes; SPI is connected by the caller ---- */
 
 static void
 take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls)
@@ -511,24 +307,13 @@ delete_offsets(Datum name)
 	cdc_catalog_execute(&delete, &name, NULL);
 }
 
-/*
- * Which database these catalogs belong to.  The first subscription says so; where a
- * dump was restored elsewhere, only resume() may.
- */
+/* Which database these catalogs belong to: a dump of it shall not go on elsewhere */
 static void
-remember_identity(bool replace)
+remember_identity(void)
 {
-	static CdcStatement keep = {
+	static CdcStatement remember = {
 		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
 		"VALUES ($1, $2) ON CONFLICT DO NOTHING",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
-	};
-	static CdcStatement overwrite = {
-		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
-		"VALUES ($1, $2) ON CONFLICT (singleton) DO UPDATE "
-		"SET system_identifier = excluded.system_identifier, "
-		"database_oid = excluded.database_oid",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
@@ -536,7 +321,7 @@ remember_identity(bool replace)
 
 	values[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
-	cdc_catalog_execute(replace ? &overwrite : &keep, values, NULL);
+	cdc_catalog_execute(&remember, values, NULL);
 }
 
 /* NULL for all; always wakes the worker, which then retries what had stopped */
@@ -584,19 +369,15 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 	Datum		values[SUB_NARGS];
 	char		nulls[SUB_NARGS];
 	char	   *name = name_arg(fcinfo);
+	char	   *start_at;
 
 	cdc_control_notify_at_commit();
-	check_node();
+	cdc_subscription_check_node();
 	check_not_null(fcinfo);
-	check_topics(PG_GETARG_ARRAYTYPE_P(SUB_TOPICS));
-	for (int i = 0; i < lengthof(options); i++)
-		check_option(options[i], TextDatumGetCString(PG_GETARG_DATUM(options[i]->subscribe_arg)));
-	if (!PG_ARGISNULL(SUB_PRODUCER))
-		(void) cdc_producer_parse(PG_GETARG_JSONB_P(SUB_PRODUCER));
-
+	check_options(fcinfo, subscribe_args, SUB_PRODUCER);
+	start_at = cdc_subscription_check_start(TextDatumGetCString(PG_GETARG_DATUM(SUB_START_AT)));
 	take_args(fcinfo, values, nulls);
-	values[SUB_START_AT] =
-		CStringGetTextDatum(canonical_start(TextDatumGetCString(values[SUB_START_AT])));
+	values[SUB_START_AT] = CStringGetTextDatum(start_at);
 
 	SPI_connect();
 	lock_subscriptions();
@@ -608,7 +389,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 				 errhint("Change it with cdcsync.alter_subscription, or end it with cdcsync.unsubscribe.")));
 	refuse_shared_topics(values[SUB_NAME], values[SUB_TOPICS]);
 	delete_offsets(values[SUB_NAME]);
-	remember_identity(false);
+	remember_identity();
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -636,16 +417,7 @@ cdcsync_alter_subscription(PG_FUNCTION_ARGS)
 
 	(void) name_arg(fcinfo);
 	cdc_control_notify_at_commit();
-	if (!PG_ARGISNULL(ALTER_TOPICS))
-		check_topics(PG_GETARG_ARRAYTYPE_P(ALTER_TOPICS));
-	for (int i = 0; i < lengthof(options); i++)
-	{
-		if (!PG_ARGISNULL(options[i]->alter_arg))
-			check_option(options[i], TextDatumGetCString(PG_GETARG_DATUM(options[i]->alter_arg)));
-	}
-	if (!PG_ARGISNULL(ALTER_PRODUCER))
-		(void) cdc_producer_parse(PG_GETARG_JSONB_P(ALTER_PRODUCER));
-
+	check_options(fcinfo, alter_args, ALTER_PRODUCER);
 	take_args(fcinfo, values, nulls);
 	SPI_connect();
 	lock_subscriptions();
@@ -695,7 +467,7 @@ cdcsync_resume(PG_FUNCTION_ARGS)
 {
 	SPI_connect();
 	set_enabled(fcinfo, true);
-	remember_identity(true);
+	cdc_identity_accept();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -44,7 +44,4 @@ extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *top
 /* Is this element of topics a regular expression (begins with '^')? */
 #define cdc_topic_is_regex(topic) ((topic)[0] == '^')
 
-/* Raises an error unless this is a value that the option conflicts can have */
-extern void cdc_subscription_check_conflicts(const char *value);
-
 #endif							/* CDC_SUBSCRIPTION_H */

@@ -22,6 +22,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -35,6 +36,7 @@
 #include "consumer.h"
 #include "control.h"
 #include "deliver.h"
+#include "discovery.h"
 #include "guc.h"
 #include "identity.h"
 #include "origin.h"
@@ -65,6 +67,7 @@ static void reload_settings(void);
 static void take_configuration(void);
 static bool load_configuration(void);
 static void refresh_topics(TimestampTz now);
+static bool open_client(void);
 static bool collect(void);
 static void take_event(const CdcConsumerEvent *event);
 static void take_message(CdcMessage *message);
@@ -140,7 +143,12 @@ run_loop(void)
 		apply_batch();
 		answer_waiters();
 		if (more)
+		{
+			/* without a wait nothing else says so */
+			if (!PostmasterIsAlive())
+				proc_exit(1);
 			continue;
+		}
 		if (prune_due <= now)
 			prune_tombstones(now);
 		flush_commits();
@@ -211,6 +219,7 @@ load_configuration(void)
 	MemoryContextSwitchTo(loop_context);
 
 	cdc_partition_configure(subscriptions);
+	cdc_discovery_configure(subscriptions);
 	cdc_relation_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
@@ -231,8 +240,8 @@ refresh_topics(TimestampTz now)
 	char	   *cluster_id;
 	char	   *error;
 
-	if (!cdc_consumer_is_open())
-		cdc_consumer_open();
+	if (!open_client())
+		return;
 	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
 		client_trouble(error, false);
 	else
@@ -241,12 +250,39 @@ refresh_topics(TimestampTz now)
 			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
 		client_in_trouble = false;
 		cdc_partition_client_ok();
-		cdc_partition_discover(topics, cluster_id);
+		cdc_discovery_look(topics, cluster_id);
 	}
 	refresh_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											  client_in_trouble || cdc_partition_incomplete() ?
+											  client_in_trouble || cdc_discovery_incomplete() ?
 											  Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
 											  cdc_topic_refresh_interval);
+}
+
+/* A setting that Kafka's client refuses must be seen in stat_subscription, and can be mended */
+static bool
+open_client(void)
+{
+	volatile bool opened = true;
+
+	if (cdc_consumer_is_open())
+		return true;
+	PG_TRY();
+	{
+		cdc_consumer_open();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(loop_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		opened = false;
+		client_trouble(error->hint ? psprintf("%s\nHINT: %s", error->message, error->hint) :
+					   error->message, false);
+	}
+	PG_END_TRY();
+	return opened;
 }
 
 /* Fill the batch; true if it is full and there may be more */
@@ -339,6 +375,7 @@ client_trouble(const char *error, bool fatal)
 				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
 	client_in_trouble = true;
 	cdc_partition_client_error(error);
+	cdc_discovery_client_error(error);
 	if (fatal)
 	{
 		cdc_consumer_close();
@@ -383,7 +420,7 @@ answer_waiters(void)
 		client_trouble(error, false);
 		return;
 	}
-	cdc_partition_discover(topics, cluster_id);
+	cdc_discovery_look(topics, cluster_id);
 	cdc_partition_start_due(GetCurrentTimestamp());
 	if (cdc_partition_query_ends(&error))
 		cdc_control_answer_ticket(ticket);

@@ -447,8 +447,10 @@ SELECT lives_ok('DROP EXTENSION cdcsync', 'DROP EXTENSION');
 SELECT is_empty($$ SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname LIKE '~%' $$,
 	'no trigger is left');
 SELECT is_empty('SELECT pubname FROM pg_publication', 'no publication is left');
-SELECT is_empty($$ SELECT FROM pg_class WHERE relnamespace = 'cdcsync'::regnamespace
-	UNION ALL SELECT FROM pg_proc WHERE pronamespace = 'cdcsync'::regnamespace $$,
+SELECT is_empty($$ SELECT relname FROM pg_class, pg_namespace AS n
+		WHERE relnamespace = n.oid AND nspname = 'cdcsync'
+	UNION ALL SELECT proname FROM pg_proc, pg_namespace AS n
+		WHERE pronamespace = n.oid AND nspname = 'cdcsync' $$,
 	'nothing in the schema is left');
 SELECT has_role('cdcsync_admin', 'the role stays');
 SELECT is(relreplident, 'f', 'REPLICA IDENTITY stays') FROM pg_class WHERE oid = 'todos'::regclass;

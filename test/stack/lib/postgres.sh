@@ -104,9 +104,9 @@ pg_stop() { # NAME
 		warn "Postgres of $1 does not stop: see $DIR/log/$1.log"
 }
 
-# sql PORT DATABASE [psql arguments…]: one value per line
+# sql PORT DATABASE [psql arguments…]: one value per line; no notices, for callers read errors from standard error
 sql() {
 	local port=$1 database=$2
 	shift 2
-	psql -XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$database" "$@"
+	PGOPTIONS='-c client_min_messages=error' psql -XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$database" "$@"
 }

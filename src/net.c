@@ -1,0 +1,262 @@
+/*
+ * net.c
+ *		Writes the net effect that a batch has on each key.
+ *
+ * One statement per kind of write, over all keys of the batch.  The rows are addressed
+ * as they were read: fewer rows written than meant says that somebody came in between.
+ *
+ * Two writes may be refused by a constraint without harm, for they only serve those who
+ * read this node's log: they run in subtransactions.
+ */
+#include "postgres.h"
+
+#include "net.h"
+#include "row.h"
+
+/* For writes in a subtransaction */
+typedef struct WriteArgs
+{
+	CdcTableApply *ta;
+	CdcKeyState  **keys;
+	int			nkeys;
+} WriteArgs;
+
+static bool needs_lift(const CdcKeyState *ks);
+static void write_deletes(CdcTableApply *ta);
+static void write_updates(CdcTableApply *ta);
+static void write_inserts(CdcTableApply *ta);
+static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
+							void (*write) (void *), void (*refused) (WriteArgs *));
+static bool wants_lift(CdcTableApply *ta, CdcKeyState *ks);
+static bool wants_through(CdcTableApply *ta, CdcKeyState *ks);
+static void write_lifted(void *arg);
+static void write_unlifted(WriteArgs *args);
+static void write_through(void *arg);
+static void write_not_through(WriteArgs *args);
+static void delete_keys(WriteArgs *args);
+static void write_tombstones(CdcTableApply *ta);
+static void check_count(CdcTableApply *ta, uint64 written, int wanted);
+
+/* Deletes come first: they free unique values that updates and inserts may take */
+void
+cdc_net_write(CdcTableApply *ta)
+{
+	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
+	write_deletes(ta);
+	write_updates(ta);
+	write_inserts(ta);
+	if (ta->changes->write_through)
+		write_refusable(ta, wants_through, write_through, write_not_through);
+	write_tombstones(ta);
+}
+
+static void
+write_deletes(CdcTableApply *ta)
+{
+	CdcRowSet  *set = cdc_write_begin(ta->rel);
+	int			n = 0;
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		CdcKeyState   *ks = &ta->keys[i];
+
+		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ks))
+			cdc_write_add(set, n++, &ks->stored);
+	}
+	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY :
+									  CDC_SQL_DELETE), n);
+}
+
+static void
+write_updates(CdcTableApply *ta)
+{
+	CdcRowSet  *set = cdc_write_begin(ta->rel);
+	int			n = 0;
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		if (ta->keys[i].write == CDC_WRITE_UPDATE)
+			cdc_write_add(set, n++, &ta->keys[i].row);
+	}
+	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_UPDATE_KEY :
+									  CDC_SQL_UPDATE), n);
+}
+
+/* One statement per set of columns: a column that no event named gets its default */
+static void
+write_inserts(CdcTableApply *ta)
+{
+	bool	   *done = palloc0(sizeof(bool) * ta->nkeys);
+
+	for (int first = 0; first < ta->nkeys; first++)
+	{
+		Bitmapset  *present = ta->keys[first].row.present;
+		CdcRowSet  *set;
+		int			n = 0;
+
+		if (ta->keys[first].write != CDC_WRITE_INSERT || done[first])
+			continue;
+		set = cdc_write_begin(ta->rel);
+		for (int i = first; i < ta->nkeys; i++)
+		{
+			CdcKeyState   *ks = &ta->keys[i];
+
+			if (ks->write != CDC_WRITE_INSERT || done[i] ||
+				(ks->row.present != present && !bms_equal(ks->row.present, present)))
+				continue;
+			cdc_write_add(set, n++, &ks->row);
+			done[i] = true;
+		}
+		check_count(ta, cdc_write_insert(set, present), n);
+	}
+	pfree(done);
+}
+
+/*
+ * Rule 7, last part: where the row's version is not the one its deleter saw, the row is
+ * first made what the deleter saw, so that the delete that goes on from here carries it.
+ */
+static bool
+needs_lift(const CdcKeyState *ks)
+{
+	CdcVersion	seen = ks->delete_version;
+
+	seen.deleted = false;
+	return cdc_clock_compare(&seen, &ks->stored_version) != 0;
+}
+
+/* What a constraint may refuse is tried for all keys, then for each */
+static void
+write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
+				void (*write) (void *), void (*refused) (WriteArgs *))
+{
+	WriteArgs	all = {.ta = ta, .keys = palloc(sizeof(CdcKeyState *) * ta->nkeys)};
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		if (wanted(ta, &ta->keys[i]))
+			all.keys[all.nkeys++] = &ta->keys[i];
+	}
+	if (all.nkeys > 0 && !cdc_write_attempt(write, &all))
+	{
+		for (int i = 0; i < all.nkeys; i++)
+		{
+			WriteArgs	one = {.ta = ta, .keys = &all.keys[i], .nkeys = 1};
+
+			if (!cdc_write_attempt(write, &one))
+				refused(&one);
+		}
+	}
+	pfree(all.keys);
+}
+
+static bool
+wants_lift(CdcTableApply *ta, CdcKeyState *ks)
+{
+	return ks->write == CDC_WRITE_DELETE && needs_lift(ks);
+}
+
+static void
+write_lifted(void *arg)
+{
+	WriteArgs  *args = arg;
+	CdcRelation *rel = args->ta->rel;
+	CdcRowSet  *set = cdc_write_begin(rel);
+
+	for (int i = 0; i < args->nkeys; i++)
+	{
+		CdcKeyState   *ks = args->keys[i];
+		CdcRow		before;
+
+		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
+					   ks->last_delete->producer);
+		before = cdc_row_overlay(rel, &ks->stored, &before);
+		cdc_write_add(set, i, &before);
+	}
+	check_count(args->ta, cdc_write_execute(set, rel->partitioned ? CDC_SQL_UPDATE_KEY :
+											CDC_SQL_UPDATE), args->nkeys);
+	delete_keys(args);
+}
+
+static void
+write_unlifted(WriteArgs *args)
+{
+	delete_keys(args);
+}
+
+static void
+delete_keys(WriteArgs *args)
+{
+	CdcRowSet  *set = cdc_write_begin(args->ta->rel);
+
+	for (int i = 0; i < args->nkeys; i++)
+		cdc_write_add_key(set, i, args->keys[i]->key);
+	check_count(args->ta, cdc_write_execute(set, CDC_SQL_DELETE_KEY), args->nkeys);
+}
+
+static bool
+wants_through(CdcTableApply *ta, CdcKeyState *ks)
+{
+	return ks->write == CDC_WRITE_THROUGH;
+}
+
+static void
+write_through(void *arg)
+{
+	WriteArgs  *args = arg;
+	CdcRelation *rel = args->ta->rel;
+
+	for (int i = 0; i < args->nkeys; i++)
+	{
+		CdcKeyState   *ks = args->keys[i];
+		CdcRowSet  *set = cdc_write_begin(rel);
+		CdcRow		before;
+
+		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
+					   ks->last_delete->producer);
+		cdc_write_add(set, i, &before);
+		check_count(args->ta, cdc_write_insert(set, before.present), 1);
+	}
+	delete_keys(args);
+}
+
+/* The tombstone alone is raised: others will not learn of this delete from here */
+static void
+write_not_through(WriteArgs *args)
+{
+	ereport(LOG,
+			(errmsg("delete of key %s of table %s is not passed on",
+					cdc_key_to_string(args->ta->rel->key, args->keys[0]->key),
+					args->ta->rel->qualified_name),
+			 errdetail("A constraint refuses the deleted row.")));
+}
+
+static void
+write_tombstones(CdcTableApply *ta)
+{
+	CdcTombstoneRow *rows = palloc(sizeof(CdcTombstoneRow) * ta->nkeys);
+	int			n = 0;
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		CdcKeyState   *ks = &ta->keys[i];
+
+		if (ks->tombstone_rose)
+			rows[n++] = (CdcTombstoneRow){.key = ks->key, .version = ks->tombstone.version,
+			.peer = ks->tombstone.peer};
+	}
+	cdc_tombstone_raise(ta->rel->key, ta->rel->clock, rows, n);
+	pfree(rows);
+}
+
+static void
+check_count(CdcTableApply *ta, uint64 written, int wanted)
+{
+	if (written == wanted)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("rows of table %s were changed concurrently", ta->rel->qualified_name),
+			 errdetail("Of %d rows, " UINT64_FORMAT " were written.", wanted, written),
+			 errhint("If this persists, look for a trigger of the table that is enabled always and keeps rows from being written.")));
+}

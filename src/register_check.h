@@ -1,0 +1,28 @@
+/*
+ * register_check.h
+ *		Whether a table can be registered.
+ */
+#ifndef CDC_REGISTER_CHECK_H
+#define CDC_REGISTER_CHECK_H
+
+#include "nodes/pg_list.h"
+
+/*
+ * Who may change the table, and what is a table at all; without any lock, so that only
+ * such a user can stand in others' way.
+ */
+extern void cdc_register_check_owner(Oid relid);
+
+/* A plain or partitioned table, without an error; false for what else is a partition */
+extern bool cdc_register_is_table(Oid relid);
+
+/*
+ * Its kind, rights, constraints and key; members are the table and its partitions, all
+ * locked.
+ */
+extern void cdc_register_check_table(Oid relid, List *members);
+
+/* A version column; the table is locked, SPI is connected by the caller */
+extern void cdc_register_check_version_column(Oid relid, const char *column);
+
+#endif							/* CDC_REGISTER_CHECK_H */

@@ -1,0 +1,242 @@
+/*
+ * subscription_check.c
+ *		What subscribe and alter_subscription accept.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "regex/regex.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "subscription.h"
+#include "subscription_check.h"
+
+#define MAX_CHOICES			6
+#define MAX_TOPIC_LENGTH	249 /* Kafka's */
+
+#define UNIX_EPOCH \
+	(-(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* An option with a fixed set of values; the lists end with NULL */
+typedef struct Option
+{
+	const char *name;
+	const char *choices[MAX_CHOICES];
+	const char *not_yet[MAX_CHOICES];	/* known, but refused by this version */
+	bool		object_not_yet; /* and so is any JSON object */
+} Option;
+
+static const Option options[] = {
+	{"conflicts", {"last_update_wins"},
+	{"hub", "spoke", "apply_remote", "keep_local", "error"}, true},
+	{"origin", {"any", "none"}},
+	{"event_time", {"source"}, {"record"}},
+	{"on_error", {"pause"}, {"dead_letter"}},
+	{"on_unknown_table", {"pause", "skip"}},
+};
+
+/* A setting without which nothing can be subscribed */
+typedef struct NeededSetting
+{
+	const char *name;
+	char	  **value;
+	const char *hint;
+} NeededSetting;
+
+static const NeededSetting needed_settings[] = {
+	{"cdcsync.bootstrap_servers", &cdc_bootstrap_servers,
+	"Set cdcsync.bootstrap_servers to the addresses of the Kafka brokers, as in \"localhost:9092\"."},
+	{"cdcsync.node_name", &cdc_node_name,
+	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
+};
+
+static void check_topic(const char *topic);
+static bool is_topic_name(const char *topic);
+static void check_choice(const Option *option, const char *value);
+static bool is_choice(const char *const *choices, const char *value);
+static char *quoted_choices(const char *const *choices);
+
+void
+cdc_subscription_check_node(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("database encoding %s is not supported", GetDatabaseEncodingName()),
+				 errhint("Use cdcsync in a database with encoding UTF8.")));
+	for (int i = 0; i < lengthof(needed_settings); i++)
+	{
+		const NeededSetting *needed = &needed_settings[i];
+
+		if (*needed->value == NULL || **needed->value == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("parameter \"%s\" is not set", needed->name),
+					 errhint("%s", needed->hint)));
+	}
+}
+
+void
+cdc_subscription_check_name(const char *name)
+{
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("subscription name must not be empty")));
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("subscription name \"%s\" is too long", name),
+				 errdetail("A name may have %d bytes.", NAMEDATALEN - 1)));
+}
+
+void
+cdc_subscription_check_topics(ArrayType *topics)
+{
+	Datum	   *elems;
+	int			nelems;
+	List	   *checked = NIL;
+
+	if (ARR_NDIM(topics) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics must not be empty")));
+	if (ARR_NDIM(topics) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("topics must be a one-dimensional array")));
+	if (array_contains_nulls(topics))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("topics must not contain nulls")));
+
+	deconstruct_array(topics, TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &nelems);
+	for (int i = 0; i < nelems; i++)
+	{
+		char	   *topic = TextDatumGetCString(elems[i]);
+
+		check_topic(topic);
+		if (list_member(checked, makeString(topic)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("topic \"%s\" is named twice", topic)));
+		checked = lappend(checked, makeString(topic));
+	}
+}
+
+static void
+check_topic(const char *topic)
+{
+	if (cdc_topic_is_regex(topic))
+	{
+		/* raises an error that says what is wrong with it */
+		(void) RE_compile_and_cache(cstring_to_text(topic), REG_ADVANCED, C_COLLATION_OID);
+		return;
+	}
+	if (!is_topic_name(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid topic name \"%s\"", topic),
+				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
+						   MAX_TOPIC_LENGTH),
+				 errhint("A regular expression begins with \"^\".")));
+}
+
+static bool
+is_topic_name(const char *topic)
+{
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t		length = strlen(topic);
+
+	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
+		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
+void
+cdc_subscription_check_option(const char *name, const char *value)
+{
+	for (int i = 0; i < lengthof(options); i++)
+	{
+		if (strcmp(options[i].name, name) == 0)
+			check_choice(&options[i], value);
+	}
+}
+
+static void
+check_choice(const Option *option, const char *value)
+{
+	if (is_choice(option->choices, value))
+		return;
+	if (is_choice(option->not_yet, value) || (option->object_not_yet && value[0] == '{'))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("value for parameter \"%s\" is not supported yet: \"%s\"", option->name,
+						value),
+				 errhint("Available values: %s.", quoted_choices(option->choices))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
+			 errhint("Available values: %s.", quoted_choices(option->choices))));
+}
+
+static bool
+is_choice(const char *const *choices, const char *value)
+{
+	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
+	{
+		if (strcmp(choices[i], value) == 0)
+			return true;
+	}
+	return false;
+}
+
+static char *
+quoted_choices(const char *const *choices)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
+		appendStringInfo(&buf, "%s\"%s\"", i > 0 ? ", " : "", choices[i]);
+	return buf.data;
+}
+
+/* A time is read under the session's settings, and will be read under the worker's */
+char *
+cdc_subscription_check_start(const char *start_at)
+{
+	TimestampTz time;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		buf[MAXDATELEN + 1];
+
+	if (strcmp(start_at, "earliest") == 0 || strcmp(start_at, "latest") == 0)
+		return pstrdup(start_at);
+	if (start_at[0] < '0' || start_at[0] > '9')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"start_at\": \"%s\"", start_at),
+				 errhint("Available values: \"earliest\", \"latest\", or a timestamp such as \"2026-01-31 12:00:00+00\".")));
+
+	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+	if (time < UNIX_EPOCH || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("start_at out of range: \"%s\"", start_at),
+				 errhint("Kafka's times begin in 1970.")));
+	tm.tm_isdst = 0;			/* the zone is known: UTC */
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, buf);
+	return pstrdup(buf);
+}

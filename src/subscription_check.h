@@ -1,0 +1,23 @@
+/*
+ * subscription_check.h
+ *		What subscribe and alter_subscription accept.
+ */
+#ifndef CDC_SUBSCRIPTION_CHECK_H
+#define CDC_SUBSCRIPTION_CHECK_H
+
+#include "utils/array.h"
+
+/* All raise an error that says what is accepted */
+
+/* Settings and encoding, without which nothing can be consumed */
+extern void cdc_subscription_check_node(void);
+extern void cdc_subscription_check_name(const char *name);
+extern void cdc_subscription_check_topics(ArrayType *topics);
+
+/* A parameter by its name; those without a fixed set of values are not looked at */
+extern void cdc_subscription_check_option(const char *name, const char *value);
+
+/* start_at as it is stored, independent of the session's settings */
+extern char *cdc_subscription_check_start(const char *start_at);
+
+#endif							/* CDC_SUBSCRIPTION_CHECK_H */
