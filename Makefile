@@ -17,7 +17,8 @@ SHLIB_LINK = -lrdkafka
 
 REGRESS = setup rules forward version
 REGRESS_OPTS = --encoding=UTF8 --no-locale
-ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
+	$(sort $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test/isolation --encoding=UTF8 --no-locale --load-extension=cdcsync
 
 PG_CONFIG ?= pg_config

@@ -186,6 +186,7 @@ take_row(CdcTableApply *ta, CdcKeyState *ks, HeapTuple tuple, TupleDesc desc)
 	heap_deform_tuple(tuple, desc, values, nulls);
 	ks->stored.exists = true;
 	ks->stored.tid = *(ItemPointer) DatumGetPointer(values[CDC_BATCH_TID]);
+	ks->stored.xmin = DatumGetTransactionId(values[CDC_BATCH_XID]);
 	ks->stored.values = values + CDC_BATCH_FIRST;
 	ks->stored.nulls = nulls + CDC_BATCH_FIRST;
 	ks->stored.present = bms_add_range(NULL, 0, ta->rel->ncolumns - 1);

@@ -22,7 +22,11 @@ static void append_delete(StringInfo buf, const CdcRelation *rel);
 static void append_key_join(StringInfo buf, const CdcRelation *rel);
 static void append_operator(StringInfo buf, Oid operator);
 
-#define TID_JOIN "t.ctid OPERATOR(pg_catalog.=) b.tid"
+/*
+ * The row version that was read.  The place alone would do, but servers before 15.15
+ * (and the like) do not look at it again after waiting for another writer.
+ */
+#define READ_JOIN "t.ctid OPERATOR(pg_catalog.=) b.tid AND t.xmin OPERATOR(pg_catalog.=) b.xid"
 
 char *
 cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
@@ -40,11 +44,11 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 			break;
 		case CDC_SQL_UPDATE:
 			append_update(&buf, rel);
-			appendStringInfoString(&buf, TID_JOIN);
+			appendStringInfoString(&buf, READ_JOIN);
 			break;
 		case CDC_SQL_DELETE:
 			append_delete(&buf, rel);
-			appendStringInfoString(&buf, TID_JOIN);
+			appendStringInfoString(&buf, READ_JOIN);
 			break;
 		case CDC_SQL_UPDATE_KEY:
 			append_update(&buf, rel);
@@ -66,7 +70,7 @@ static void
 append_read(StringInfo buf, const CdcRelation *rel, bool lock)
 {
 	appendStringInfoString(buf, "SELECT b.n, l.* FROM " CDC_BATCH_NAME " AS b CROSS JOIN LATERAL"
-						   " (SELECT t.ctid");
+						   " (SELECT t.ctid, t.xmin");
 	for (int i = 0; i < rel->ncolumns; i++)
 		appendStringInfo(buf, ", t.%s", quote_identifier(rel->columns[i].name));
 	appendStringInfo(buf, " FROM %s AS t WHERE ", rel->qualified_name);

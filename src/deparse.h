@@ -2,8 +2,8 @@
  * deparse.h
  *		The SQL text of the few statements of one mapped relation.
  *
- * All read the ephemeral named relation cdcsync_batch, whose columns are n, tid and
- * c1 … cN in the order of the relation's columns.  Texts are in CurrentMemoryContext;
+ * All read the ephemeral named relation cdcsync_batch, whose columns are n, tid, xid
+ * and c1 … cN in the order of the relation's columns.  Texts are in CurrentMemoryContext;
  * nothing is executed here.
  */
 #ifndef CDC_DEPARSE_H
@@ -13,7 +13,7 @@
 
 #define CDC_BATCH_NAME "cdcsync_batch"
 
-/* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid, then the columns */
+/* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid and xmin, then the columns */
 extern char *cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind);
 
 /* INSERT of some columns; a key that is there by now is left alone */

@@ -325,6 +325,7 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 
 	TupleDescInitEntry(desc, CDC_BATCH_N + 1, "n", INT4OID, -1, 0);
 	TupleDescInitEntry(desc, CDC_BATCH_TID + 1, "tid", TIDOID, -1, 0);
+	TupleDescInitEntry(desc, CDC_BATCH_XID + 1, "xid", XIDOID, -1, 0);
 	for (int i = 0; i < map->ncolumns; i++)
 	{
 		CdcColumn  *col = &map->columns[i];

@@ -78,7 +78,7 @@ typedef struct CdcRelation
 	CdcClock	clock;
 	int		   *by_remote_name; /* columns in the byte order of their remote names */
 	bool		partitioned;
-	TupleDesc	batch_desc;		/* of the ephemeral relation: n, tid, the columns */
+	TupleDesc	batch_desc;		/* of the ephemeral relation: n, tid, xid, the columns */
 	List	   *shapes;			/* of CdcShape * */
 	List	   *inserts;		/* of CdcInsert * */
 	SPIPlanPtr	plans[CDC_NSQL];
@@ -100,7 +100,8 @@ extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, boo
 /* The columns of the ephemeral relation before those of the table */
 #define CDC_BATCH_N		0
 #define CDC_BATCH_TID	1
-#define CDC_BATCH_FIRST	2
+#define CDC_BATCH_XID	2
+#define CDC_BATCH_FIRST	3
 
 /* Forget all maps: table rules have changed */
 extern void cdc_relation_reset(void);

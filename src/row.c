@@ -73,6 +73,7 @@ cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 	if (!base->exists)
 		return row;
 	row.tid = base->tid;
+	row.xmin = base->xmin;
 	if (bms_num_members(top->present) == rel->ncolumns)
 		return row;
 	row.values = palloc(sizeof(Datum) * rel->ncolumns);

@@ -58,6 +58,8 @@ cdc_write_add(CdcRowSet *set, int n, const CdcRow *row)
 	set->values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
 	set->nulls[CDC_BATCH_N] = false;
 	set->nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
+	set->values[CDC_BATCH_XID] = TransactionIdGetDatum(row->xmin);
+	set->nulls[CDC_BATCH_XID] = false;
 	memcpy(set->values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
 	memcpy(set->nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
 	tuplestore_putvalues(set->store, set->rel->batch_desc, set->values, set->nulls);

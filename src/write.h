@@ -14,6 +14,7 @@ typedef struct CdcRow
 {
 	bool		exists;
 	ItemPointerData tid;		/* where it was read */
+	TransactionId xmin;			/* who had written it */
 	Datum	   *values;
 	bool	   *nulls;
 	Bitmapset  *present;		/* columns that have a value */
