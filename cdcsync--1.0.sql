@@ -275,6 +275,14 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.tombstone_trigger() IS
 'trigger of registered tables: remembers local deletes';
 
+CREATE FUNCTION cdcsync.prune_tombstones()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cdcsync_prune_tombstones'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.prune_tombstones() IS
+'forget tombstones older than cdcsync.tombstone_retention, as the worker does by itself; returns how many';
+
 --
 -- Doors: one message by hand, or several
 --

@@ -50,6 +50,8 @@
 #define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
 #define ERROR_TEXT_SIZE		512
 #define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
+#define CONFIG_HINT \
+	"Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole."
 #define LOG_REPEAT_MS		(5 * 60 * 1000)
 #define LOG_MEMORY			16
 
@@ -123,7 +125,6 @@ static const char *const secret_words[] = {
 	"secret",
 	"token",
 	".pem",
-	"username",
 	"oauthbearer.config",
 };
 
@@ -167,7 +168,6 @@ static void apply_kafka_config(rd_kafka_conf_t *conf);
 static List *split_kafka_config(void);
 static void config_error(const char *detail, const char *hint) pg_attribute_noreturn();
 static void refuse_reserved(const char *name);
-static bool is_known(rd_kafka_conf_t *conf, const char *name);
 static int64 number_property(rd_kafka_conf_t *conf, const char *name);
 static bool is_secret(const char *name);
 static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
@@ -458,12 +458,11 @@ start_client(void)
 				 errdetail("%s.", reason),
 				 errhint("Check cdcsync.bootstrap_servers and cdcsync.kafka_config.")));
 	}
-	if (rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		rd_kafka_set_log_queue(client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		elog(ERROR, "could not join the queues of the Kafka client");
+	if (rd_kafka_set_log_queue(client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		elog(ERROR, "could not forward the Kafka client's log");
 	queue = rd_kafka_queue_get_consumer(client);
-	if (queue == NULL)
-		elog(ERROR, "the Kafka client has no consumer queue");
+	if (queue == NULL || rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		config_error("The property \"group.id\" is empty.", NULL);
 	rd_kafka_queue_io_event_enable(queue, wakeup_pipe[1], "", 1);
 }
 
@@ -580,7 +579,7 @@ configure(rd_kafka_conf_t *conf)
 
 /*
  * A password with a comma in it that is not in quotes is cut there, and its rest looks
- * like an entry: what follows a secret is not shown unless it is a property.
+ * like an entry: what follows a secret is not shown if it is not a property.
  */
 static void
 apply_kafka_config(rd_kafka_conf_t *conf)
@@ -592,14 +591,21 @@ apply_kafka_config(rd_kafka_conf_t *conf)
 	{
 		char	   *name = lfirst(lc);
 		char	   *equals = strchr(name, '=');
+		char		reason[ERROR_TEXT_SIZE];
+		rd_kafka_conf_res_t result;
 
-		if (equals != NULL)
-			*equals = '\0';
-		if (equals == NULL || (after_secret && !is_known(conf, name)))
-			config_error("There is an entry that is not name=value.",
-						 "An entry with a space or a comma in it stands in double quotes as a whole.");
+		if (equals == NULL)
+			config_error("There is an entry that is not name=value.", CONFIG_HINT);
+		*equals = '\0';
 		refuse_reserved(name);
-		set_property(conf, name, equals + 1);
+		result = rd_kafka_conf_set(conf, name, equals + 1, reason, sizeof(reason));
+		if (result == RD_KAFKA_CONF_UNKNOWN && after_secret)
+			config_error("There is an entry that does not begin with the name of a property.",
+						 CONFIG_HINT);
+		if (result != RD_KAFKA_CONF_OK && is_secret(name))
+			config_error(psprintf("The property \"%s\" cannot have this value.", name), NULL);
+		if (result != RD_KAFKA_CONF_OK)
+			config_error(psprintf("%s.", reason), NULL);
 		after_secret = is_secret(name);
 	}
 }
@@ -611,8 +617,7 @@ split_kafka_config(void)
 
 	if (cdc_kafka_config != NULL &&
 		!SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
-		config_error("List syntax is invalid.",
-					 "Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole.");
+		config_error("List syntax is invalid.", CONFIG_HINT);
 	return entries;
 }
 
@@ -640,14 +645,6 @@ refuse_reserved(const char *name)
 					 "Remove it from the setting.");
 }
 
-static bool
-is_known(rd_kafka_conf_t *conf, const char *name)
-{
-	size_t		size = 0;
-
-	return rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_UNKNOWN;
-}
-
 static int64
 number_property(rd_kafka_conf_t *conf, const char *name)
 {
@@ -670,17 +667,16 @@ is_secret(const char *name)
 	return false;
 }
 
-/* The library's text can hold the value */
 static void
 set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
 	char		reason[ERROR_TEXT_SIZE];
 
-	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK)
-		return;
-	if (is_secret(name))
-		snprintf(reason, sizeof(reason), "The property \"%s\" cannot have this value", name);
-	config_error(psprintf("%s.", reason), NULL);
+	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not configure the Kafka client"),
+				 errdetail("%s.", reason)));
 }
 
 /* ---- events ---- */
@@ -852,7 +848,12 @@ take_partition_error(CdcConsumerEvent *event, const rd_kafka_topic_partition_t *
 	event->topic = partition->key.topic;
 	event->partition = source->partition;
 	event->offset = source->offset;
-	partition->last_error = event->kind == CDC_CONSUMER_EOF ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
+	partition->last_error = err;
+	if (event->kind == CDC_CONSUMER_EOF)
+	{
+		event->error = NULL;
+		partition->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
 	return true;
 }
 

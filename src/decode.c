@@ -345,7 +345,7 @@ check_text(const char *text, int len, const char *what)
 {
 	if (len > MAX_TEXT_LENGTH)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%s of %d bytes is too long", what, len)));
 	if (len == 0)
 		ereport(ERROR,
@@ -450,8 +450,11 @@ make_image(const Payload *payload, const CdcSchema *schema, const CdcField *fiel
 {
 	image->present = true;
 	image->nfields = nfields;
-	image->fields = palloc(nfields * sizeof(CdcField));
-	memcpy(image->fields, fields, nfields * sizeof(CdcField));
+	if (nfields > 0)
+	{
+		image->fields = palloc(nfields * sizeof(CdcField));
+		memcpy(image->fields, fields, nfields * sizeof(CdcField));
+	}
 	if (schema == NULL)
 		return;
 

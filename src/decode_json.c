@@ -20,6 +20,9 @@
 
 #define EXCERPT_LENGTH	100
 
+/* A message has a handful; far below what the stack can bear */
+#define MAX_NESTING		1000
+
 #define is_space(c) ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
 typedef struct FieldList
@@ -49,6 +52,7 @@ typedef struct ElementCollector
 
 static JsonParseErrorType collect_fields(FieldCollector *fc, const char *text, int len,
 										 int depth);
+static CdcJsonActionResult nesting_start(void *state);
 static CdcJsonActionResult field_start(void *state, char *fname, bool isnull);
 static CdcJsonActionResult field_end(void *state, char *fname, bool isnull);
 static CdcJsonActionResult element_start(void *state, bool isnull);
@@ -178,9 +182,23 @@ collect_fields(FieldCollector *fc, const char *text, int len, int depth)
 	fc->depth = depth;
 	fc->lex = cdc_json_lex_make(text, len, PG_UTF8, false);
 	sem.semstate = fc;
+	sem.object_start = nesting_start;
+	sem.array_start = nesting_start;
 	sem.object_field_start = field_start;
 	sem.object_field_end = field_end;
 	return pg_parse_json(fc->lex, &sem);
+}
+
+static CdcJsonActionResult
+nesting_start(void *state)
+{
+	FieldCollector *fc = state;
+
+	if (fc->lex->lex_level >= MAX_NESTING)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("message is nested more than %d levels deep", MAX_NESTING)));
+	CDC_JSON_ACTION_RETURN;
 }
 
 /* The lexer stands at the first token of a field's value */
@@ -339,7 +357,7 @@ grow(void *items, int *max, Size size)
 {
 	if (*max > (int) (MaxAllocSize / size / 2))
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("message has more than %d values in one object or array", *max)));
 	*max = Max(*max * 2, 32);
 	return items == NULL ? palloc(*max * size) : repalloc(items, *max * size);

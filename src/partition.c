@@ -3,7 +3,8 @@
  *		The topic-partitions of this worker: found, read, stopped, tried again.
  *
  *		STARTING --first message or end--> STREAMING
- *		STARTING, STREAMING --transient fault--> WAITING --pause over--> STARTING
+ *		STARTING, STREAMING --transient fault--> WAITING, read again after a pause
+ *		WAITING --a message applied, or the end--> STREAMING
  *		STARTING, STREAMING --data error--> ERROR --any cdcsync command--> STARTING
  *		any --pause()--> PAUSED --resume()--> STARTING
  *
@@ -39,6 +40,7 @@ static void set_state(CdcPartition *p, CdcPartitionState state, const char *erro
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
+static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
 
 /* ---- configuration ---- */
@@ -236,7 +238,7 @@ cdc_partition_client_ok(void)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (p->assigned && p->state == CDC_PARTITION_WAITING)
+		if (p->assigned && p->retries == 0 && p->state == CDC_PARTITION_WAITING)
 			set_state(p, CDC_PARTITION_STREAMING, NULL);
 	}
 }
@@ -316,7 +318,8 @@ start(CdcPartition *p)
 		return;
 	}
 	p->assigned = true;
-	set_state(p, CDC_PARTITION_STARTING, NULL);
+	if (p->retries == 0)
+		set_state(p, CDC_PARTITION_STARTING, NULL);
 }
 
 bool
@@ -324,8 +327,8 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 {
 	if (!p->assigned)
 		return false;
-	if (p->state != CDC_PARTITION_STREAMING)
-		set_state(p, CDC_PARTITION_STREAMING, NULL);
+	if (p->retries == 0)
+		note_streaming(p);
 	if (message->offset < p->offset.next_offset)
 	{
 		if (message->timestamp != p->offset.record_time)
@@ -353,13 +356,22 @@ cdc_partition_at_end(CdcPartition *p, int64 offset)
 
 	if (!p->assigned)
 		return false;
-	if (p->state != CDC_PARTITION_STREAMING)
-		set_state(p, CDC_PARTITION_STREAMING, NULL);
+	if (p->retries == 0 || offset == p->offset.next_offset)
+		note_streaming(p);
 	p->end_offset = offset;
 	cdc_stat_partition_position(p->stat, -1, offset, 0);
 	if (gap)
 		p->position = offset;
 	return gap;
+}
+
+/* After a fault that is when the message has been applied that stumbled over it */
+static void
+note_streaming(CdcPartition *p)
+{
+	p->retries = 0;
+	if (p->state != CDC_PARTITION_STREAMING)
+		set_state(p, CDC_PARTITION_STREAMING, NULL);
 }
 
 static void
@@ -406,7 +418,7 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 					  TimestampTz now)
 {
 	p->offset = *stored;
-	p->retries = 0;
+	note_streaming(p);
 	if (p->failed_at >= 0)
 	{
 		p->failed_at = -1;

@@ -39,8 +39,6 @@
 #define Anum_tombstone_version		4
 #define Anum_tombstone_peer			5
 
-#define PRUNE_AT_ONCE "10000"
-
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
@@ -196,7 +194,7 @@ cdc_tombstone_horizon(Oid relid, CdcClock clock)
 	return version;
 }
 
-bool
+int64
 cdc_tombstone_prune(void)
 {
 	/*
@@ -215,13 +213,14 @@ cdc_tombstone_prune(void)
 		"   AND a.atttypid OPERATOR(pg_catalog.=) ANY (ARRAY[1114, 1184]::pg_catalog.oid[])"
 		"   AND t.written_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
 		"       pg_catalog.make_interval(mins => $1)))"
-		"  LIMIT " PRUNE_AT_ONCE ") AS o"
+		"  LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) ") AS o"
 		"  WHERE d.relation OPERATOR(pg_catalog.=) o.relation"
 		"    AND d.key_hash OPERATOR(pg_catalog.=) o.key_hash"
 		"    AND d.key OPERATOR(pg_catalog.=) o.key"
 		"  RETURNING d.relation, d.version), "
 		"horizon AS (INSERT INTO cdcsync.tombstone_horizon AS h (relation, version)"
-		"  SELECT relation, pg_catalog.max(version) FROM old GROUP BY relation"
+		"  SELECT o.relation, pg_catalog.max(o.version) FROM old AS o JOIN cdcsync.table_rule AS r"
+		"    ON r.relation OPERATOR(pg_catalog.=) o.relation GROUP BY o.relation"
 		"  ON CONFLICT (relation) DO UPDATE SET version ="
 		"    GREATEST(h.version, excluded.version)) "
 		"SELECT pg_catalog.count(*) FROM old",
@@ -233,7 +232,7 @@ cdc_tombstone_prune(void)
 
 	cdc_catalog_execute(&prune, args, NULL);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-									   &isnull)) >= atoi(PRUNE_AT_ONCE);
+									   &isnull));
 }
 
 /*
@@ -270,4 +269,22 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
 	SPI_finish();
 	PG_RETURN_POINTER(NULL);
+}
+
+/* prune_tombstones(): by hand, all that is due */
+PG_FUNCTION_INFO_V1(cdcsync_prune_tombstones);
+Datum
+cdcsync_prune_tombstones(PG_FUNCTION_ARGS)
+{
+	int64		total = 0;
+	int64		pruned;
+
+	SPI_connect();
+	do
+	{
+		pruned = cdc_tombstone_prune();
+		total += pruned;
+	} while (pruned == CDC_PRUNE_AT_ONCE);
+	SPI_finish();
+	PG_RETURN_INT64(total);
 }

@@ -44,9 +44,11 @@ extern CdcVersion cdc_tombstone_horizon(Oid relid, CdcClock clock);
 
 /*
  * Forget tombstones that were written longer ago than cdcsync.tombstone_retention, and
- * those of tables that are gone; at most a bounded number at once.  Returns whether
- * there is more to do.  SPI is connected by the caller.
+ * those of tables that are gone.  Returns how many: at most CDC_PRUNE_AT_ONCE, and then
+ * there may be more.  SPI is connected by the caller.
  */
-extern bool cdc_tombstone_prune(void);
+extern int64 cdc_tombstone_prune(void);
+
+#define CDC_PRUNE_AT_ONCE 10000
 
 #endif							/* CDC_TOMBSTONE_H */

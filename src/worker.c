@@ -436,7 +436,7 @@ prune_tombstones(TimestampTz now)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	more = cdc_tombstone_prune();
+	more = cdc_tombstone_prune() == CDC_PRUNE_AT_ONCE;
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();

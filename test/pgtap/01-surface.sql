@@ -33,6 +33,7 @@ SELECT results_eq(
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'pause(subscription text DEFAULT NULL::text) void',
+	'prune_tombstones() bigint',
 	'remove_table(relation regclass) void',
 	'resume(subscription text DEFAULT NULL::text) void',
 	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone) SETOF record',
