@@ -39,6 +39,7 @@ typedef struct Prepared
 } Prepared;
 
 static bool deliver_through = false;
+static const CdcMessage *alone = NULL;	/* tried by itself: any error is its error */
 
 static void deliver_range(CdcMessage **messages, int n, bool lock);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
@@ -54,7 +55,7 @@ static void publish(Prepared *run, int n, List *offsets);
 static int64 last_event_time(Prepared *run, int n, const CdcPartition *p);
 static bool is_transient(int sqlstate);
 static void wait_range(CdcMessage **messages, int n, const char *error);
-static char *describe(const ErrorData *error);
+static char *describe(const ErrorData *error, const char *hint);
 
 void
 cdc_deliver(CdcMessage **messages, int nmessages, bool write_through)
@@ -78,14 +79,14 @@ deliver_range(CdcMessage **messages, int n, bool lock)
 	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && !lock)
 		deliver_range(left, n, true);
 	else if (is_transient(error->sqlerrcode))
-		wait_range(left, n, describe(error));
+		wait_range(left, n, describe(error, NULL));
 	else if (n > 1)
 	{
 		deliver_range(left, half, lock);
 		deliver_range(left + half, n - half, lock);
 	}
 	else
-		cdc_partition_stop(left[0]->owner, describe(error));
+		cdc_partition_stop(left[0]->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
 }
 
 /* Messages that a transaction before the error committed, and those of stopped partitions */
@@ -111,6 +112,7 @@ try_range(CdcMessage **messages, int n, bool lock)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
+	alone = n == 1 ? messages[0] : NULL;
 	PG_TRY();
 	{
 		apply_range(messages, n, lock);
@@ -127,6 +129,7 @@ try_range(CdcMessage **messages, int n, bool lock)
 		cdc_apply_current_message = NULL;
 	}
 	PG_END_TRY();
+	alone = NULL;
 	return error;
 }
 
@@ -332,9 +335,9 @@ wait_range(CdcMessage **messages, int n, const char *error)
 	}
 }
 
-/* All that the server said, for last_error */
+/* All that the server said, for last_error; hint is for an error that has none */
 static char *
-describe(const ErrorData *error)
+describe(const ErrorData *error, const char *hint)
 {
 	StringInfoData buf;
 
@@ -342,8 +345,8 @@ describe(const ErrorData *error)
 	appendStringInfoString(&buf, error->message ? error->message : "unknown error");
 	if (error->detail)
 		appendStringInfo(&buf, "\nDETAIL: %s", error->detail);
-	if (error->hint)
-		appendStringInfo(&buf, "\nHINT: %s", error->hint);
+	if (error->hint || hint)
+		appendStringInfo(&buf, "\nHINT: %s", error->hint ? error->hint : hint);
 	if (error->context)
 		appendStringInfo(&buf, "\nCONTEXT: %s", error->context);
 	return buf.data;
@@ -352,7 +355,7 @@ describe(const ErrorData *error)
 void
 cdc_deliver_error_context(void *arg)
 {
-	const CdcMessage *m = cdc_apply_current_message;
+	const CdcMessage *m = cdc_apply_current_message ? cdc_apply_current_message : alone;
 
 	if (m)
 		errcontext("message of topic \"%s\" partition %d offset " INT64_FORMAT,

@@ -219,8 +219,8 @@ cdc_tombstone_prune(void)
 		"    AND d.key OPERATOR(pg_catalog.=) o.key"
 		"  RETURNING d.relation, d.version), "
 		"horizon AS (INSERT INTO cdcsync.tombstone_horizon AS h (relation, version)"
-		"  SELECT o.relation, pg_catalog.max(o.version) FROM old AS o JOIN cdcsync.table_rule AS r"
-		"    ON r.relation OPERATOR(pg_catalog.=) o.relation GROUP BY o.relation"
+		"  SELECT o.relation, pg_catalog.max(o.version) FROM old AS o JOIN pg_catalog.pg_class AS c"
+		"    ON c.oid OPERATOR(pg_catalog.=) o.relation GROUP BY o.relation"
 		"  ON CONFLICT (relation) DO UPDATE SET version ="
 		"    GREATEST(h.version, excluded.version)) "
 		"SELECT pg_catalog.count(*) FROM old",

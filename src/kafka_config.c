@@ -1,0 +1,218 @@
+/*
+ * kafka_config.c
+ *		The properties of the Kafka client: ours, and those of cdcsync.kafka_config.
+ *
+ * cdcsync.kafka_config is a list as the server's own settings have them: entries
+ * name=value, separated by commas; one with a space, a comma or a quote in it stands
+ * in double quotes as a whole, with "" for a quote.
+ *
+ * No value that may be a secret is ever shown.  A password with a comma in it that is
+ * not in quotes is cut there, and its rest looks like an entry: so what stands behind a
+ * password is shown only if it is a property.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#include "guc.h"
+#include "kafka_config.h"
+
+#define ENTRY_HINT \
+	"Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole."
+
+/* Where the library's defaults do not suit: the setting may say otherwise */
+static const CdcKafkaProperty defaults[] = {
+	{"fetch.max.bytes", "8388608"},
+	/* since 2.2; see nudge_fetchers in consumer.c */
+	{"fetch.queue.backoff.ms", "20",.optional = true},
+	/* requests wait behind a fetch that waits; ten idle fetches per second cost 0.25 % of a CPU */
+	{"fetch.wait.max.ms", "100"},
+	/* what is fetched and not yet taken: of the worker's memory, in all */
+	{"queued.max.messages.kbytes", "16384"},
+	{"queued.min.messages", "50000"},
+	/* be quick when the network is back */
+	{"reconnect.backoff.max.ms", "2000"},
+	{"socket.connection.setup.timeout.ms", "10000"},
+	{"socket.keepalive.enable", "true"},
+	{"topic.metadata.refresh.interval.ms", "60000"},
+};
+
+/* What consumer.c depends on: the setting may not name these */
+static const CdcKafkaProperty fixed[] = {
+	{"allow.auto.create.topics", "false"},
+	{"auto.offset.reset", "error"},
+	{"enable.auto.commit", "false"},
+	{"enable.auto.offset.store", "false"},
+	{"enable.partition.eof", "true"},
+	{"isolation.level", "read_committed"},
+	{"log.queue", "true"},
+	{"statistics.interval.ms", "0"},
+};
+
+/* Nor these: they have settings of their own, or would let the library act by itself */
+static const char *const refused[] = {
+	"auto.commit.enable",
+	"bootstrap.servers",
+	"internal.termination.signal",
+	"metadata.broker.list",
+	"offset.store.method",
+	"offset.store.path",
+	"plugin.library.paths",
+};
+
+/* A property whose name holds one of these has a value that is not to be shown */
+static const char *const secret_words[] = {
+	"password",
+	"secret",
+	"token",
+	".pem",
+	"oauthbearer.config",
+};
+
+static List *add_ours(List *properties);
+static List *add_setting(List *properties);
+static List *split_setting(void);
+static CdcKafkaProperty *parse_entry(char *entry, bool after_secret);
+static void check_allowed(const char *name);
+static bool is_secret(const char *name);
+static List *add_property(List *properties, const char *name, const char *value);
+static void setting_error(const char *detail, const char *hint) pg_attribute_noreturn();
+
+List *
+cdc_kafka_config_properties(void)
+{
+	List	   *properties = add_setting(add_ours(NIL));
+
+	for (int i = 0; i < lengthof(fixed); i++)
+		properties = lappend(properties, unconstify(CdcKafkaProperty *, &fixed[i]));
+	return properties;
+}
+
+/* No group is joined, but without the name of one the library refuses to assign */
+static List *
+add_ours(List *properties)
+{
+	char	   *name;
+
+	if (cdc_bootstrap_servers == NULL || cdc_bootstrap_servers[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no Kafka broker is configured"),
+				 errhint("Set cdcsync.bootstrap_servers, for example to \"localhost:9092\".")));
+	name = cdc_node_name != NULL && cdc_node_name[0] != '\0' ?
+		psprintf("cdcsync-%s", cdc_node_name) : pstrdup("cdcsync");
+
+	properties = add_property(properties, "bootstrap.servers", cdc_bootstrap_servers);
+	properties = add_property(properties, "client.id", name);
+	properties = add_property(properties, "group.id", name);
+	for (int i = 0; i < lengthof(defaults); i++)
+		properties = lappend(properties, unconstify(CdcKafkaProperty *, &defaults[i]));
+	return properties;
+}
+
+static List *
+add_setting(List *properties)
+{
+	bool		after_secret = false;
+	ListCell   *lc;
+
+	foreach(lc, split_setting())
+	{
+		CdcKafkaProperty *property = parse_entry(lfirst(lc), after_secret);
+
+		check_allowed(property->name);
+		properties = lappend(properties, property);
+		after_secret = is_secret(property->name);
+	}
+	return properties;
+}
+
+static List *
+split_setting(void)
+{
+	List	   *entries = NIL;
+
+	if (cdc_kafka_config != NULL && !SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
+		setting_error("List syntax is invalid.", ENTRY_HINT);
+	return entries;
+}
+
+static CdcKafkaProperty *
+parse_entry(char *entry, bool after_secret)
+{
+	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
+	char	   *equals = strchr(entry, '=');
+
+	if (equals == NULL)
+		setting_error("There is an entry that is not name=value.", ENTRY_HINT);
+	*equals = '\0';
+	property->name = entry;
+	property->value = equals + 1;
+	property->from_setting = true;
+	property->after_secret = after_secret;
+	return property;
+}
+
+static void
+check_allowed(const char *name)
+{
+	bool		allowed = true;
+
+	for (int i = 0; i < lengthof(fixed); i++)
+		allowed &= strcmp(name, fixed[i].name) != 0;
+	for (int i = 0; i < lengthof(refused); i++)
+		allowed &= strcmp(name, refused[i]) != 0;
+	if (!allowed)
+		setting_error(psprintf("cdcsync itself decides on the property \"%s\".", name),
+					  "Remove it from the setting.");
+}
+
+static bool
+is_secret(const char *name)
+{
+	for (int i = 0; i < lengthof(secret_words); i++)
+	{
+		if (strstr(name, secret_words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static List *
+add_property(List *properties, const char *name, const char *value)
+{
+	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
+
+	property->name = name;
+	property->value = value;
+	return lappend(properties, property);
+}
+
+/* The library's words can hold the value */
+void
+cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown, const char *reason)
+{
+	if (!property->from_setting)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not configure the Kafka client"),
+				 errdetail("%s.", reason)));
+	if (unknown && property->after_secret)
+		setting_error("There is an entry that does not begin with the name of a property.",
+					  ENTRY_HINT);
+	if (is_secret(property->name))
+		setting_error(psprintf("The property \"%s\" cannot have this value.", property->name),
+					  NULL);
+	setting_error(psprintf("%s.", reason), NULL);
+}
+
+static void
+setting_error(const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
+			 errdetail_internal("%s", detail),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}

@@ -1,0 +1,29 @@
+/*
+ * kafka_config.h
+ *		The properties of the Kafka client.
+ */
+#ifndef CDC_KAFKA_CONFIG_H
+#define CDC_KAFKA_CONFIG_H
+
+#include "nodes/pg_list.h"
+
+typedef struct CdcKafkaProperty
+{
+	const char *name;
+	const char *value;
+	bool		optional;		/* not known to every version of the library */
+	bool		from_setting;	/* stands in cdcsync.kafka_config */
+	bool		after_secret;	/* stands there behind a password */
+} CdcKafkaProperty;
+
+/*
+ * All properties, in the order in which to set them: a list of CdcKafkaProperty in
+ * CurrentMemoryContext.  Raises an error that names the setting that is wrong.
+ */
+extern List *cdc_kafka_config_properties(void);
+
+/* Raise the error that the library does not take a property, in the library's words */
+extern void cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown,
+									 const char *reason) pg_attribute_noreturn();
+
+#endif							/* CDC_KAFKA_CONFIG_H */
