@@ -19,6 +19,8 @@ EXCEPTION
 END
 $$;
 
+CREATE SCHEMA cdcsync;
+
 COMMENT ON SCHEMA cdcsync IS 'objects of the extension cdcsync';
 
 --

@@ -279,8 +279,10 @@ lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
 	values[0] = version_datum(reg->clock, version);
 	for (int i = 0; i < reg->key->ncolumns; i++)
 	{
-		appendStringInfo(&sql, "%s%s = $%d", i ? " AND " : "",
-						 quote_identifier(reg->key->columns[i].name), i + 2);
+		appendStringInfo(&sql, "%s%s ", i ? " AND " : "",
+						 quote_identifier(reg->key->columns[i].name));
+		cdc_key_append_equality(&sql, &reg->key->columns[i]);
+		appendStringInfo(&sql, " $%d", i + 2);
 		types[i + 1] = reg->key->columns[i].type;
 		values[i + 1] = key[i];
 	}

@@ -21,10 +21,6 @@
  *
  * An event that was taken from the queue is held until it has been copied: when
  * memory runs out meanwhile, the next poll delivers it again.
- *
- * cdcsync.kafka_config is a list as the server's own settings have them: entries
- * name=value, separated by commas; one with a space, a comma or a quote in it stands
- * in double quotes as a whole, with "" for a quote.
  */
 #include "postgres.h"
 
@@ -32,34 +28,24 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
 
-#include "common/hashfn.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/varlena.h"
 
 #include "consumer.h"
-#include "guc.h"
+#include "kafka_config.h"
+#include "kafka_log.h"
 
 #define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
 #define ERROR_TEXT_SIZE		512
 #define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
-#define CONFIG_HINT \
-	"Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole."
-#define LOG_REPEAT_MS		(5 * 60 * 1000)
-#define LOG_MEMORY			16
-
-typedef struct Property
-{
-	const char *name;
-	const char *value;
-} Property;
 
 typedef struct PartitionKey
 {
@@ -75,58 +61,6 @@ typedef struct Partition
 	int64		position;		/* no message below it is handed out */
 	rd_kafka_resp_err_t last_error; /* since its last message or end; told once */
 } Partition;
-
-/* A log line that was written not long ago */
-typedef struct LogLine
-{
-	uint32		hash;
-	TimestampTz written;
-	int			suppressed;
-} LogLine;
-
-/* What this module depends on: the configuration may not set these */
-static const Property fixed_properties[] = {
-	{"allow.auto.create.topics", "false"},
-	{"auto.offset.reset", "error"},
-	{"enable.auto.commit", "false"},
-	{"enable.auto.offset.store", "false"},
-	{"enable.partition.eof", "true"},
-	{"isolation.level", "read_committed"},
-	{"log.queue", "true"},
-	{"statistics.interval.ms", "0"},
-};
-
-/* Nor these: they have settings of their own, or would let the library act by itself */
-static const char *const refused_properties[] = {
-	"auto.commit.enable",
-	"bootstrap.servers",
-	"internal.termination.signal",
-	"metadata.broker.list",
-	"offset.store.method",
-	"offset.store.path",
-	"plugin.library.paths",
-};
-
-/* Where the library's defaults do not suit: the configuration may set these */
-static const Property default_properties[] = {
-	{"fetch.max.bytes", "8388608"},
-	{"fetch.wait.max.ms", "100"},	/* questions to the broker wait behind a fetch */
-	{"queued.max.messages.kbytes", "16384"},	/* of the worker's memory, in all */
-	{"queued.min.messages", "50000"},
-	{"reconnect.backoff.max.ms", "2000"},	/* be quick when the network is back */
-	{"socket.connection.setup.timeout.ms", "10000"},
-	{"socket.keepalive.enable", "true"},
-	{"topic.metadata.refresh.interval.ms", "60000"},
-};
-
-/* A property whose name holds one of these has a value that is not to be shown */
-static const char *const secret_words[] = {
-	"password",
-	"secret",
-	"token",
-	".pem",
-	"oauthbearer.config",
-};
 
 static rd_kafka_t *client = NULL;
 static rd_kafka_queue_t *queue = NULL;
@@ -146,13 +80,14 @@ static const rd_kafka_message_t *held_message = NULL;
 static HTAB *partitions = NULL;
 static Partition *last_partition = NULL;
 
+/* What a broker, or the way to it, was last heard to be wrong with */
+static char broker_error[ERROR_TEXT_SIZE] = "";
+
 /* What has been taken from the queue since the fetchers were last nudged, and when to */
 static int64 taken_bytes = 0;
 static int64 taken_messages = 0;
 static int64 nudge_bytes = 0;
 static int64 nudge_messages = 0;
-
-static LogLine log_lines[LOG_MEMORY];
 
 static void create_partitions(void);
 static void open_pipe(void);
@@ -164,13 +99,7 @@ static void *destroyer_main(void *arg);
 static void exit_at_once(int code, Datum arg);
 static rd_kafka_conf_t *make_conf(void);
 static void configure(rd_kafka_conf_t *conf);
-static void apply_kafka_config(rd_kafka_conf_t *conf);
-static List *split_kafka_config(void);
-static void config_error(const char *detail, const char *hint) pg_attribute_noreturn();
-static void refuse_reserved(const char *name);
 static int64 number_property(rd_kafka_conf_t *conf, const char *name);
-static bool is_secret(const char *name);
-static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
 static bool take_event(CdcConsumerEvent *event);
 static void release_event(void);
 static bool take_message(CdcConsumerEvent *event);
@@ -179,13 +108,14 @@ static int64 message_time(const rd_kafka_message_t *source);
 static void count_taken(const CdcMessage *message);
 static void nudge_fetchers(void);
 static bool take_error(CdcConsumerEvent *event);
+static bool take_client_error(CdcConsumerEvent *event);
 static bool take_partition_error(CdcConsumerEvent *event,
 								 const rd_kafka_topic_partition_t *source);
 static CdcConsumerEventKind error_kind(rd_kafka_resp_err_t err, int64 offset);
 static void take_log(void);
-static bool is_repeated(const char *facility, const char *text, int *suppressed);
-static uint32 hash_log_line(const char *facility, const char *text);
 static Partition *find_partition(const char *topic, int32 partition, HASHACTION action);
+static void keep_broker_error(const char *text);
+static char *client_error(rd_kafka_resp_err_t err);
 static char *error_text(rd_kafka_error_t *kafka_error);
 static List *copy_topics(const rd_kafka_metadata_t *metadata);
 static char *copy_cluster_id(void);
@@ -202,12 +132,6 @@ cdc_consumer_open(void)
 {
 	if (client != NULL)
 		elog(ERROR, "the Kafka client is open already");
-	if (cdc_bootstrap_servers == NULL || cdc_bootstrap_servers[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no Kafka broker is configured"),
-				 errhint("Set cdcsync.bootstrap_servers, for example to \"localhost:9092\".")));
-
 	create_partitions();
 	PG_TRY();
 	{
@@ -341,9 +265,10 @@ cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char 
 	err = rd_kafka_metadata(client, 1, NULL, &metadata, Min(timeout_ms, MAX_BLOCK_MS));
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		*error = pstrdup(rd_kafka_err2str(err));
+		*error = client_error(err);
 		return false;
 	}
+	broker_error[0] = '\0';
 	PG_TRY();
 	{
 		*topics = copy_topics(metadata);
@@ -381,7 +306,7 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 		err = query_range(positions, npositions, time, deadline);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		*error = pstrdup(rd_kafka_err2str(err));
+		*error = client_error(err);
 		return false;
 	}
 	return true;
@@ -462,7 +387,10 @@ start_client(void)
 		elog(ERROR, "could not forward the Kafka client's log");
 	queue = rd_kafka_queue_get_consumer(client);
 	if (queue == NULL || rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		config_error("The property \"group.id\" is empty.", NULL);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
+				 errdetail("The property \"group.id\" is empty.")));
 	rd_kafka_queue_io_event_enable(queue, wakeup_pipe[1], "", 1);
 }
 
@@ -557,92 +485,23 @@ make_conf(void)
 static void
 configure(rd_kafka_conf_t *conf)
 {
-	char	   *name = cdc_node_name != NULL && cdc_node_name[0] != '\0' ?
-		psprintf("cdcsync-%s", cdc_node_name) : pstrdup("cdcsync");
+	ListCell   *lc;
 
-	set_property(conf, "bootstrap.servers", cdc_bootstrap_servers);
-	set_property(conf, "client.id", name);
-	/* none is joined, but without one the library refuses to assign */
-	set_property(conf, "group.id", name);
-	for (int i = 0; i < lengthof(default_properties); i++)
-		set_property(conf, default_properties[i].name, default_properties[i].value);
-	/* unknown to library versions before 2.2 */
-	(void) rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "20", NULL, 0);
-	apply_kafka_config(conf);
-	for (int i = 0; i < lengthof(fixed_properties); i++)
-		set_property(conf, fixed_properties[i].name, fixed_properties[i].value);
+	foreach(lc, cdc_kafka_config_properties())
+	{
+		CdcKafkaProperty *property = lfirst(lc);
+		char		reason[ERROR_TEXT_SIZE];
+		rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, property->name, property->value,
+													   reason, sizeof(reason));
+		bool		unknown = result == RD_KAFKA_CONF_UNKNOWN;
+
+		if (result != RD_KAFKA_CONF_OK && !(unknown && property->optional))
+			cdc_kafka_config_refused(property, unknown, reason);
+	}
 	nudge_bytes = number_property(conf, "queued.max.messages.kbytes") * 1024 / 2;
 	nudge_messages = number_property(conf, "queued.min.messages") / 2;
 	rd_kafka_conf_set_events(conf,
 							 RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-}
-
-/*
- * A password with a comma in it that is not in quotes is cut there, and its rest looks
- * like an entry: what follows a secret is not shown if it is not a property.
- */
-static void
-apply_kafka_config(rd_kafka_conf_t *conf)
-{
-	bool		after_secret = false;
-	ListCell   *lc;
-
-	foreach(lc, split_kafka_config())
-	{
-		char	   *name = lfirst(lc);
-		char	   *equals = strchr(name, '=');
-		char		reason[ERROR_TEXT_SIZE];
-		rd_kafka_conf_res_t result;
-
-		if (equals == NULL)
-			config_error("There is an entry that is not name=value.", CONFIG_HINT);
-		*equals = '\0';
-		refuse_reserved(name);
-		result = rd_kafka_conf_set(conf, name, equals + 1, reason, sizeof(reason));
-		if (result == RD_KAFKA_CONF_UNKNOWN && after_secret)
-			config_error("There is an entry that does not begin with the name of a property.",
-						 CONFIG_HINT);
-		if (result != RD_KAFKA_CONF_OK && is_secret(name))
-			config_error(psprintf("The property \"%s\" cannot have this value.", name), NULL);
-		if (result != RD_KAFKA_CONF_OK)
-			config_error(psprintf("%s.", reason), NULL);
-		after_secret = is_secret(name);
-	}
-}
-
-static List *
-split_kafka_config(void)
-{
-	List	   *entries = NIL;
-
-	if (cdc_kafka_config != NULL &&
-		!SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
-		config_error("List syntax is invalid.", CONFIG_HINT);
-	return entries;
-}
-
-static void
-config_error(const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
-			 errdetail_internal("%s", detail),
-			 hint != NULL ? errhint("%s", hint) : 0));
-}
-
-static void
-refuse_reserved(const char *name)
-{
-	bool		refused = false;
-
-	for (int i = 0; i < lengthof(fixed_properties); i++)
-		refused |= strcmp(name, fixed_properties[i].name) == 0;
-	for (int i = 0; i < lengthof(refused_properties); i++)
-		refused |= strcmp(name, refused_properties[i]) == 0;
-	if (refused)
-		config_error(psprintf("cdcsync itself decides on the property \"%s\".", name),
-					 "Remove it from the setting.");
 }
 
 static int64
@@ -654,29 +513,6 @@ number_property(rd_kafka_conf_t *conf, const char *name)
 	if (rd_kafka_conf_get(conf, name, text, &size) != RD_KAFKA_CONF_OK)
 		elog(ERROR, "the Kafka client has no property \"%s\"", name);
 	return strtoi64(text, NULL, 10);
-}
-
-static bool
-is_secret(const char *name)
-{
-	for (int i = 0; i < lengthof(secret_words); i++)
-	{
-		if (strstr(name, secret_words[i]) != NULL)
-			return true;
-	}
-	return false;
-}
-
-static void
-set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-	char		reason[ERROR_TEXT_SIZE];
-
-	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not configure the Kafka client"),
-				 errdetail("%s.", reason)));
 }
 
 /* ---- events ---- */
@@ -753,7 +589,6 @@ copy_message(const rd_kafka_message_t *source, const char *topic)
 	value[source->len] = '\0';
 
 	memset(message, 0, sizeof(CdcMessage));
-	memset(message, 0, sizeof(CdcMessage));
 	message->topic = topic;
 	message->partition = source->partition;
 	message->offset = source->offset;
@@ -814,22 +649,36 @@ static bool
 take_error(CdcConsumerEvent *event)
 {
 	rd_kafka_topic_partition_t *source;
+	bool		wanted;
 
 	event->error = pstrdup(rd_kafka_event_error_string(held_event));
 	source = rd_kafka_event_topic_partition(held_event);
 	if (source == NULL)
-	{
-		event->kind = CDC_CONSUMER_CLIENT_ERROR;
-		event->fatal = rd_kafka_event_error_is_fatal(held_event);
-	}
-	else
-	{
-		bool		wanted = take_partition_error(event, source);
+		return take_client_error(event);
+	wanted = take_partition_error(event, source);
+	rd_kafka_topic_partition_destroy(source);
+	return wanted;
+}
 
-		rd_kafka_topic_partition_destroy(source);
-		return wanted;
+/*
+ * Trouble with one broker of several, or with the group that we do not join, is for the
+ * log.  That all brokers are down is for the caller, with the reason heard before.
+ */
+static bool
+take_client_error(CdcConsumerEvent *event)
+{
+	event->kind = CDC_CONSUMER_CLIENT_ERROR;
+	event->fatal = rd_kafka_event_error_is_fatal(held_event);
+	if (event->fatal)
+		return true;
+	if (rd_kafka_event_error(held_event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+	{
+		event->error = client_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
+		return true;
 	}
-	return true;
+	cdc_kafka_log_line(LOG_WARNING, "ERROR", event->error);
+	keep_broker_error(event->error);
+	return false;
 }
 
 /*
@@ -878,72 +727,15 @@ error_kind(rd_kafka_resp_err_t err, int64 offset)
 	}
 }
 
-/*
- * Syslog levels: 4 is a warning, 7 a debug line; the latter come only with "debug" set.
- * What a line FAIL says also comes as an error.
- */
 static void
 take_log(void)
 {
 	const char *facility;
 	const char *text;
 	int			level;
-	int			suppressed = 0;
 
-	if (rd_kafka_event_log(held_event, &facility, &text, &level) != 0)
-		return;
-	if (level > 4 || strcmp(facility, "FAIL") == 0)
-		ereport(level == 7 ? DEBUG2 : DEBUG1,
-				(errmsg_internal("librdkafka: %s: %s", facility, text)));
-	else if (!is_repeated(facility, text, &suppressed))
-		ereport(LOG,
-				(errmsg_internal("librdkafka: %s: %s", facility, text),
-				 suppressed > 0 ? errdetail_internal("%d similar messages were not written.", suppressed) : 0));
-}
-
-/* A broker that is away for days is not to fill the server's log */
-static bool
-is_repeated(const char *facility, const char *text, int *suppressed)
-{
-	uint32		hash = hash_log_line(facility, text);
-	TimestampTz now = GetCurrentTimestamp();
-	LogLine    *line = NULL;
-	LogLine    *oldest = &log_lines[0];
-
-	for (int i = 0; i < LOG_MEMORY; i++)
-	{
-		if (log_lines[i].hash == hash && log_lines[i].written != 0)
-			line = &log_lines[i];
-		if (log_lines[i].written < oldest->written)
-			oldest = &log_lines[i];
-	}
-	if (line != NULL && !TimestampDifferenceExceeds(line->written, now, LOG_REPEAT_MS))
-	{
-		line->suppressed++;
-		return true;
-	}
-	*suppressed = line != NULL ? line->suppressed : 0;
-	if (line == NULL)
-		line = oldest;
-	line->hash = hash;
-	line->written = now;
-	line->suppressed = 0;
-	return false;
-}
-
-/* Lines that differ only in numbers, or in what is said of the time before, are the same */
-static uint32
-hash_log_line(const char *facility, const char *text)
-{
-	uint32		hash = hash_bytes((const unsigned char *) facility, strlen(facility));
-	const char *end = strstr(text, " (after ");
-
-	for (; *text != '\0' && text != end; text++)
-	{
-		if (*text < '0' || *text > '9')
-			hash = hash_combine(hash, (uint32) *text);
-	}
-	return hash;
+	if (rd_kafka_event_log(held_event, &facility, &text, &level) == 0)
+		cdc_kafka_log_line(level, facility, text);
 }
 
 /* NULL if it is not there (HASH_FIND); mostly it is the one of the call before */
@@ -974,6 +766,25 @@ find_partition(const char *topic, int32 partition, HASHACTION action)
 	}
 	last_partition = entry;
 	return entry;
+}
+
+/* Without what changes from one time to the next */
+static void
+keep_broker_error(const char *text)
+{
+	char	   *tail;
+
+	strlcpy(broker_error, text, sizeof(broker_error));
+	tail = strstr(broker_error, " (after ");
+	if (tail != NULL)
+		*tail = '\0';
+}
+
+/* A failure of the client as a whole: its reason, if a broker gave one, says more */
+static char *
+client_error(rd_kafka_resp_err_t err)
+{
+	return pstrdup(err < 0 && broker_error[0] != '\0' ? broker_error : rd_kafka_err2str(err));
 }
 
 /* The text of an error, which is freed */

@@ -246,7 +246,7 @@ store_offsets(Prepared *run, int n)
 		*offset = m->owner->offset;
 		offset->next_offset = m->offset + 1;
 		offset->record_time = m->marker ? -1 : m->timestamp;
-		cdc_offset_store(offset);
+		cdc_offset_advance(offset);
 		offsets = lappend(offsets, offset);
 	}
 	return offsets;

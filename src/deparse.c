@@ -7,12 +7,8 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_operator.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "deparse.h"
 
@@ -20,7 +16,6 @@ static void append_read(StringInfo buf, const CdcRelation *rel, bool lock);
 static void append_update(StringInfo buf, const CdcRelation *rel);
 static void append_delete(StringInfo buf, const CdcRelation *rel);
 static void append_key_join(StringInfo buf, const CdcRelation *rel);
-static void append_operator(StringInfo buf, Oid operator);
 
 /*
  * The row version that was read.  The place alone would do, but servers before 15.15
@@ -138,22 +133,7 @@ append_key_join(StringInfo buf, const CdcRelation *rel)
 	{
 		appendStringInfo(buf, "%st.%s ", i ? " AND " : "",
 						 quote_identifier(rel->key->columns[i].name));
-		append_operator(buf, rel->key->columns[i].equality);
+		cdc_key_append_equality(buf, &rel->key->columns[i]);
 		appendStringInfo(buf, " b.c%d", rel->key_column[i] + 1);
 	}
-}
-
-static void
-append_operator(StringInfo buf, Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	appendStringInfo(buf, "OPERATOR(%s.%s)",
-					 quote_identifier(get_namespace_name(form->oprnamespace)),
-					 NameStr(form->oprname));
-	ReleaseSysCache(tuple);
 }

@@ -261,14 +261,14 @@ store_found(List *found)
 		Found	   *f = lfirst(lc);
 
 		if (f->offset.next_offset >= 0 && !f->stored)
-			cdc_offset_store(&f->offset);
+			cdc_offset_create(&f->offset);
 	}
 	foreach(lc, configured)
 	{
 		CdcSubscription *sub = lfirst(lc);
 
 		if (!sub->started)
-			cdc_subscription_mark_started(sub->name);
+			cdc_subscription_mark_started(sub);
 	}
 	SPI_finish();
 	PopActiveSnapshot();

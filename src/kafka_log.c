@@ -32,7 +32,7 @@ static Line *find_line(uint32 hash);
 static uint32 hash_line(const char *facility, const char *text);
 
 /*
- * What a line FAIL says also comes as an error event.  Debug lines come only with the
+ * What a line FAIL says also comes as an error event, and so as ERROR.  Debug lines come only with the
  * property "debug" set: they are all written.
  */
 void

@@ -8,14 +8,17 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/nbtree.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "key.h"
@@ -27,20 +30,21 @@ Oid
 cdc_key_find_index(Relation rel)
 {
 	List	   *indexes = RelationGetIndexList(rel);
+	char	   *first = NULL;
 	Oid			found = InvalidOid;
 	ListCell   *lc;
 
 	if (OidIsValid(rel->rd_pkindex))
 		return index_is_key(rel, rel->rd_pkindex) ? rel->rd_pkindex : InvalidOid;
-	if (OidIsValid(rel->rd_replidindex) && index_is_key(rel, rel->rd_replidindex))
-		return rel->rd_replidindex;
 	foreach(lc, indexes)
 	{
-		if (index_is_key(rel, lfirst_oid(lc)))
-		{
-			found = lfirst_oid(lc);
-			break;
-		}
+		char	   *name = get_rel_name(lfirst_oid(lc));
+
+		if (name == NULL || (first && strcmp(name, first) > 0) ||
+			!index_is_key(rel, lfirst_oid(lc)))
+			continue;
+		first = name;
+		found = lfirst_oid(lc);
 	}
 	list_free(indexes);
 	return found;
@@ -203,4 +207,19 @@ cdc_key_to_string(CdcKey *key, const Datum *values)
 						 OutputFunctionCall(&key->columns[i].output, values[i]));
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
+}
+
+void
+cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(column->equality));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", column->equality);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(buf, "OPERATOR(%s.%s)",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
 }

@@ -6,6 +6,7 @@
 #define CDC_KEY_H
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 
@@ -33,9 +34,8 @@ typedef struct CdcKey
 } CdcKey;
 
 /*
- * The index that identifies the table's rows: the primary key, else the replica
- * identity index, else the first unique index that can; InvalidOid if there is none.
- * It is immediate, complete (no predicate, no expression) and without NULLs.
+ * The index that identifies the table's rows: the primary key, else of the unique
+ * indexes that can the first by name; InvalidOid if there is none.  It is immediate, complete (no predicate, no expression) and without NULLs.
  */
 extern Oid	cdc_key_find_index(Relation rel);
 
@@ -54,5 +54,8 @@ extern void cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
 
 /* The same for people: "(id, client_id)=(1, 2)" */
 extern char *cdc_key_to_string(CdcKey *key, const Datum *values);
+
+/* Append the index's equality of a column, with its schema: OPERATOR(pg_catalog.=) */
+extern void cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column);
 
 #endif							/* CDC_KEY_H */

@@ -22,6 +22,7 @@
 
 static void prune_page(ItemPointer tid);
 static bool update_in_place(CdcOffset *offset);
+static bool update_by_key(CdcOffset *offset);
 static void upsert(CdcOffset *offset);
 static void set_args(const CdcOffset *offset, Datum *args, char *nulls);
 static void take_tid(CdcOffset *offset);
@@ -63,15 +64,27 @@ cdc_offset_load_all(void)
 }
 
 void
-cdc_offset_store(CdcOffset *offset)
+cdc_offset_create(CdcOffset *offset)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (ItemPointerIsValid(&offset->tid) &&
-		ItemPointerGetOffsetNumber(&offset->tid) % PRUNE_EVERY == 0)
+	upsert(offset);
+	take_tid(offset);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
+}
+
+void
+cdc_offset_advance(CdcOffset *offset)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (ItemPointerGetOffsetNumber(&offset->tid) % PRUNE_EVERY == 0)
 		prune_page(&offset->tid);
-	if (!ItemPointerIsValid(&offset->tid) || !update_in_place(offset))
-		upsert(offset);
+	if (!update_in_place(offset) && !update_by_key(offset))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("subscription \"%s\" has just been removed", offset->subscription)));
 	take_tid(offset);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
@@ -112,6 +125,27 @@ update_in_place(CdcOffset *offset)
 		"RETURNING ctid",
 		.nargs = NARGS,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, TIDOID}
+	};
+	Datum		args[NARGS];
+	char		nulls[NARGS + 1];
+
+	set_args(offset, args, nulls);
+	cdc_catalog_execute(&update, args, nulls);
+	return SPI_processed == 1;
+}
+
+/* False if there is no row any more: the worker has not heard of it yet */
+static bool
+update_by_key(CdcOffset *offset)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription_offset "
+		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
+		"RETURNING ctid",
+		.nargs = NARGS - 1,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];

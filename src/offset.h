@@ -28,7 +28,14 @@ typedef struct CdcOffset
 /* All stored offsets of this database: a list of CdcOffset in CurrentMemoryContext */
 extern List *cdc_offset_load_all(void);
 
-/* Store a new position (inserts the row if there is none); updates offset->tid */
-extern void cdc_offset_store(CdcOffset *offset);
+/* Store the first position of a partition; sets offset->tid */
+extern void cdc_offset_create(CdcOffset *offset);
+
+/*
+ * Store a new position over the one at offset->tid, and update that.  Raises
+ * object_in_use if the subscription was removed meanwhile: what was read for it must
+ * not be applied.
+ */
+extern void cdc_offset_advance(CdcOffset *offset);
 
 #endif							/* CDC_OFFSET_H */

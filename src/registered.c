@@ -134,7 +134,7 @@ fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("version column \"%s\" of table \"%s\" does not exist",
 						rule->version_column, RelationGetRelationName(root)),
-				 errhint("Run cdcsync.remove_table and cdcsync.add_table with the column's present name.")));
+				 errhint("Name it anew with cdcsync.alter_table_rule.")));
 	att = TupleDescAttr(RelationGetDescr(root), attnum - 1);
 	entry->key = cdc_key_make(root);
 	entry->version_column = pstrdup(rule->version_column);

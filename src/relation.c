@@ -299,7 +299,7 @@ fill_version(CdcRelation *map, Relation rel)
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("version column \"%s\" of table \"%s\" does not exist", name,
 					RelationGetRelationName(rel)),
-			 errhint("Run cdcsync.remove_table and cdcsync.add_table with the column's present name.")));
+			 errhint("Name it anew with cdcsync.alter_table_rule.")));
 }
 
 /* Ties are broken by text, in an order that is the same on every node */

@@ -172,17 +172,18 @@ start_from_text(const char *start_at)
 }
 
 void
-cdc_subscription_mark_started(const char *name)
+cdc_subscription_mark_started(const CdcSubscription *sub)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.subscription SET started = true "
-		"WHERE name OPERATOR(pg_catalog.=) $1 AND NOT started",
-		.nargs = 1,
-		.argtypes = {TEXTOID}
+		"WHERE name OPERATOR(pg_catalog.=) $1 AND created_at OPERATOR(pg_catalog.=) $2 "
+		"AND NOT started",
+		.nargs = 2,
+		.argtypes = {TEXTOID, TIMESTAMPTZOID}
 	};
-	Datum		value = CStringGetTextDatum(name);
+	Datum		args[2] = {CStringGetTextDatum(sub->name), TimestampTzGetDatum(sub->created_at)};
 
-	cdc_catalog_execute(&update, &value, NULL);
+	cdc_catalog_execute(&update, args, NULL);
 }
 
 bool

@@ -36,7 +36,7 @@ typedef struct CdcSubscription
 extern List *cdc_subscription_load_all(void);
 
 /* start_at has done its work; SPI is connected by the caller */
-extern void cdc_subscription_mark_started(const char *name);
+extern void cdc_subscription_mark_started(const CdcSubscription *sub);
 
 /* Does any of the topics' names or regular expressions match this topic? */
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);

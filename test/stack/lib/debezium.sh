@@ -56,11 +56,21 @@ rest() {
 	curl -sS --noproxy '*' --fail-with-body --max-time 60 -X "$1" "${body[@]}" "http://127.0.0.1:$CONNECT_PORT/$2"
 }
 
-# rest_or_die METHOD PATH [JSON]: says what Kafka Connect said
+# rest_or_die METHOD PATH [JSON]: tries again while the worker is busy with itself (joining, rebalancing, Kafka away),
+# and says what Kafka Connect said when it refuses
 rest_or_die() {
-	local out
-	out=$(rest "$@" 2>&1) || die "Kafka Connect refused $1 /$2: $(jq -r '.message? // .' <<<"$out" 2>/dev/null || printf '%s' "$out")"
-	printf '%s' "$out"
+	wait_until "Kafka Connect to take $1 /$2" 60 rest_accepted "$@" ||
+		die "Kafka Connect refused $1 /$2: $(jq -r '.message? // .' <<<"$REST_ANSWER" 2>/dev/null || printf '%s' "$REST_ANSWER")"
+	printf '%s' "$REST_ANSWER"
+}
+
+rest_accepted() {
+	REST_ANSWER=$(rest "$@" 2>&1) && return
+	case $(jq -r '.error_code?' <<<"$REST_ANSWER" 2>/dev/null | head -n 1) in
+	4?? | '') [[ $REST_ANSWER == *'"error_code":409'* || $REST_ANSWER != *error_code* ]] && proc_alive debezium && return 1 ;;
+	5??) proc_alive debezium && return 1 ;;
+	esac
+	return 2
 }
 
 # --- connectors ------------------------------------------------------------------------------------

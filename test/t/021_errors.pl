@@ -1,0 +1,162 @@
+# Bad input: each kind stops its partition, says why and what to do, and spins nowhere; the others go on; nothing is
+# lost; and what mends the cause makes it go on.
+use strict;
+use warnings;
+use CdcKafka;
+use CdcTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = make_node('sink');
+$node->sql(<<'END');
+CREATE TABLE good (id int PRIMARY KEY, v bigint NOT NULL);
+CREATE TABLE item (id int PRIMARY KEY, body varchar(5) NOT NULL CHECK (body <> 'bad'), code int UNIQUE,
+	place point, v bigint NOT NULL);
+CREATE TABLE busy (id int PRIMARY KEY, v bigint NOT NULL);
+SELECT cdcsync.add_table(t, version_column => 'v') FROM unnest('{good,item,busy}'::regclass[]) AS t;
+INSERT INTO item VALUES (50, 'local', 9, NULL, 1);
+END
+
+# A partition each: an event that goes well, a bad one, one that goes well.
+my @cases = (
+	{   name => 'no JSON',
+		message => 'this is no JSON',
+		error => qr/^invalid JSON in message value\nDETAIL: Token "this" is invalid\.\nHINT: Set key\.converter/,
+	},
+	{   name => 'no change event',
+		message => '{"id": 1, "v": 1}',
+		error => qr/^message value is not a Debezium change event\nDETAIL: .*\nHINT: /,
+	},
+	{   name => 'a table that is not registered',
+		message => event('c', 'later', undef, { id => 1, v => 1 }),
+		error => qr/^no table is registered for "public\.later"\nHINT: Register it with cdcsync\.add_table, or set on_unknown_table/,
+		mend => q{CREATE TABLE later (id int PRIMARY KEY, v bigint NOT NULL);
+			SELECT cdcsync.add_table('later', version_column => 'v')},
+		after => [ 'SELECT * FROM later', '1|1' ],
+	},
+	{   name => 'a column that does not exist',
+		message => event('c', 'item', undef, { id => 3, body => 'x', extra => 'e', v => 1 }),
+		error => qr/^column "extra" of the event does not exist in table public\.item\nHINT: Add the column, or map it/,
+		mend => 'ALTER TABLE item ADD extra text',
+		after => [ 'SELECT extra FROM item WHERE id = 3', 'e' ],
+	},
+	{   name => 'NOT NULL',
+		message => event('c', 'item', undef, { id => 4, body => undef, v => 1 }),
+		error => qr/^null value in column "body" of relation "item" violates not-null constraint\nDETAIL: .*\nHINT: Mend the cause, then run cdcsync\.resume/,
+		mend => 'ALTER TABLE item ALTER body DROP NOT NULL',
+		after => [ 'SELECT body IS NULL FROM item WHERE id = 4', 't' ],
+	},
+	{   name => 'CHECK',
+		message => event('c', 'item', undef, { id => 5, body => 'bad', v => 1 }),
+		error => qr/^new row for relation "item" violates check constraint "item_body_check"\nDETAIL: .*\nHINT: Mend the cause/,
+		mend => 'ALTER TABLE item DROP CONSTRAINT item_body_check',
+		after => [ 'SELECT body FROM item WHERE id = 5', 'bad' ],
+	},
+	{   name => 'a value that is too long',
+		message => event('c', 'item', undef, { id => 6, body => 'too long', v => 1 }),
+		error => qr/^value too long for type character varying\(5\)\nHINT: Mend the cause.*\nCONTEXT: column "body"/,
+		mend => 'ALTER TABLE item ALTER body TYPE text',
+		after => [ 'SELECT body FROM item WHERE id = 6', 'too long' ],
+	},
+	{   name => 'a type that is not supported',
+		message => event('c', 'item', undef, { id => 7, body => 'x', place => '(1,2)', v => 1 }),
+		error => qr/^type point of column "place" is not supported/,
+		mend => 'ALTER TABLE item ALTER place TYPE text USING place::text',
+		after => [ 'SELECT place FROM item WHERE id = 7', '(1,2)' ],
+	},
+	{   name => 'a value of another type',
+		message => event('c', 'item', undef, { id => 8, body => 'x', code => 'eight', v => 1 }),
+		error => qr/^invalid value for column "code" of type integer: string "eight"/,
+		mend => 'ALTER TABLE item ALTER code TYPE text',
+		after => [ 'SELECT code FROM item WHERE id = 8', 'eight' ],
+	},
+	{   name => 'another unique key',
+		message => event('c', 'item', undef, { id => 9, body => 'x', code => 9, v => 1 }),
+		error => qr/^duplicate key value violates unique constraint "item_code_key"\nDETAIL: Key \(code\)=\(9\) already exists\.\nHINT: Mend the cause/,
+		mend => q{UPDATE item SET code = NULL WHERE id = 50; SELECT cdcsync.resume('bad')},
+		after => [ 'SELECT code FROM item WHERE id = 9', '9' ],
+	},
+	{   name => 'a delete without a version',
+		message => event('d', 'item', { id => 50 }, undef),
+		error => qr/^delete event does not say the version of the row it deleted\n.*\nHINT: Set REPLICA IDENTITY FULL/,
+	},
+	{   name => 'a name of a peer that could pass for another node',
+		message => event('c', 'good', undef, { id => 1000, v => 1 }, name => 'x:t021-sink'),
+		error => qr/^invalid name of a peer: "x:t021-sink"\n.*\nHINT: Give the peer's connector another topic\.prefix/,
+	},
+	{   name => "cdcsync's own catalog",
+		message => event('c', 'subscription', undef, { name => 'evil', v => 1 }, schema => 'cdcsync'),
+		error => qr/^no table is registered for "cdcsync\.subscription"/,
+	},
+	{   name => "the server's catalog",
+		message => event('d', 'pg_proc', { oid => 1, v => 1 }, undef, schema => 'pg_catalog'),
+		error => qr/^no table is registered for "pg_catalog\.pg_proc"/,
+	});
+my $bad = make_topic('bad', @cases + 1);    # the last one is all well
+my $other = make_topic('other');
+my $id = 0;
+produce(
+	$bad, good(scalar @cases),
+	map { (good($_), [ $_, '{"id":1}', $cases[$_]{message} ], good($_)) } 0 .. $#cases);
+$node->sql("SELECT cdcsync.subscribe('bad', '{$bad}'), cdcsync.subscribe('other', '{$other}')");
+
+becomes($node, position_of($bad, scalar @cases), 'streaming 1', 'a partition that is all well goes on');
+foreach my $i (0 .. $#cases)
+{
+	my $case = $cases[$i];
+	my $name = $case->{name};
+
+	becomes($node, position_of($bad, $i), 'error 1', "$name: the partition stops there");
+	like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE topic = '$bad' AND partition = $i"),
+		$case->{error}, '... and says why');
+	like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE topic = '$bad' AND partition = $i"),
+		qr/message of topic "$bad" partition $i offset 1$/m, '... and where');
+}
+my $errors = qr/stopped at topic "$bad" partition \d+ offset 1$/;
+cmp_ok(log_lines($node, $errors), '>=', @cases, 'all are in the log');
+is($node->sql('SELECT count(*) FROM good'), @cases + 1, 'what came before is applied');
+like(
+	error_of($node, "SELECT cdcsync.wait_for('bad', '20s')"),
+	qr/ERROR:  subscription "bad" has stopped at an error in partition 0 of topic "$bad"\nDETAIL:  invalid JSON.*HINT:  Mend the cause, then run SELECT cdcsync\.resume\('bad'\)/s,
+	'wait_for says that it would wait for ever');
+
+# --- while they are in error ------------------------------------------------------------------------
+
+my $worker = worker_pid($node);
+my ($cpu, $lines) = (cpu_seconds($worker), log_lines($node, ''));
+produce($other, good(0));
+is($node->sql("SELECT cdcsync.wait_for('other', '20s')"), 't', 'another subscription goes on');
+is($node->sql("SELECT count(*) FROM good"), ++$id - @cases, '... and its event is here');
+produce($bad, good(scalar @cases));
+becomes($node, position_of($bad, scalar @cases), 'streaming 2', 'so does the partition that is all well');
+$id++;
+
+# a lock for longer than the worker waits
+my $locked = make_topic('locked', 2);
+$node->sql("SELECT cdcsync.pause('bad'); SELECT cdcsync.subscribe('locked', '{$locked}')");
+$lines = log_lines($node, '');
+my $user = $node->background_psql('app');
+$user->query_safe('BEGIN; LOCK TABLE busy IN SHARE MODE');
+produce($locked, change(0, 'c', 'busy', undef, { id => 1, v => 1 }));
+becomes($node, "SELECT state || ' ' || next_offset || ' ' || last_error FROM cdcsync.stat_subscription WHERE topic = '$locked' AND partition = 0",
+	qr/^waiting 0 canceling statement due to lock timeout/, 'a lock: the partition waits');
+produce($locked, good(1));
+becomes($node, position_of($locked, 1), 'streaming 1', '... the other one goes on');
+is($node->sql("SELECT cdcsync.wait_for('locked', '0s')"), 'f', '... wait_for has to wait');
+is(log_lines($node, 'subscription "locked" will read topic "\S+" partition 0 again from offset 0'), 1,
+	'... the log says so once');
+$user->quit;
+is($node->sql("SELECT cdcsync.wait_for('locked', '40s')"), 't', '... and it goes on');
+is($node->sql('SELECT * FROM busy'), '1|1', '... with what had waited');
+
+$node->stop;
+diag slurp_file($node->logfile);
+done_testing();
+
+# A message that goes well
+sub good
+{
+	my ($partition) = @_;
+
+	return change($partition, 'c', 'good', undef, { id => ++$id, v => 1 });
+}
