@@ -55,6 +55,7 @@ cdc_apply_table(CdcTableChanges *changes)
 	CdcTableApply	ta = {.changes = changes, .rel = changes->rel};
 
 	collect_keys(&ta);
+	ta.ended_before = cdc_net_transactions_ended();
 	read_rows(&ta);
 	for (int i = 0; i < ta.nkeys; i++)
 		decide_key(&ta, &ta.keys[i]);

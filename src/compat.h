@@ -60,6 +60,18 @@ typedef JsonParseErrorType CdcJsonActionResult;
 #define replorigin_session_setup_compat(node) replorigin_session_setup((node), 0)
 #endif
 
+/* 18: pg_noreturn stands before the declaration, and pg_attribute_noreturn() is no more */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
+/* 18: a primary key may be deferrable, and then is not meant */
+#if PG_VERSION_NUM < 180000
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
+#else
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
+#endif
+
 /* 18: the server says how long a name may be; before, a page's worth must not be tried */
 #if PG_VERSION_NUM < 180000
 #define MAX_RONAME_LEN_COMPAT	512

@@ -47,20 +47,20 @@
 #define ERROR_TEXT_SIZE		512
 #define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
 
-typedef struct PartitionKey
+typedef struct TopicPartitionKey
 {
 	char		topic[TOPIC_SIZE];
 	int32		partition;
-} PartitionKey;
+} TopicPartitionKey;
 
 /* A partition that is or was assigned; never freed, so that messages can share its topic */
-typedef struct Partition
+typedef struct TopicPartition
 {
-	PartitionKey key;
+	TopicPartitionKey key;
 	bool		assigned;
 	int64		position;		/* no message below it is handed out */
 	rd_kafka_resp_err_t last_error; /* since its last message or end; told once */
-} Partition;
+} TopicPartition;
 
 static rd_kafka_t *client = NULL;
 static rd_kafka_queue_t *queue = NULL;
@@ -78,7 +78,7 @@ static rd_kafka_event_t *held_event = NULL;
 static const rd_kafka_message_t *held_message = NULL;
 
 static HTAB *partitions = NULL;
-static Partition *last_partition = NULL;
+static TopicPartition *last_partition = NULL;
 
 /* What a broker, or the way to it, was last heard to be wrong with */
 static char broker_error[ERROR_TEXT_SIZE] = "";
@@ -113,7 +113,7 @@ static bool take_partition_error(CdcConsumerEvent *event,
 								 const rd_kafka_topic_partition_t *source);
 static CdcConsumerEventKind error_kind(rd_kafka_resp_err_t err, int64 offset);
 static void take_log(void);
-static Partition *find_partition(const char *topic, int32 partition, HASHACTION action);
+static TopicPartition *find_partition(const char *topic, int32 partition, HASHACTION action);
 static void keep_broker_error(const char *text);
 static char *client_error(rd_kafka_resp_err_t err);
 static char *error_text(rd_kafka_error_t *kafka_error);
@@ -157,7 +157,7 @@ void
 cdc_consumer_close(void)
 {
 	HASH_SEQ_STATUS scan;
-	Partition  *partition;
+	TopicPartition *partition;
 
 	release_event();
 	if (queue != NULL)
@@ -219,7 +219,7 @@ cdc_consumer_poll(CdcConsumerEvent *event)
 bool
 cdc_consumer_assign(const char *topic, int32 partition, int64 offset, char **error)
 {
-	Partition  *entry = find_partition(topic, partition, HASH_ENTER);
+	TopicPartition *entry = find_partition(topic, partition, HASH_ENTER);
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_error_t *kafka_error;
 
@@ -240,7 +240,7 @@ cdc_consumer_assign(const char *topic, int32 partition, int64 offset, char **err
 void
 cdc_consumer_unassign(const char *topic, int32 partition)
 {
-	Partition  *entry = find_partition(topic, partition, HASH_FIND);
+	TopicPartition *entry = find_partition(topic, partition, HASH_FIND);
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_error_t *kafka_error;
 
@@ -330,7 +330,7 @@ cdc_consumer_cached_end(const char *topic, int32 partition)
 static void
 create_partitions(void)
 {
-	HASHCTL		info = {.keysize = sizeof(PartitionKey),.entrysize = sizeof(Partition)};
+	HASHCTL		info = {.keysize = sizeof(TopicPartitionKey),.entrysize = sizeof(TopicPartition)};
 
 	if (partitions != NULL)
 		return;
@@ -550,7 +550,7 @@ release_event(void)
 static bool
 take_message(CdcConsumerEvent *event)
 {
-	Partition  *partition;
+	TopicPartition *partition;
 
 	/* the library tells it once only */
 	if (held_message == NULL)
@@ -632,7 +632,7 @@ nudge_fetchers(void)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
 	HASH_SEQ_STATUS scan;
-	Partition  *partition;
+	TopicPartition *partition;
 
 	hash_seq_init(&scan, partitions);
 	while ((partition = hash_seq_search(&scan)) != NULL)
@@ -688,7 +688,7 @@ take_client_error(CdcConsumerEvent *event)
 static bool
 take_partition_error(CdcConsumerEvent *event, const rd_kafka_topic_partition_t *source)
 {
-	Partition  *partition = find_partition(source->topic, source->partition, HASH_FIND);
+	TopicPartition *partition = find_partition(source->topic, source->partition, HASH_FIND);
 	rd_kafka_resp_err_t err = source->err;
 
 	if (partition == NULL || !partition->assigned || partition->last_error == err)
@@ -739,11 +739,11 @@ take_log(void)
 }
 
 /* NULL if it is not there (HASH_FIND); mostly it is the one of the call before */
-static Partition *
+static TopicPartition *
 find_partition(const char *topic, int32 partition, HASHACTION action)
 {
-	PartitionKey key;
-	Partition  *entry;
+	TopicPartitionKey key;
+	TopicPartition *entry;
 	bool		found;
 
 	if (last_partition != NULL && last_partition->key.partition == partition &&

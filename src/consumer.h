@@ -19,8 +19,9 @@ typedef enum CdcConsumerEventKind
 	CDC_CONSUMER_MESSAGE,		/* message is set */
 	CDC_CONSUMER_EOF,			/* end of partition reached; offset is the end */
 	CDC_CONSUMER_OUT_OF_RANGE,	/* the broker no longer has the assigned offset */
-	CDC_CONSUMER_PARTITION_ERROR,	/* topic, partition, error are set */
-	CDC_CONSUMER_CLIENT_ERROR,	/* error is set; transient unless fatal */
+	CDC_CONSUMER_PARTITION_ERROR,	/* topic, partition, error are set; told once */
+	CDC_CONSUMER_CLIENT_ERROR,	/* no broker can be reached: error is set; transient
+								 * unless fatal */
 } CdcConsumerEventKind;
 
 typedef struct CdcConsumerEvent
@@ -61,7 +62,10 @@ extern bool cdc_consumer_is_open(void);
 /* Close, in bounded time; harmless when it is not open */
 extern void cdc_consumer_close(void);
 
-/* Becomes readable when cdc_consumer_poll has something; PGINVALID_SOCKET if closed */
+/*
+ * Becomes readable when cdc_consumer_poll has something; PGINVALID_SOCKET if closed.
+ * Clear it, poll until there is nothing, then wait: no other order is safe.
+ */
 extern pgsocket cdc_consumer_socket(void);
 extern void cdc_consumer_clear_socket(void);
 
@@ -84,7 +88,7 @@ extern bool cdc_consumer_list_topics(int timeout_ms, List **topics, char **clust
 /*
  * Offsets by time (ms since 1970; CDC_OFFSET_BEGINNING and CDC_OFFSET_END for the
  * first and the stable end), for all positions in as few requests as there are
- * brokers.  Sets offset or error of each.
+ * brokers.  Sets offset or error of each; a time after the last record gives the end.
  */
 extern bool cdc_consumer_query_offsets(CdcPosition *positions, int npositions,
 									   int64 time, int timeout_ms, char **error);

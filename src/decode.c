@@ -17,6 +17,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "decode.h"
 #include "decode_json.h"
 #include "decode_schema.h"
@@ -147,7 +148,7 @@ static int64 source_time(const CdcField *ts_us, const CdcField *ts_ms);
 /* Payload */
 static void open_payload(const char *text, int len, Payload *payload);
 static void check_text(const char *text, int len, const char *what);
-static void not_json(const char *text, int len, const char *what) pg_attribute_noreturn();
+pg_noreturn static void not_json(const char *text, int len, const char *what);
 static bool open_known(const CdcSchema *schema, const char *text, int len, Payload *payload);
 static void unwrap_schema(const char *text, Payload *payload);
 static bool is_converter_envelope(const CdcJsonTree *tree);
@@ -166,7 +167,7 @@ static bool has_all_fields(const CdcField *fields, int nfields, const FieldName 
 
 /* What is no change */
 static bool is_ignored(const CdcJsonTree *tree, const CdcImage *key);
-static void not_a_change(const CdcJsonTree *tree) pg_attribute_noreturn();
+pg_noreturn static void not_a_change(const CdcJsonTree *tree);
 static char *list_fields(const CdcJsonTree *tree);
 
 CdcEvent *

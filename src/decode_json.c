@@ -64,8 +64,8 @@ static void end_token(const JsonLexContext *lex, CdcToken *token);
 static CdcTokenType token_type(char first);
 static void *grow(void *items, int *max, Size size);
 static char *resolve_escapes(const CdcToken *token);
-static void json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what,
-					   bool is_message) pg_attribute_noreturn();
+pg_noreturn static void json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what,
+					   bool is_message);
 
 bool
 cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree)

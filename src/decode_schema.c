@@ -16,6 +16,7 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "decode.h"
 #include "decode_schema.h"
 
@@ -115,7 +116,7 @@ static CdcSchemaType schema_type(const CdcToken *token);
 static CdcSemantic schema_semantic(const char *name);
 static const char *string_member(const CdcToken *token, SchemaMember member,
 								 MemoryContext context);
-static void schema_error(const char *what) pg_attribute_noreturn();
+pg_noreturn static void schema_error(const char *what);
 
 const CdcSchema *
 cdc_decode_schema_find(const char *text, int len, int *prefix_len)

@@ -77,7 +77,7 @@ static CdcKafkaProperty *parse_entry(char *entry, bool after_secret);
 static void check_allowed(const char *name);
 static bool is_secret(const char *name);
 static List *add_property(List *properties, const char *name, const char *value);
-static void setting_error(const char *detail, const char *hint) pg_attribute_noreturn();
+pg_noreturn static void setting_error(const char *detail, const char *hint);
 
 List *
 cdc_kafka_config_properties(void)

@@ -7,6 +7,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "compat.h"
+
 typedef struct CdcKafkaProperty
 {
 	const char *name;
@@ -23,7 +25,7 @@ typedef struct CdcKafkaProperty
 extern List *cdc_kafka_config_properties(void);
 
 /* Raise the error that the library does not take a property, in the library's words */
-extern void cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown,
-									 const char *reason) pg_attribute_noreturn();
+pg_noreturn extern void cdc_kafka_config_refused(const CdcKafkaProperty *property,
+												 bool unknown, const char *reason);
 
 #endif							/* CDC_KAFKA_CONFIG_H */

@@ -32,8 +32,8 @@ static Line *find_line(uint32 hash);
 static uint32 hash_line(const char *facility, const char *text);
 
 /*
- * What a line FAIL says also comes as an error event, and so as ERROR.  Debug lines come only with the
- * property "debug" set: they are all written.
+ * What a line FAIL says also comes as an error event, and so as ERROR.  Debug lines
+ * come only with the property "debug" set: they are all written.
  */
 void
 cdc_kafka_log_line(int level, const char *facility, const char *text)

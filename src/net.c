@@ -4,12 +4,17 @@
  *
  * One statement per kind of write, over all keys of the batch.  The rows are addressed
  * as they were read: fewer rows written than meant says that somebody came in between.
+ * A key without a row has nothing to address: who inserted and deleted it meanwhile has
+ * left its tombstone alone, and that is looked for after the insert.
  *
  * Two writes may be refused by a constraint without harm, for they only serve those who
  * read this node's log: they run in subtransactions.
  */
 #include "postgres.h"
 
+#include "utils/snapmgr.h"
+
+#include "compat.h"
 #include "net.h"
 #include "row.h"
 
@@ -25,6 +30,7 @@ static bool needs_lift(const CdcKeyState *ks);
 static void write_deletes(CdcTableApply *ta);
 static void write_updates(CdcTableApply *ta);
 static void write_inserts(CdcTableApply *ta);
+static void check_inserted(CdcTableApply *ta);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
 							void (*write) (void *), void (*refused) (WriteArgs *));
 static bool wants_lift(CdcTableApply *ta, CdcKeyState *ks);
@@ -36,6 +42,7 @@ static void write_not_through(WriteArgs *args);
 static void delete_keys(WriteArgs *args);
 static void write_tombstones(CdcTableApply *ta);
 static void check_count(CdcTableApply *ta, uint64 written, int wanted);
+pg_noreturn static void changed_concurrently(CdcTableApply *ta, int wanted, uint64 written);
 
 /* Deletes come first: they free unique values that updates and inserts may take */
 void
@@ -45,6 +52,7 @@ cdc_net_write(CdcTableApply *ta)
 	write_deletes(ta);
 	write_updates(ta);
 	write_inserts(ta);
+	check_inserted(ta);
 	if (ta->changes->write_through)
 		write_refusable(ta, wants_through, write_through, write_not_through);
 	write_tombstones(ta);
@@ -110,6 +118,31 @@ write_inserts(CdcTableApply *ta)
 		check_count(ta, cdc_write_insert(set, present), n);
 	}
 	pfree(done);
+}
+
+/* Has a row lost to a delete that could not be seen when the row was decided? */
+static void
+check_inserted(CdcTableApply *ta)
+{
+	if (cdc_net_transactions_ended() == ta->ended_before)
+		return;					/* nobody has committed anything since */
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		CdcKeyState   *ks = &ta->keys[i];
+		CdcTombstone tombstone;
+
+		if (ks->write != CDC_WRITE_INSERT)
+			continue;
+		tombstone = cdc_tombstone_read(ta->rel->key, ta->rel->clock, ks->key);
+		if (tombstone.found && cdc_clock_compare(&tombstone.version, &ks->version) > 0)
+			changed_concurrently(ta, 1, 0);
+	}
+}
+
+uint64
+cdc_net_transactions_ended(void)
+{
+	return GetLatestSnapshot()->snapXactCompletionCount;
 }
 
 /*
@@ -252,8 +285,13 @@ write_tombstones(CdcTableApply *ta)
 static void
 check_count(CdcTableApply *ta, uint64 written, int wanted)
 {
-	if (written == wanted)
-		return;
+	if (written != wanted)
+		changed_concurrently(ta, wanted, written);
+}
+
+static void
+changed_concurrently(CdcTableApply *ta, int wanted, uint64 written)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("rows of table %s were changed concurrently", ta->rel->qualified_name),

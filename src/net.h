@@ -45,6 +45,7 @@ typedef struct CdcTableApply
 	CdcKeyState   *keys;
 	bool		horizon_read;
 	CdcVersion	horizon;
+	uint64		ended_before;	/* transactions, before the first tombstone was read */
 } CdcTableApply;
 
 /*
@@ -52,5 +53,8 @@ typedef struct CdcTableApply
  * serialization_failure when a row is no longer what was read.
  */
 extern void cdc_net_write(CdcTableApply *ta);
+
+/* How many transactions that wrote anything have ended, for ended_before */
+extern uint64 cdc_net_transactions_ended(void);
 
 #endif							/* CDC_NET_H */

@@ -224,7 +224,7 @@ cdc_partition_client_error(const char *error)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (p->state == CDC_PARTITION_STREAMING || p->state == CDC_PARTITION_STARTING)
+		if (p->state != CDC_PARTITION_PAUSED && p->state != CDC_PARTITION_ERROR)
 			set_state(p, CDC_PARTITION_WAITING, error);
 	}
 }
@@ -267,6 +267,8 @@ cdc_partition_start_due(TimestampTz now)
 {
 	ListCell   *lc;
 
+	if (!cdc_consumer_is_open())
+		return;
 	foreach(lc, cdc_partition_list)
 	{
 		CdcPartition *p = lfirst(lc);
@@ -285,6 +287,8 @@ cdc_partition_next_due(void)
 	TimestampTz due = DT_NOEND;
 	ListCell   *lc;
 
+	if (!cdc_consumer_is_open())
+		return due;
 	foreach(lc, cdc_partition_list)
 	{
 		CdcPartition *p = lfirst(lc);

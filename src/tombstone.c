@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog.h"
+#include "compat.h"
 #include "guc.h"
 #include "registered.h"
 #include "session.h"
@@ -60,7 +61,7 @@ cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 				ObjectIdGetDatum(key->relid));
 	ScanKeyInit(&scankey[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(cdc_key_hash(key, values)));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, snapshot, 2, scankey);
+	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex_compat(rel), true, snapshot, 2, scankey);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		consider(&best, key, clock, values, tuple, RelationGetDescr(rel));
 	systable_endscan(scan);

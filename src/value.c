@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -48,7 +49,7 @@ static bool is_java_array(const CdcToken *token);
 static void imply_by_form(CdcConversion *c);
 
 /* Errors */
-static void unsupported(const CdcValueType *vt) pg_attribute_noreturn();
+pg_noreturn static void unsupported(const CdcValueType *vt);
 static void input_context(void *arg);
 static char *type_name(const CdcValueType *vt);
 static const char *form_name(CdcTokenType type);

@@ -5,6 +5,7 @@
 #ifndef CDC_VALUE_CONVERT_H
 #define CDC_VALUE_CONVERT_H
 
+#include "compat.h"
 #include "value.h"
 
 /* One conversion under way */
@@ -47,9 +48,9 @@ typedef struct CdcValueKind
 extern void cdc_value_imply(CdcConversion *c, CdcSchemaType type, CdcSemantic semantic);
 extern Datum cdc_value_input(CdcValueType *vt, char *text);
 extern char *cdc_value_text(CdcConversion *c, int *len);
-extern void cdc_value_mismatch(CdcConversion *c) pg_attribute_noreturn();
-extern void cdc_value_ambiguous(CdcConversion *c, const char *setting) pg_attribute_noreturn();
-extern void cdc_value_invalid(CdcConversion *c) pg_attribute_noreturn();
+pg_noreturn extern void cdc_value_mismatch(CdcConversion *c);
+pg_noreturn extern void cdc_value_ambiguous(CdcConversion *c, const char *setting);
+pg_noreturn extern void cdc_value_invalid(CdcConversion *c);
 extern bool cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len);
 
 /* value_number.c */

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -36,7 +37,7 @@ static CdcValueStatus convert_numeric_text(CdcConversion *c, Datum *value);
 static char *special_number(const char *text, int len);
 
 static char *decimal_text(CdcConversion *c);
-static void no_scale(CdcConversion *c) pg_attribute_noreturn();
+pg_noreturn static void no_scale(CdcConversion *c);
 static const CdcToken *variable_decimal(CdcConversion *c, int *scale);
 static char *integer_digits(const unsigned char *bytes, int nbytes);
 static char *insert_point(const char *digits, bool negative, int scale);

@@ -19,6 +19,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "decode.h"
 #include "value_convert.h"
 
@@ -50,7 +51,7 @@ static CdcValueStatus set_date(CdcConversion *c, int64 days, Datum *value);
 static CdcValueStatus set_time(CdcConversion *c, int64 usecs, Datum *value);
 static CdcValueStatus set_timestamp(CdcConversion *c, Timestamp timestamp, PGFunction scale,
 									Datum *value);
-static void out_of_range(CdcConversion *c) pg_attribute_noreturn();
+pg_noreturn static void out_of_range(CdcConversion *c);
 
 /* Numbers */
 static Unit unit_of(CdcSemantic semantic);

@@ -278,8 +278,10 @@ open_client(void)
 		error = CopyErrorData();
 		FlushErrorState();
 		opened = false;
-		client_trouble(error->hint ? psprintf("%s\nHINT: %s", error->message, error->hint) :
-					   error->message, false);
+		client_trouble(psprintf("%s%s%s%s%s", error->message,
+								error->detail ? "\nDETAIL: " : "", error->detail ? error->detail : "",
+								error->hint ? "\nHINT: " : "", error->hint ? error->hint : ""),
+					   false);
 	}
 	PG_END_TRY();
 	return opened;

@@ -21,8 +21,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(make_nodes make_todos make_connectors stack wait_until wait_equal wait_settled
-  is_silent no_errors end_offsets timed);
+our @EXPORT = qw(make_nodes make_todos make_connectors make_hub stack
+  wait_until wait_equal wait_settled is_equal is_silent no_errors timed end_offsets
+  make_random_table write_at_random);
 
 our $PATIENCE = 90;    # seconds until a wait is given up
 
@@ -95,6 +96,22 @@ sub make_connectors
 	return;
 }
 
+# A server and so many clients with the table todos, that are subscribed to each other and stream
+sub make_hub
+{
+	my ($clients) = @_;
+	my ($server, @clients) = make_nodes('server', map { "client-$_" } 1 .. $clients);
+
+	make_todos($server, @clients);
+	make_connectors($server, @clients);
+	foreach my $client (@clients)
+	{
+		$client->subscribe($server);
+		$server->subscribe($client);
+	}
+	return ($server, @clients);
+}
+
 # A command of test/stack/stack; dies with what it says if it fails.
 sub stack
 {
@@ -134,6 +151,7 @@ sub wait_until
 		sleep 0.02;
 	}
 	diag("waited in vain: $what");
+	$PATIENCE = 10;    # what is broken once needs no such patience again
 	return 0;
 }
 
@@ -169,6 +187,16 @@ sub wait_equal
 
 	ok($equal, $name) or explain_difference($on, @tables);
 	return $equal;
+}
+
+# An assertion: the tables hold the same rows on all nodes now.
+sub is_equal
+{
+	my ($on, @tables) = @_;
+	my %digest = map { $_->digest(@tables) => 1 } @$on;
+
+	return ok(keys %digest == 1, 'equal everywhere: ' . join(', ', @tables))
+	  || explain_difference($on, @tables);
 }
 
 # Everything that was written so far has gone everywhere it goes: the connectors are through with their WAL, the workers
@@ -247,6 +275,77 @@ sub _end_of
 	return map { (split / /)[2] } split(/\n/, stack('topic-offsets', $topic));
 }
 
+# --- random writers -------------------------------------------------------------------------------
+
+# A table of few keys, and a function that does one of several things to one of them
+sub make_random_table
+{
+	foreach my $node (@_)
+	{
+		$node->sql(<<'END');
+CREATE TABLE kv (k int PRIMARY KEY, t text, n int NOT NULL DEFAULT 0, updated_at timestamptz);
+SELECT cdcsync.add_table('kv', version_column => 'updated_at');
+CREATE FUNCTION step(key int, choice int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	me text := current_setting('cdcsync.node_name') || ' ' || choice;
+BEGIN
+	CASE
+		WHEN choice < 30 THEN
+			INSERT INTO kv (k, t) VALUES (key, me) ON CONFLICT DO NOTHING;
+		WHEN choice < 60 THEN
+			UPDATE kv SET t = me, n = n + 1 WHERE k = key;
+		WHEN choice < 65 THEN
+			UPDATE kv SET t = NULL WHERE k IN (key, key + 1);
+		WHEN choice < 85 THEN
+			DELETE FROM kv WHERE k = key;
+		WHEN choice < 90 THEN
+			DELETE FROM kv WHERE k = key;
+			INSERT INTO kv (k, t) VALUES (key, me || ' again') ON CONFLICT DO NOTHING;
+		WHEN choice < 95 THEN
+			UPDATE kv SET k = key + 1, t = me || ' moved' WHERE k = key;
+		ELSE
+			INSERT INTO kv (k, t) SELECT i, me FROM generate_series(key, key + 3) AS i
+			ON CONFLICT (k) DO UPDATE SET t = excluded.t, n = kv.n + 1;
+	END CASE;
+EXCEPTION
+	WHEN unique_violation OR deadlock_detected THEN
+		NULL;
+END
+$$;
+END
+	}
+	return;
+}
+
+# pgbench on all of them at once; returns how many transactions there were
+sub write_at_random
+{
+	my ($seconds, @on) = @_;
+	my $seed = $ENV{CDC_SEED} // int(rand(2**31));
+	my $script = tempdir() . '/script';
+	my (@runs, @out, $count);
+
+	note("CDC_SEED=$seed");
+	append_to_file($script, "\\set key random(1, 8)\n\\set choice random(0, 99)\nSELECT step(:key, :choice);\n");
+	foreach my $i (0 .. $#on)
+	{
+		push @runs,
+		  IPC::Run::start(
+			[
+				'pgbench', '-n', '-f', $script, '-T', $seconds, '-c', '3', '-R', '200',
+				'--random-seed', $seed + $i, '-h', $on[$i]->host, '-p', $on[$i]->port, 'app'
+			],
+			'<', '/dev/null', '>', \$out[$i], '2>&1');
+	}
+	foreach my $i (0 .. $#on)
+	{
+		$runs[$i]->finish;
+		$count += $1 if $out[$i] =~ /transactions actually processed: (\d+)/;
+		die $out[$i] if $out[$i] =~ /abort|fail(?!ed transactions: 0)/;
+	}
+	return $count;
+}
+
 # --- when it went wrong ---------------------------------------------------------------------------
 
 sub explain_difference
@@ -263,12 +362,12 @@ sub explain_difference
 		}
 		my @odd = grep { @{ $has{$_} } < @$on } sort keys %has;
 		diag("$table: rows that are not everywhere: " . @odd);
-		diag("  $_  only on @{ $has{$_} }") foreach splice(@odd, 0, 20);
+		diag('  ' . substr($_, 0, 200) . "  only on @{ $has{$_} }") foreach splice(@odd, 0, 20);
 	}
 	foreach my $node (@$on)
 	{
 		diag($node->name . ":\n" . $node->sql('SELECT * FROM cdcsync.stat_subscription'));
-		diag($node->log_tail(15));
+		diag($node->log_tail(10));
 	}
 	return;
 }

@@ -64,17 +64,17 @@ my @cases = (
 		mend => 'ALTER TABLE item ALTER place TYPE text USING place::text',
 		after => [ 'SELECT place FROM item WHERE id = 7', '(1,2)' ],
 	},
-	{   name => 'a value of another type',
-		message => event('c', 'item', undef, { id => 8, body => 'x', code => 'eight', v => 1 }),
-		error => qr/^invalid value for column "code" of type integer: string "eight"/,
-		mend => 'ALTER TABLE item ALTER code TYPE text',
-		after => [ 'SELECT code FROM item WHERE id = 8', 'eight' ],
-	},
 	{   name => 'another unique key',
 		message => event('c', 'item', undef, { id => 9, body => 'x', code => 9, v => 1 }),
 		error => qr/^duplicate key value violates unique constraint "item_code_key"\nDETAIL: Key \(code\)=\(9\) already exists\.\nHINT: Mend the cause/,
 		mend => q{UPDATE item SET code = NULL WHERE id = 50; SELECT cdcsync.resume('bad')},
 		after => [ 'SELECT code FROM item WHERE id = 9', '9' ],
+	},
+	{   name => 'a value of another type',
+		message => event('c', 'item', undef, { id => 8, body => 'x', code => 'eight', v => 1 }),
+		error => qr/^invalid value for column "code" of type integer: string "eight"/,
+		mend => 'ALTER TABLE item ALTER code TYPE text',
+		after => [ 'SELECT code FROM item WHERE id = 8', 'eight' ],
 	},
 	{   name => 'a delete without a version',
 		message => event('d', 'item', { id => 50 }, undef),
@@ -92,65 +92,152 @@ my @cases = (
 		message => event('d', 'pg_proc', { oid => 1, v => 1 }, undef, schema => 'pg_catalog'),
 		error => qr/^no table is registered for "pg_catalog\.pg_proc"/,
 	});
-my $bad = make_topic('bad', @cases + 1);    # the last one is all well
+my $bad = make_topic('bad', @cases + 1);    # the last partition is all well
+my $well = @cases;
 my $other = make_topic('other');
+my $locked = make_topic('locked', 2);
 my $id = 0;
-produce(
-	$bad, good(scalar @cases),
-	map { (good($_), [ $_, '{"id":1}', $cases[$_]{message} ], good($_)) } 0 .. $#cases);
-$node->sql("SELECT cdcsync.subscribe('bad', '{$bad}'), cdcsync.subscribe('other', '{$other}')");
+produce($bad, good($well), map { (good($_), [ $_, '{"id":1}', $cases[$_]{message} ], good($_)) } 0 .. $#cases);
+$node->sql(
+	qq{SELECT cdcsync.subscribe(name, ARRAY[topic])
+	FROM (VALUES ('bad', '$bad'), ('other', '$other'), ('locked', '$locked')) AS s (name, topic)});
 
-becomes($node, position_of($bad, scalar @cases), 'streaming 1', 'a partition that is all well goes on');
+becomes($node, position_of($bad, $well), 'streaming 1', 'a partition that is all well goes on');
 foreach my $i (0 .. $#cases)
 {
-	my $case = $cases[$i];
-	my $name = $case->{name};
-
-	becomes($node, position_of($bad, $i), 'error 1', "$name: the partition stops there");
-	like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE topic = '$bad' AND partition = $i"),
-		$case->{error}, '... and says why');
-	like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE topic = '$bad' AND partition = $i"),
-		qr/message of topic "$bad" partition $i offset 1$/m, '... and where');
+	becomes($node, position_of($bad, $i), 'error 1', "$cases[$i]{name}: the partition stops there");
+	like(last_error($i), $cases[$i]{error}, '... and says why');
+	like(last_error($i), qr/message of topic "$bad" partition $i offset 1$/, '... and where');
 }
-my $errors = qr/stopped at topic "$bad" partition \d+ offset 1$/;
-cmp_ok(log_lines($node, $errors), '>=', @cases, 'all are in the log');
 is($node->sql('SELECT count(*) FROM good'), @cases + 1, 'what came before is applied');
 like(
 	error_of($node, "SELECT cdcsync.wait_for('bad', '20s')"),
-	qr/ERROR:  subscription "bad" has stopped at an error in partition 0 of topic "$bad"\nDETAIL:  invalid JSON.*HINT:  Mend the cause, then run SELECT cdcsync\.resume\('bad'\)/s,
+	qr/ERROR:  subscription "bad" has stopped at an error in partition 0 of topic "$bad"
+DETAIL:  invalid JSON.*HINT:  Mend the cause, then run SELECT cdcsync\.resume\('bad'\)/s,
 	'wait_for says that it would wait for ever');
 
-# --- while they are in error ------------------------------------------------------------------------
+# --- others, while they are in error ----------------------------------------------------------------
 
+my $stops = qr/subscription "bad" stopped at topic "$bad" partition \d+ offset 1/;
 my $worker = worker_pid($node);
-my ($cpu, $lines) = (cpu_seconds($worker), log_lines($node, ''));
+my ($start, $cpu, $stopped) = (time, cpu_seconds($worker), log_lines($node, $stops));
+cmp_ok($stopped, '>=', @cases, 'all are in the log');
+
 produce($other, good(0));
 is($node->sql("SELECT cdcsync.wait_for('other', '20s')"), 't', 'another subscription goes on');
-is($node->sql("SELECT count(*) FROM good"), ++$id - @cases, '... and its event is here');
-produce($bad, good(scalar @cases));
-becomes($node, position_of($bad, scalar @cases), 'streaming 2', 'so does the partition that is all well');
-$id++;
+produce($bad, good($well));
+becomes($node, position_of($bad, $well), 'streaming 2', 'so does the partition that is all well');
+is($node->sql('SELECT count(*) FROM good'), @cases + 3, '... and both events are here');
 
-# a lock for longer than the worker waits
-my $locked = make_topic('locked', 2);
-$node->sql("SELECT cdcsync.pause('bad'); SELECT cdcsync.subscribe('locked', '{$locked}')");
-$lines = log_lines($node, '');
+# a lock for longer than the worker waits for one
 my $user = $node->background_psql('app');
 $user->query_safe('BEGIN; LOCK TABLE busy IN SHARE MODE');
 produce($locked, change(0, 'c', 'busy', undef, { id => 1, v => 1 }));
-becomes($node, "SELECT state || ' ' || next_offset || ' ' || last_error FROM cdcsync.stat_subscription WHERE topic = '$locked' AND partition = 0",
-	qr/^waiting 0 canceling statement due to lock timeout/, 'a lock: the partition waits');
+becomes(
+	$node,
+	"SELECT state || ' ' || next_offset || ' ' || last_error FROM cdcsync.stat_subscription
+		WHERE topic = '$locked' AND partition = 0",
+	qr/^waiting 0 canceling statement due to lock timeout/,
+	'a table is locked: the partition waits');
 produce($locked, good(1));
 becomes($node, position_of($locked, 1), 'streaming 1', '... the other one goes on');
 is($node->sql("SELECT cdcsync.wait_for('locked', '0s')"), 'f', '... wait_for has to wait');
-is(log_lines($node, 'subscription "locked" will read topic "\S+" partition 0 again from offset 0'), 1,
-	'... the log says so once');
+is(log_lines($node, 'subscription "locked" will read topic "\S+" partition 0 again from offset 0'),
+	1, '... the log says so once');
 $user->quit;
-is($node->sql("SELECT cdcsync.wait_for('locked', '40s')"), 't', '... and it goes on');
+is($node->sql("SELECT cdcsync.wait_for('locked', '60s')"), 't', '... it goes on');
 is($node->sql('SELECT * FROM busy'), '1|1', '... with what had waited');
 
-$node->stop;
-diag slurp_file($node->logfile);
+cmp_ok(time - $start, '>=', 3, 'in all this time');
+cmp_ok(cpu_seconds($worker) - $cpu, '<', 1, '... the worker had little to do');
+is(log_lines($node, $stops), $stopped, '... and nothing to say of the errors');
+is(worker_pid($node), $worker, '... and it is the same worker');
+
+# --- mending ------------------------------------------------------------------------------------------
+
+$node->sql("SELECT cdcsync.pause('bad')");
+is($node->sql("SELECT string_agg(DISTINCT state, ',') FROM cdcsync.stat_subscription WHERE subscription = 'bad'"),
+	'paused', 'pause is stronger than an error');
+like(
+	error_of($node, "SELECT cdcsync.wait_for('bad')"),
+	qr/ERROR:  subscription "bad" is paused\nHINT:  Run SELECT cdcsync\.resume\('bad'\)/,
+	'... wait_for says so');
+$node->sql('ALTER TABLE item ADD unrelated text');
+is($node->sql("SELECT string_agg(DISTINCT state, ',') FROM cdcsync.stat_subscription WHERE subscription = 'bad'"),
+	'paused', '... no DDL ends it');
+$node->sql("SELECT cdcsync.resume('bad')");
+becomes(
+	$node,
+	"SELECT count(*) FROM cdcsync.stat_subscription WHERE topic = '$bad' AND state = 'error'",
+	scalar @cases,
+	'... resume comes to the errors again');
+
+foreach my $i (grep { $cases[$_]{mend} } 0 .. $#cases)
+{
+	my ($sql, $expected) = @{ $cases[$i]{after} };
+
+	$node->sql($cases[$i]{mend});
+	becomes($node, position_of($bad, $i), 'streaming 3', "$cases[$i]{name}: mended, it goes on by itself");
+	is($node->sql($sql), $expected, '... with the event');
+}
+
+my $catalogs = 'SELECT (SELECT count(*) FROM cdcsync.subscription), (SELECT count(*) FROM pg_proc)';
+my $before = $node->sql($catalogs);
+$node->sql("SELECT cdcsync.alter_subscription('bad', on_unknown_table => 'skip')");
+foreach my $i (grep { $cases[$_]{name} =~ /catalog/ } 0 .. $#cases)
+{
+	becomes($node, position_of($bad, $i), 'streaming 3', "$cases[$i]{name}: is skipped");
+}
+is($node->sql($catalogs), $before, '... and not written');
+is($node->sql('SELECT events, skipped FROM cdcsync.stat_tables() WHERE relation = 0'), '2|2', '... and counted');
+
+foreach my $i (grep { !$cases[$_]{mend} && $cases[$_]{name} !~ /catalog/ } 0 .. $#cases)
+{
+	becomes($node, position_of($bad, $i), 'error 1', "$cases[$i]{name}: stands where it stood");
+}
+$node->sql("SELECT cdcsync.unsubscribe('bad'); SELECT cdcsync.subscribe('bad', '{$bad}', start_at => 'latest')");
+is($node->sql("SELECT cdcsync.wait_for('bad', '20s')"), 't', 'to begin anew is a way out of all of them');
+my $had = $node->sql('SELECT count(*) FROM good');
+produce($bad, map { good($_) } 0 .. $#cases);
+is($node->sql("SELECT cdcsync.wait_for('bad', '20s')"), 't', '... for what comes later');
+is($node->sql('SELECT count(*) FROM good'), $had + @cases, '... and is applied');
+
+# --- what cannot be registered ------------------------------------------------------------------------
+
+$node->sql('CREATE TABLE keyless (v bigint NOT NULL); CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, v bigint)');
+foreach (
+	[ 'keyless' => qr/cannot register table "keyless"\nDETAIL:  .*\nHINT:  Add a primary key/ ],
+	[ 'unlogged' => qr/cannot register table "unlogged"\nDETAIL:  / ],
+	[ 'cdcsync.subscription' => qr/cannot register table "subscription"\nDETAIL:  It belongs to the system or to cdcsync/ ],
+	[ 'pg_catalog.pg_proc' => qr/cannot register table "pg_proc"\nDETAIL:  It belongs to the system or to cdcsync/ ])
+{
+	my ($table, $error) = @$_;
+	like(error_of($node, "SELECT cdcsync.add_table('$table', version_column => 'v')"), $error, "$table is refused");
+}
+
+# --- settings that the Kafka client refuses -----------------------------------------------------------
+
+my $state = "SELECT DISTINCT state || ' ' || last_error FROM cdcsync.stat_subscription WHERE topic = '$other'";
+my $refused = qr/^waiting invalid value for parameter "cdcsync\.kafka_config"\nDETAIL: .*"no\.such\.property"/;
+$node->append_conf('postgresql.conf', "cdcsync.kafka_config = 'no.such.property=1,sasl.password=geheim'");
+$node->reload;
+becomes($node, $state, $refused, 'a property that does not exist: the worker waits and says why');
+produce($other, good(0));
+$node->restart;
+becomes($node, $state, $refused, '... likewise one that starts with it');
+$worker = worker_pid($node);
+$cpu = cpu_seconds($worker);
+is($node->sql("SELECT cdcsync.wait_for('other', '2s')"), 'f', '... wait_for has to wait');
+is(worker_pid($node), $worker, '... the same worker waits');
+cmp_ok(cpu_seconds($worker) - $cpu, '<', 0.5, '... and has nothing to do meanwhile');
+$node->append_conf('postgresql.conf', "cdcsync.kafka_config = ''");
+$node->reload;
+is($node->sql("SELECT cdcsync.wait_for('other', '20s')"), 't', '... until the setting is mended');
+is($node->sql('SELECT count(*) FROM good'), $had + @cases + 1, '... and has lost nothing');
+
+is(log_lines($node, 'geheim'), 0, 'the log has no password');
+is(log_lines($node, 'PANIC|TRAP|terminated by signal'), 0, 'nothing has crashed');
+is(log_lines($node, 'cdcsync apply worker ERROR'), 0, 'no worker has died of an error');
 done_testing();
 
 # A message that goes well
@@ -159,4 +246,12 @@ sub good
 	my ($partition) = @_;
 
 	return change($partition, 'c', 'good', undef, { id => ++$id, v => 1 });
+}
+
+sub last_error
+{
+	my ($partition) = @_;
+
+	return $node->sql(
+		"SELECT last_error FROM cdcsync.stat_subscription WHERE topic = '$bad' AND partition = $partition");
 }

@@ -59,17 +59,17 @@ rest() {
 # rest_or_die METHOD PATH [JSON]: tries again while the worker is busy with itself (joining, rebalancing, Kafka away),
 # and says what Kafka Connect said when it refuses
 rest_or_die() {
-	wait_until "Kafka Connect to take $1 /$2" 60 rest_accepted "$@" ||
+	wait_until "Kafka Connect to take $1 /$2" 30 rest_accepted "$@" ||
 		die "Kafka Connect refused $1 /$2: $(jq -r '.message? // .' <<<"$REST_ANSWER" 2>/dev/null || printf '%s' "$REST_ANSWER")"
 	printf '%s' "$REST_ANSWER"
 }
 
 rest_accepted() {
 	REST_ANSWER=$(rest "$@" 2>&1) && return
-	case $(jq -r '.error_code?' <<<"$REST_ANSWER" 2>/dev/null | head -n 1) in
-	4?? | '') [[ $REST_ANSWER == *'"error_code":409'* || $REST_ANSWER != *error_code* ]] && proc_alive debezium && return 1 ;;
-	5??) proc_alive debezium && return 1 ;;
-	esac
+	[[ $REST_ANSWER =~ \{.*\} ]] && REST_ANSWER=${BASH_REMATCH[0]} # without curl's own words
+	proc_alive debezium || return 2
+	[[ $REST_ANSWER =~ \"error_code\":([0-9]+) ]] || return 1
+	[[ ${BASH_REMATCH[1]} == @(409|5??) ]] && return 1
 	return 2
 }
 
@@ -147,6 +147,8 @@ connector_json() {
 	| with_entries(select(.value != ""))' --args -- "$@"
 }
 
+connector_failed() { [[ $(connector_status "$1" 2>/dev/null) == *'"state":"FAILED"'* ]]; }
+
 connector_status() { rest GET "connectors/$1/status"; }
 
 # The connector and its task run, and Postgres has a reader on the slot, another one than OLD_READER (or it is paused).
@@ -156,7 +158,8 @@ connector_streams() { # NAME [OLD_READER]
 	case $(jq -r '[.connector.state, (.tasks[]?.state)] | unique | join(" ")' <<<"$status") in
 	RUNNING) [[ $(jq '.tasks | length' <<<"$status") == 1 ]] || return 1 ;;
 	PAUSED | STOPPED) return 0 ;;
-	*FAILED*) return 2 ;;
+	# it may be the old state of one that was just restarted
+	*FAILED*) ((++FAILED_LOOKS < 30)) && return 1; return 2 ;;
 	*) return 1 ;;
 	esac
 	reader=$(connector_reader "$1") && [[ $reader && $reader != "${2:-}" ]]
@@ -175,6 +178,7 @@ connector_reader() { # NAME
 }
 
 connector_wait() { # NAME [SECONDS [OLD_READER]]
+	FAILED_LOOKS=0
 	wait_until "connector $1" "${2:-120}" connector_streams "$1" "${3:-}" && return
 	connector_explain "$1"
 	die "connector $1 does not stream" "the whole log is $DIR/log/debezium.log"
@@ -186,6 +190,7 @@ connector_explain() { # NAME
 	jq -r '"connector \(.name): \(.connector.state), tasks: \([.tasks[]?.state] | join(" "))",
 		(.connector, .tasks[]? | .trace // empty | split("\n") | map(select(test("^Caused by|^[a-z]"))) | .[0:6][] | "    " + .)' <<<"$status" |
 		cut -c -400 >&2
+	[[ ! -r $DIR/log/debezium.log ]] || tail -n 2000 "$DIR/log/debezium.log" | grep -E ' ERROR |^Caused by|^[a-z.]*Exception:' | tail -n 4 | sed 's/^/    /' | cut -c -400 >&2
 }
 
 # A config that is there already is left alone: setting it again would restart the connector.

@@ -142,7 +142,10 @@ install_extension() {
 	start=$(now_ms)
 	mkdir -p "$DIR/log"
 	say "==> building cdcsync (log in $log)"
-	"${make[@]}" -j "$(nproc)" all >"$log" 2>&1 9>&- || { show_tail "$log"; die "the extension does not build" "the whole output is in $log"; }
+	"${make[@]}" -j "$(nproc)" all >"$log" 2>&1 9>&- || {
+		grep -m 8 -E 'error|\*\*\*' "$log" | cut -c -300 >&2
+		die "the extension does not build" "the whole output is in $log"
+	}
 	if [[ -w $PG_LIB && -w $("${PG_CONFIG:-pg_config}" --sharedir)/extension ]]; then
 		"${make[@]}" install >>"$log" 2>&1 9>&-
 	else

@@ -31,9 +31,12 @@ java_stopped() {
 }
 
 java_stop() { # NAME
-	proc_stop "$1" 30
+	proc_stop "$1" "$(java_patience "$1")"
 	java_stopped "$1"
 }
+
+# writing the archive takes its time
+java_patience() { if [[ -f $DIR/pid/$1.archive ]]; then echo 180; else echo 60; fi; }
 
 java_kill() { # NAME
 	local archive

@@ -10,6 +10,7 @@ node_sql() { local i=$1; shift; sql "$(node_port "$i")" "$DATABASE" "$@"; }
 node_alive() { pg_alive "$(node_name "$1")"; }
 node_paused() { [[ $(connector_status "$(node_name "$1")" 2>/dev/null | jq -r .connector.state) == @(PAUSED|STOPPED) ]]; }
 
+script_sum() { cat "$("${PG_CONFIG:-pg_config}" --sharedir)"/extension/cdcsync--*.sql 2>/dev/null | cksum; }
 library_sum() { if [[ -r $PG_LIB/cdcsync.so ]]; then cksum <"$PG_LIB/cdcsync.so"; else echo none; fi; }
 
 # node_start I: makes the data directory if there is none
@@ -45,7 +46,11 @@ node_schema() { # I
 	port=$(node_port "$1")
 	[[ $(sql "$port" postgres -c "SELECT 1 FROM pg_database WHERE datname = '$DATABASE'") == 1 ]] ||
 		sql "$port" postgres -c "CREATE DATABASE $DATABASE" || die "$(node_name "$1"): CREATE DATABASE failed"
-	[[ $(node_sql "$1" -c "SELECT 1 FROM pg_publication WHERE pubname = 'cdcsync'") == 1 ]] && return
+	if [[ $(node_sql "$1" -c "SELECT 1 FROM pg_publication WHERE pubname = 'cdcsync'") == 1 ]]; then
+		[[ $STACK_EXTENSION == no || $(script_sum) == "$(cat "$DIR/nodes/$(node_name "$1")/script" 2>/dev/null)" ]] ||
+			warn "$(node_name "$1") was made with another cdcsync--*.sql than the one now installed: make clean-run for fresh nodes"
+		return
+	fi
 	if ! out=$({
 		cat <<-EOF
 			CREATE TABLE todos (
@@ -67,6 +72,7 @@ node_schema() { # I
 	} | node_sql "$1" --single-transaction -f - 2>&1); then
 		die "$(node_name "$1"): the todos table could not be set up: $out" "its log: $DIR/log/$(node_name "$1").log"
 	fi
+	script_sum >"$DIR/nodes/$(node_name "$1")/script"
 }
 
 node_connector() { # I
@@ -75,6 +81,9 @@ node_connector() { # I
 	snapshot=$(snapshot_setting 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '') || exit 1
 	rest GET "connectors/$name" >/dev/null 2>&1 || STARTED+=("connector:$name")
 	connector_put "$name" "$(connector_json "$name" 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '' true "$snapshot")"
+	if connector_failed "$name"; then
+		rest_or_die POST "connectors/$name/restart?includeTasks=true&onlyFailed=true" >/dev/null
+	fi
 }
 
 # subscribe I PEER
@@ -254,7 +263,7 @@ addresses() {
 stop_all() {
 	local name data pids=()
 	for name in debezium kafka; do pids+=("$(proc_pid "$name")"); done
-	proc_stop debezium 30 & # flushes its offsets to Kafka
+	proc_stop debezium "$(java_patience debezium)" & # flushes its offsets to Kafka
 	for data in "$DIR"/nodes/*/data; do
 		name=${data%/data}
 		name=${name##*/}
