@@ -20,6 +20,7 @@
 
 #include "apply_table.h"
 #include "net.h"
+#include "owner.h"
 #include "row.h"
 #include "tombstone.h"
 #include "write.h"
@@ -52,8 +53,10 @@ static int	order_of(int comparison);
 void
 cdc_apply_table(CdcTableChanges *changes)
 {
-	CdcTableApply	ta = {.changes = changes, .rel = changes->rel};
+	CdcTableApply ta = {.changes = changes, .rel = changes->rel};
+	CdcOwnerScope scope;
 
+	cdc_owner_begin(&scope, changes->rel->owner);
 	collect_keys(&ta);
 	ta.ended_before = cdc_net_transactions_ended();
 	read_rows(&ta);
@@ -61,12 +64,17 @@ cdc_apply_table(CdcTableChanges *changes)
 		decide_key(&ta, &ta.keys[i]);
 	cdc_apply_current_message = NULL;
 	cdc_net_write(&ta);
+	cdc_owner_end(&scope);
 }
 
 void
 cdc_apply_table_truncate(CdcRelation *rel)
 {
+	CdcOwnerScope scope;
+
+	cdc_owner_begin(&scope, rel->owner);
 	cdc_write_truncate(rel);
+	cdc_owner_end(&scope);
 }
 
 /* ---- keys ---- */

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "common/int.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -142,11 +143,13 @@ static void decode_change(CdcEvent *event, const Payload *payload,
 						  const CdcField *const *envelope);
 static CdcOp decode_op(const CdcToken *token);
 static void decode_source(CdcEvent *event, const Payload *payload, const CdcField *source);
+static void check_connector(const CdcToken *token);
 static char *source_string(const CdcField *field, const char *name);
 static int64 source_time(const CdcField *ts_us, const CdcField *ts_ms);
 
 /* Payload */
-static void open_payload(const char *text, int len, Payload *payload);
+static void open_payload(const CdcMessage *message, const char *text, int len,
+						 Payload *payload);
 static void check_text(const char *text, int len, const char *what);
 pg_noreturn static void not_json(const char *text, int len, const char *what);
 static bool open_known(const CdcSchema *schema, const char *text, int len, Payload *payload);
@@ -191,7 +194,7 @@ decode_key(CdcEvent *event)
 	const CdcMessage *message = event->message;
 	Payload		payload = {.what = "message key"};
 
-	open_payload(message->key, message->key_len, &payload);
+	open_payload(message, message->key, message->key_len, &payload);
 	if (payload.tree.root == CDC_TOKEN_OBJECT)
 		make_image(&payload, payload.schema, payload.tree.members, payload.tree.nmembers,
 				   &event->key);
@@ -213,7 +216,7 @@ decode_value(CdcEvent *event)
 	const CdcField *envelope[NENVELOPE_FIELDS];
 	Payload		payload = {.what = "message value"};
 
-	open_payload(message->value, message->value_len, &payload);
+	open_payload(message, message->value, message->value_len, &payload);
 	find_fields(payload.tree.members, payload.tree.nmembers,
 				envelope_names, NENVELOPE_FIELDS, envelope);
 
@@ -272,22 +275,27 @@ decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
 	const CdcField *found[NSOURCE_FIELDS];
 	int			nfields;
 	const CdcField *fields = children(payload, source, &nfields);
-	const char *connector;
 
 	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, found);
-
-	connector = source_string(found[SOURCE_CONNECTOR], NULL);
-	if (connector != NULL && strcmp(connector, "postgresql") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("change event is of a \"%s\" connector", connector),
-				 errdetail("Only events of Debezium's PostgreSQL connector can be applied.")));
-
+	if (found[SOURCE_CONNECTOR] != NULL)
+		check_connector(&found[SOURCE_CONNECTOR]->token);
 	event->peer = source_string(found[SOURCE_NAME], "name");
 	event->schema = source_string(found[SOURCE_SCHEMA], "schema");
 	event->table = source_string(found[SOURCE_TABLE], "table");
 	event->origin = source_string(found[SOURCE_ORIGIN], NULL);
 	event->time = source_time(found[SOURCE_TS_US], found[SOURCE_TS_MS]);
+}
+
+/* Others write other encodings under the same names */
+static void
+check_connector(const CdcToken *token)
+{
+	if (!cdc_decode_is(token->text, token->len, "postgresql"))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("change event is of another connector: %s",
+						cdc_decode_excerpt(token->text, token->len)),
+				 errdetail("Only events of Debezium's PostgreSQL connector can be applied.")));
 }
 
 /* name: of a field that must be there; NULL if it need not */
@@ -325,13 +333,15 @@ source_time(const CdcField *ts_us, const CdcField *ts_ms)
 
 /* Find the payload and its schema; the payload's tree is to be freed */
 static void
-open_payload(const char *text, int len, Payload *payload)
+open_payload(const CdcMessage *message, const char *text, int len, Payload *payload)
 {
 	int			begin = 0;
+	uint32		hint;
 	const CdcSchema *schema;
 
 	check_text(text, len, payload->what);
-	schema = cdc_decode_schema_find(text, len, &begin);
+	hint = hash_bytes((const unsigned char *) message->topic, strlen(message->topic));
+	schema = cdc_decode_schema_find(text, len, text == message->key ? hint : ~hint, &begin);
 	pg_verify_mbstr(PG_UTF8, text + begin, len - begin, false);
 	if (schema != NULL && open_known(schema, text + begin, len - begin, payload))
 		return;

@@ -23,6 +23,11 @@
 /* A message has a handful; far below what the stack can bear */
 #define MAX_NESTING		1000
 
+/* Room to begin with: for all of an ordinary change event, for small values */
+#define TREE_FIELDS		64
+#define OBJECT_FIELDS	8
+#define ARRAY_ELEMENTS	16
+
 #define is_space(c) ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
 typedef struct FieldList
@@ -62,7 +67,7 @@ static void find_name(const JsonLexContext *lex, CdcField *field);
 static void begin_token(const JsonLexContext *lex, CdcToken *token);
 static void end_token(const JsonLexContext *lex, CdcToken *token);
 static CdcTokenType token_type(char first);
-static void *grow(void *items, int *max, Size size);
+static void *grow(void *items, int *max, Size size, int initial);
 static char *resolve_escapes(const CdcToken *token);
 pg_noreturn static void json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what,
 					   bool is_message);
@@ -214,7 +219,8 @@ field_start(void *state, char *fname, bool isnull)
 	{
 		list = &fc->levels[level - 1];
 		if (list->n == list->max)
-			list->fields = grow(list->fields, &list->max, sizeof(CdcField));
+			list->fields = grow(list->fields, &list->max, sizeof(CdcField),
+								fc->depth > 1 ? TREE_FIELDS : OBJECT_FIELDS);
 		if (level == 1 && fc->depth > 1)
 			note_first_child(fc);
 		field = &list->fields[list->n++];
@@ -249,7 +255,7 @@ element_start(void *state, bool isnull)
 	if (ec->lex->lex_level == 1)
 	{
 		if (ec->n == ec->max)
-			ec->tokens = grow(ec->tokens, &ec->max, sizeof(CdcToken));
+			ec->tokens = grow(ec->tokens, &ec->max, sizeof(CdcToken), ARRAY_ELEMENTS);
 		begin_token(ec->lex, &ec->tokens[ec->n++]);
 	}
 	CDC_JSON_ACTION_RETURN;
@@ -272,7 +278,7 @@ note_first_child(FieldCollector *fc)
 	int			member = fc->levels[0].n;
 
 	if (member == fc->max_first_child)
-		fc->first_child = grow(fc->first_child, &fc->max_first_child, sizeof(int));
+		fc->first_child = grow(fc->first_child, &fc->max_first_child, sizeof(int), TREE_FIELDS);
 	fc->first_child[member] = fc->levels[1].n;
 }
 
@@ -353,13 +359,13 @@ token_type(char first)
 
 /* Make room for more than *max items */
 static void *
-grow(void *items, int *max, Size size)
+grow(void *items, int *max, Size size, int initial)
 {
 	if (*max > (int) (MaxAllocSize / size / 2))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("message has more than %d values in one object or array", *max)));
-	*max = Max(*max * 2, 32);
+	*max = Max(*max * 2, initial);
 	return items == NULL ? palloc(*max * size) : repalloc(items, *max * size);
 }
 

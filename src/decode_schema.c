@@ -23,6 +23,7 @@
 #define MAX_PREFIXES	2048
 #define MAX_MEMORY		(32 * 1024 * 1024)
 #define MAX_DEPTH		32		/* Debezium's own schemas have five levels */
+#define NHINTS			1024
 
 #define PREFIX_BEGIN	"{\"schema\":"
 
@@ -101,7 +102,9 @@ static const char *const semantic_names[] = {
 static MemoryContext prefix_context = NULL;
 static dlist_head prefixes = DLIST_STATIC_INIT(prefixes);	/* last used first */
 static int	nprefixes = 0;
+static SchemaPrefix *hinted_prefixes[NHINTS];
 
+static SchemaPrefix *search_prefixes(const char *text, int len);
 static bool prefix_matches(const SchemaPrefix *prefix, const char *text, int len);
 static void keep_prefix(const char *text, int len, const CdcSchema *schema,
 						MemoryContext context);
@@ -119,13 +122,30 @@ static const char *string_member(const CdcToken *token, SchemaMember member,
 pg_noreturn static void schema_error(const char *what);
 
 const CdcSchema *
-cdc_decode_schema_find(const char *text, int len, int *prefix_len)
+cdc_decode_schema_find(const char *text, int len, uint32 hint, int *prefix_len)
 {
-	dlist_iter	iter;
+	SchemaPrefix **hinted = &hinted_prefixes[hint % NHINTS];
 
 	if (len < (int) sizeof(PREFIX_BEGIN) ||
 		memcmp(text, PREFIX_BEGIN, sizeof(PREFIX_BEGIN) - 1) != 0)
 		return NULL;
+	if (*hinted == NULL || !prefix_matches(*hinted, text, len))
+	{
+		SchemaPrefix *found = search_prefixes(text, len);
+
+		if (found == NULL)
+			return NULL;
+		*hinted = found;
+	}
+	*prefix_len = (*hinted)->len;
+	return (*hinted)->schema;
+}
+
+static SchemaPrefix *
+search_prefixes(const char *text, int len)
+{
+	dlist_iter	iter;
+
 	dlist_foreach(iter, &prefixes)
 	{
 		SchemaPrefix *prefix = dlist_container(SchemaPrefix, node, iter.cur);
@@ -133,8 +153,7 @@ cdc_decode_schema_find(const char *text, int len, int *prefix_len)
 		if (prefix_matches(prefix, text, len))
 		{
 			dlist_move_head(&prefixes, &prefix->node);
-			*prefix_len = prefix->len;
-			return prefix->schema;
+			return prefix;
 		}
 	}
 	return NULL;

@@ -9,9 +9,11 @@
 
 /*
  * If a message begins with a known prefix ({"schema":…,"payload":), the prefix's
- * schema; *prefix_len is where the payload begins.  Else NULL.
+ * schema; *prefix_len is where the payload begins.  Else NULL.  hint: messages with
+ * the same one mostly have the same prefix.
  */
-extern const CdcSchema *cdc_decode_schema_find(const char *text, int len, int *prefix_len);
+extern const CdcSchema *cdc_decode_schema_find(const char *text, int len, uint32 hint,
+											   int *prefix_len);
 
 /*
  * Parse a schema, and keep it under the prefix for the life of the process if the

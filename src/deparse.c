@@ -13,7 +13,7 @@
 #include "deparse.h"
 
 static void append_read(StringInfo buf, const CdcRelation *rel, bool lock);
-static void append_update(StringInfo buf, const CdcRelation *rel);
+static void append_update(StringInfo buf, const CdcRelation *rel, bool all);
 static void append_delete(StringInfo buf, const CdcRelation *rel);
 static void append_key_join(StringInfo buf, const CdcRelation *rel);
 
@@ -38,7 +38,8 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 			append_read(&buf, rel, true);
 			break;
 		case CDC_SQL_UPDATE:
-			append_update(&buf, rel);
+		case CDC_SQL_UPDATE_ALL:
+			append_update(&buf, rel, kind == CDC_SQL_UPDATE_ALL);
 			appendStringInfoString(&buf, READ_JOIN);
 			break;
 		case CDC_SQL_DELETE:
@@ -46,7 +47,8 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 			appendStringInfoString(&buf, READ_JOIN);
 			break;
 		case CDC_SQL_UPDATE_KEY:
-			append_update(&buf, rel);
+		case CDC_SQL_UPDATE_KEY_ALL:
+			append_update(&buf, rel, kind == CDC_SQL_UPDATE_KEY_ALL);
 			append_key_join(&buf, rel);
 			break;
 		case CDC_SQL_DELETE_KEY:
@@ -73,15 +75,19 @@ append_read(StringInfo buf, const CdcRelation *rel, bool lock)
 	appendStringInfo(buf, "%s) AS l", lock ? " FOR NO KEY UPDATE" : " OFFSET 0");
 }
 
+/*
+ * To set a column that foreign keys may point to, were it to the value that it has,
+ * takes a lock that their checks wait for.
+ */
 static void
-append_update(StringInfo buf, const CdcRelation *rel)
+append_update(StringInfo buf, const CdcRelation *rel, bool all)
 {
 	const char *sep = "";
 
 	appendStringInfo(buf, "UPDATE %s AS t SET ", rel->qualified_name);
 	for (int i = 0; i < rel->ncolumns; i++)
 	{
-		if (!rel->columns[i].updatable)
+		if (!rel->columns[i].updatable || (rel->columns[i].referable && !all))
 			continue;
 		appendStringInfo(buf, "%s%s = b.c%d", sep, quote_identifier(rel->columns[i].name),
 						 i + 1);

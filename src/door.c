@@ -21,6 +21,7 @@
 #include "catalog.h"
 #include "decode.h"
 #include "deliver.h"
+#include "owner.h"
 #include "relation.h"
 #include "row.h"
 #include "session.h"
@@ -40,6 +41,8 @@ static const char *const op_names[] = {
 static CdcMessage *message_from_texts(const char *topic, text *key, text *value, int64 offset);
 static void fill_decoded(CdcEvent *event, const CdcProducer *producer, Datum *values,
 						 bool *nulls);
+static void fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer,
+						Datum *values, bool *nulls);
 static Datum image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
 							const CdcProducer *producer, bool *isnull);
 static void push_pair(JsonbParseState **state, const char *name, int namelen, char *value);
@@ -141,9 +144,21 @@ fill_decoded(CdcEvent *event, const CdcProducer *producer, Datum *values, bool *
 		values[5] = CStringGetTextDatum(event->origin);
 		nulls[5] = false;
 	}
-	values[6] = image_to_jsonb(rel, &event->key, true, producer, &nulls[6]);
-	values[7] = image_to_jsonb(rel, &event->before, false, producer, &nulls[7]);
-	values[8] = image_to_jsonb(rel, &event->after, false, producer, &nulls[8]);
+	fill_images(rel, event, producer, values + 6, nulls + 6);
+}
+
+/* What decoding runs of a registered table's domains runs as its owner */
+static void
+fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer, Datum *values,
+			bool *nulls)
+{
+	CdcOwnerScope scope;
+
+	cdc_owner_begin(&scope, rel ? rel->owner : GetUserId());
+	values[0] = image_to_jsonb(rel, &event->key, true, producer, &nulls[0]);
+	values[1] = image_to_jsonb(rel, &event->before, false, producer, &nulls[1]);
+	values[2] = image_to_jsonb(rel, &event->after, false, producer, &nulls[2]);
+	cdc_owner_end(&scope);
 }
 
 static Datum

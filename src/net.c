@@ -28,7 +28,8 @@ typedef struct WriteArgs
 
 static bool needs_lift(const CdcKeyState *ks);
 static void write_deletes(CdcTableApply *ta);
-static void write_updates(CdcTableApply *ta);
+static void write_updates(CdcTableApply *ta, bool all);
+static CdcStatementKind update_kind(const CdcRelation *rel, bool all);
 static void write_inserts(CdcTableApply *ta);
 static void check_inserted(CdcTableApply *ta);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
@@ -50,7 +51,8 @@ cdc_net_write(CdcTableApply *ta)
 {
 	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
 	write_deletes(ta);
-	write_updates(ta);
+	write_updates(ta, false);
+	write_updates(ta, true);
 	write_inserts(ta);
 	check_inserted(ta);
 	if (ta->changes->write_through)
@@ -75,19 +77,30 @@ write_deletes(CdcTableApply *ta)
 									  CDC_SQL_DELETE), n);
 }
 
+/* all: the rows in which a column changes that foreign keys may point to, or else the others */
 static void
-write_updates(CdcTableApply *ta)
+write_updates(CdcTableApply *ta, bool all)
 {
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
 	int			n = 0;
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		if (ta->keys[i].write == CDC_WRITE_UPDATE)
-			cdc_write_add(set, n++, &ta->keys[i].row);
+		CdcKeyState   *ks = &ta->keys[i];
+
+		if (ks->write == CDC_WRITE_UPDATE &&
+			cdc_row_same_referable(ta->rel, &ks->stored, &ks->row) == !all)
+			cdc_write_add(set, n++, &ks->row);
 	}
-	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_UPDATE_KEY :
-									  CDC_SQL_UPDATE), n);
+	check_count(ta, cdc_write_execute(set, update_kind(ta->rel, all)), n);
+}
+
+static CdcStatementKind
+update_kind(const CdcRelation *rel, bool all)
+{
+	if (rel->partitioned)
+		return all ? CDC_SQL_UPDATE_KEY_ALL : CDC_SQL_UPDATE_KEY;
+	return all ? CDC_SQL_UPDATE_ALL : CDC_SQL_UPDATE;
 }
 
 /* One statement per set of columns: a column that no event named gets its default */
@@ -206,8 +219,7 @@ write_lifted(void *arg)
 		before = cdc_row_overlay(rel, &ks->stored, &before);
 		cdc_write_add(set, i, &before);
 	}
-	check_count(args->ta, cdc_write_execute(set, rel->partitioned ? CDC_SQL_UPDATE_KEY :
-											CDC_SQL_UPDATE), args->nkeys);
+	check_count(args->ta, cdc_write_execute(set, update_kind(rel, true)), args->nkeys);
 	delete_keys(args);
 }
 

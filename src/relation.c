@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -226,6 +227,7 @@ static void
 fill_columns(CdcRelation *map, Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
+	Bitmapset  *referable = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
 
 	map->columns = palloc0(sizeof(CdcColumn) * desc->natts);
 	for (int i = 0; i < desc->natts; i++)
@@ -241,6 +243,8 @@ fill_columns(CdcRelation *map, Relation rel)
 		col->remote_name = pstrdup(remote_name(map, col->name));
 		col->attnum = att->attnum;
 		col->collation = att->attcollation;
+		col->referable = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber,
+									   referable);
 		col->updatable = att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
 		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
 		fmgr_info(function, &col->output);
@@ -272,10 +276,8 @@ fill_key(CdcRelation *map, Relation rel)
 	{
 		for (int i = 0; i < map->ncolumns; i++)
 		{
-			if (map->columns[i].attnum != map->key->columns[k].attnum)
-				continue;
-			map->columns[i].is_key = true;
-			map->key_column[k] = i;
+			if (map->columns[i].attnum == map->key->columns[k].attnum)
+				map->key_column[k] = i;
 		}
 	}
 }

@@ -23,7 +23,7 @@ typedef struct CdcColumn
 	CdcValueType vt;
 	Oid			collation;
 	FmgrInfo	output;
-	bool		is_key;
+	bool		referable;		/* in a unique index: foreign keys may point to it */
 	bool		updatable;		/* UPDATE may set it: not GENERATED ALWAYS AS IDENTITY */
 } CdcColumn;
 
@@ -32,9 +32,11 @@ typedef enum CdcStatementKind
 {
 	CDC_SQL_READ,				/* the rows of a batch's keys */
 	CDC_SQL_LOCK,				/* the same, locked against other writers */
-	CDC_SQL_UPDATE,				/* the rows as they were read */
+	CDC_SQL_UPDATE,				/* the rows as they were read, but for what is referable */
+	CDC_SQL_UPDATE_ALL,			/* all columns of the rows as they were read */
 	CDC_SQL_DELETE,				/* the rows as they were read */
-	CDC_SQL_UPDATE_KEY,			/* whatever row has the key now */
+	CDC_SQL_UPDATE_KEY,			/* whatever row has the key now, likewise */
+	CDC_SQL_UPDATE_KEY_ALL,
 	CDC_SQL_DELETE_KEY
 } CdcStatementKind;
 

@@ -103,6 +103,23 @@ cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 	return true;
 }
 
+bool
+cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
+{
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		CdcValueType *vt = &rel->columns[i].vt;
+
+		if (!rel->columns[i].referable)
+			continue;
+		if (a->nulls[i] != b->nulls[i] ||
+			(!a->nulls[i] &&
+			 !datum_image_eq(a->values[i], b->values[i], vt->typbyval, vt->typlen)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 values_equal(CdcColumn *col, Datum a, Datum b)
 {

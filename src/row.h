@@ -29,6 +29,9 @@ extern CdcRow cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow
 /* Do the values that top has stand in base, as output text? */
 extern bool cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top);
 
+/* Have both the same bytes in the columns that foreign keys may point to? */
+extern bool cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b);
+
 /* The order of the canonical texts of top and base, over the columns that top has */
 extern int	cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base);
 

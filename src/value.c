@@ -328,10 +328,11 @@ convert_text(CdcConversion *c, Datum *value)
 	int			len;
 	char	   *text = cdc_value_text(c, &len);
 
-	if (fits(c->vt, text, len))
-		*value = PointerGetDatum(cstring_to_text_with_len(text, len));
-	else
-		*value = cdc_value_input(c->vt, pnstrdup(text, len));
+	if (!fits(c->vt, text, len))
+		return convert_by_input(c, value);
+	*value = PointerGetDatum(cstring_to_text_with_len(text, len));
+	if (c->token->escaped)
+		pfree(text);
 	return CDC_VALUE_SET;
 }
 
@@ -396,7 +397,10 @@ convert_by_input(CdcConversion *c, Datum *value)
 	int			len;
 	char	   *text = cdc_value_text(c, &len);
 
-	*value = cdc_value_input(c->vt, c->token->escaped ? text : pnstrdup(text, len));
+	if (!c->token->escaped)
+		text = pnstrdup(text, len);
+	*value = cdc_value_input(c->vt, text);
+	pfree(text);
 	return CDC_VALUE_SET;
 }
 
@@ -428,6 +432,10 @@ convert_array(CdcConversion *c, Datum *value)
 	*value = PointerGetDatum(construct_md_array(elems, nulls, n > 0 ? 1 : 0, &n, &lower_bound,
 												vt->base_type, vt->typlen, vt->typbyval,
 												vt->typalign));
+	if (n > 0)
+		pfree(tokens);
+	pfree(elems);
+	pfree(nulls);
 	return CDC_VALUE_SET;
 }
 

@@ -38,9 +38,10 @@ static char *special_number(const char *text, int len);
 
 static char *decimal_text(CdcConversion *c);
 pg_noreturn static void no_scale(CdcConversion *c);
-static const CdcToken *variable_decimal(CdcConversion *c, int *scale);
+static CdcToken variable_decimal(CdcConversion *c, int *scale);
 static char *integer_digits(const unsigned char *bytes, int nbytes);
 static char *insert_point(const char *digits, bool negative, int scale);
+static CdcValueStatus set_by_input(CdcConversion *c, char *text, Datum *value);
 
 const CdcConversionRule cdc_value_integer_rules[] = {
 	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
@@ -123,7 +124,7 @@ convert_integer(CdcConversion *c, Datum *value)
 
 	/* what does not fit is for the input function to complain of */
 	if (!cdc_decode_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
-		*value = cdc_value_input(c->vt, cdc_decode_string(c->token));
+		return convert_number(c, value);
 	return CDC_VALUE_SET;
 }
 
@@ -154,15 +155,13 @@ convert_decimal_to_integer(CdcConversion *c, Datum *value)
 			cdc_value_invalid(c);
 		*point = '\0';
 	}
-	*value = cdc_value_input(c->vt, text);
-	return CDC_VALUE_SET;
+	return set_by_input(c, text, value);
 }
 
 static CdcValueStatus
 convert_number(CdcConversion *c, Datum *value)
 {
-	*value = cdc_value_input(c->vt, cdc_decode_string(c->token));
-	return CDC_VALUE_SET;
+	return set_by_input(c, cdc_decode_string(c->token), value);
 }
 
 /* Connect quotes what JSON has no number for */
@@ -176,8 +175,7 @@ convert_double(CdcConversion *c, Datum *value)
 	special = special_number(c->token->text, c->token->len);
 	if (special == NULL)
 		cdc_value_invalid(c);
-	*value = cdc_value_input(c->vt, special);
-	return CDC_VALUE_SET;
+	return set_by_input(c, special, value);
 }
 
 /* As the server widens it: the exact value, not the nearest to its shortest text */
@@ -196,8 +194,7 @@ convert_float_to_double(CdcConversion *c, Datum *value)
 static CdcValueStatus
 convert_decimal(CdcConversion *c, Datum *value)
 {
-	*value = cdc_value_input(c->vt, decimal_text(c));
-	return CDC_VALUE_SET;
+	return set_by_input(c, decimal_text(c), value);
 }
 
 static CdcValueStatus
@@ -209,8 +206,7 @@ convert_numeric_text(CdcConversion *c, Datum *value)
 
 	if (special == NULL && (len == 0 || strspn(text, "0123456789+-.eE") < len))
 		cdc_value_invalid(c);
-	*value = cdc_value_input(c->vt, special != NULL ? special : pnstrdup(text, len));
-	return CDC_VALUE_SET;
+	return set_by_input(c, special != NULL ? special : pnstrdup(text, len), value);
 }
 
 /* Java's and Debezium's names of what is no finite number, as the server has them */
@@ -220,7 +216,7 @@ special_number(const char *text, int len)
 	static const struct
 	{
 		const char *name;
-		char	   *value;
+		const char *value;
 	}			names[] = {
 		{"NaN", "NaN"},
 		{"Infinity", "Infinity"},
@@ -233,7 +229,7 @@ special_number(const char *text, int len)
 	for (int i = 0; i < lengthof(names); i++)
 	{
 		if (strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0)
-			return names[i].value;
+			return pstrdup(names[i].value);
 	}
 	return NULL;
 }
@@ -242,26 +238,32 @@ special_number(const char *text, int len)
 static char *
 decimal_text(CdcConversion *c)
 {
-	const CdcToken *token = c->token;
+	CdcToken	token = *c->token;
 	int			scale = c->schema->scale;
 	unsigned char *bytes;
 	int			nbytes;
+	char	   *digits;
+	char	   *text;
 
-	if (token->type == CDC_TOKEN_NUMBER)
-		return cdc_decode_string(token);
-	if (token->type == CDC_TOKEN_OBJECT)
+	if (token.type == CDC_TOKEN_NUMBER)
+		return cdc_decode_string(&token);
+	if (token.type == CDC_TOKEN_OBJECT)
 		token = variable_decimal(c, &scale);
 	else if (scale < 0)
 		no_scale(c);
 
-	bytes = (unsigned char *) cdc_value_base64(token->text, token->len, false, 0, &nbytes);
+	bytes = (unsigned char *) cdc_value_base64(token.text, token.len, false, 0, &nbytes);
 	if (bytes == NULL || nbytes == 0)
 		cdc_value_invalid(c);
 	if (nbytes > MAX_DECIMAL_BYTES || scale > MAX_SCALE || scale < MIN_SCALE)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("value of column \"%s\" overflows numeric format", c->vt->column)));
-	return insert_point(integer_digits(bytes, nbytes), (bytes[0] & 0x80) != 0, scale);
+	digits = integer_digits(bytes, nbytes);
+	text = insert_point(digits, (bytes[0] & 0x80) != 0, scale);
+	pfree(digits);
+	pfree(bytes);
+	return text;
 }
 
 static void
@@ -277,26 +279,27 @@ no_scale(CdcConversion *c)
 }
 
 /* {"scale":1,"value":"Dw=="} */
-static const CdcToken *
+static CdcToken
 variable_decimal(CdcConversion *c, int *scale)
 {
 	int			n;
 	CdcField   *members = cdc_decode_members(c->token, &n);
-	const CdcToken *value = NULL;
+	CdcToken	value = {CDC_TOKEN_NULL};
 	int64		number = PG_INT64_MAX;
 
 	for (int i = 0; i < n; i++)
 	{
 		if (cdc_decode_is(members[i].name, members[i].namelen, "value"))
-			value = &members[i].token;
+			value = members[i].token;
 		else if (cdc_decode_is(members[i].name, members[i].namelen, "scale") &&
 				 !cdc_decode_integer(&members[i].token, &number))
 			cdc_value_invalid(c);
 	}
-	if (value == NULL || value->type != CDC_TOKEN_STRING ||
-		number > PG_INT32_MAX || number < PG_INT32_MIN)
+	if (value.type != CDC_TOKEN_STRING || number > PG_INT32_MAX || number < PG_INT32_MIN)
 		cdc_value_invalid(c);
 	*scale = number;
+	if (members != NULL)
+		pfree(members);
 	return value;
 }
 
@@ -334,6 +337,7 @@ integer_digits(const unsigned char *bytes, int nbytes)
 	for (int j = nlimbs - 2; j >= 0; j--)
 		p = pg_ultostr_zeropad(p, limbs[j], LIMB_DIGITS);
 	*p = '\0';
+	pfree(limbs);
 	return digits;
 }
 
@@ -357,4 +361,12 @@ insert_point(const char *digits, bool negative, int scale)
 		*p++ = i < 0 ? '0' : digits[i];
 	*p = '\0';
 	return text;
+}
+
+static CdcValueStatus
+set_by_input(CdcConversion *c, char *text, Datum *value)
+{
+	*value = cdc_value_input(c->vt, text);
+	pfree(text);
+	return CDC_VALUE_SET;
 }

@@ -3,16 +3,13 @@
  *		Runs the statements of a mapped relation over a batch of rows.
  *
  * The rows of a batch are handed to a statement as an ephemeral named relation over a
- * tuplestore: one statement for any number of rows, planned once per relation.  User
- * code that a write may reach (expression indexes, defaults, domains, triggers) runs
- * with the rights of the table's owner, never with the worker's.
+ * tuplestore: one statement for any number of rows, planned once per relation.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/resowner.h"
@@ -21,14 +18,6 @@
 #include "deparse.h"
 #include "write.h"
 
-/* What owner_begin changed */
-typedef struct OwnerScope
-{
-	Oid			userid;
-	int			sec_context;
-	int			nestlevel;
-} OwnerScope;
-
 static uint64 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
 					  const void *arg);
 static char *statement_text(CdcRowSet *set, const void *kind);
@@ -36,8 +25,6 @@ static char *insert_text(CdcRowSet *set, const void *present);
 static SPIPlanPtr prepare(const char *sql);
 static CdcInsert *find_insert(CdcRelation *rel, Bitmapset *present);
 static void register_set(CdcRowSet *set);
-static void owner_begin(OwnerScope *scope, const CdcRelation *rel);
-static void owner_end(const OwnerScope *scope);
 
 CdcRowSet *
 cdc_write_begin(CdcRelation *rel)
@@ -98,14 +85,10 @@ cdc_write_insert(CdcRowSet *set, Bitmapset *present)
 void
 cdc_write_truncate(CdcRelation *rel)
 {
-	OwnerScope	scope;
-	int			result;
+	int			result = SPI_execute(cdc_deparse_truncate(rel), false, 0);
 
-	owner_begin(&scope, rel);
-	result = SPI_execute(cdc_deparse_truncate(rel), false, 0);
 	if (result < 0)
 		elog(ERROR, "could not truncate: %s", SPI_result_code_string(result));
-	owner_end(&scope);
 }
 
 bool
@@ -149,13 +132,11 @@ static uint64
 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
 		const void *arg)
 {
-	OwnerScope	scope;
 	uint64		processed = 0;
 	int			result;
 
 	if (set->nrows > 0)
 	{
-		owner_begin(&scope, set->rel);
 		register_set(set);
 		if (*plan == NULL)
 			*plan = prepare(text(set, arg));
@@ -164,7 +145,6 @@ execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void
 			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
 		processed = SPI_processed;
 		SPI_unregister_relation(CDC_BATCH_NAME);
-		owner_end(&scope);
 	}
 	tuplestore_end(set->store);
 	pfree(set->values);
@@ -238,21 +218,4 @@ register_set(CdcRowSet *set)
 	result = SPI_register_relation(enr);
 	if (result != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register batch: %s", SPI_result_code_string(result));
-}
-
-static void
-owner_begin(OwnerScope *scope, const CdcRelation *rel)
-{
-	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
-	SetUserIdAndSecContext(rel->owner, scope->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	/* settings that the owner's code may change end with it */
-	scope->nestlevel = NewGUCNestLevel();
-}
-
-static void
-owner_end(const OwnerScope *scope)
-{
-	AtEOXact_GUC(false, scope->nestlevel);
-	SetUserIdAndSecContext(scope->userid, scope->sec_context);
 }

@@ -38,8 +38,8 @@ extern void cdc_write_add(CdcRowSet *set, int n, const CdcRow *row);
 extern void cdc_write_add_key(CdcRowSet *set, int n, const Datum *key);
 
 /*
- * Run a statement with the rights of the table's owner, and free the set.  Returns the
- * number of rows; of reads, SPI_tuptable holds them.
+ * Run a statement, and free the set.  Returns the number of rows; of reads, SPI_tuptable
+ * holds them.  The caller has taken the owner's rights (owner.h).
  */
 extern uint64 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind);
 extern uint64 cdc_write_insert(CdcRowSet *set, Bitmapset *present);

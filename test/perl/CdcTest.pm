@@ -282,7 +282,7 @@ sub make_random_table
 {
 	foreach my $node (@_)
 	{
-		$node->sql(<<'END');
+		$node->sql(<<'SQL');
 CREATE TABLE kv (k int PRIMARY KEY, t text, n int NOT NULL DEFAULT 0, updated_at timestamptz);
 SELECT cdcsync.add_table('kv', version_column => 'updated_at');
 CREATE FUNCTION step(key int, choice int) RETURNS void LANGUAGE plpgsql AS $$
@@ -312,7 +312,7 @@ EXCEPTION
 		NULL;
 END
 $$;
-END
+SQL
 	}
 	return;
 }
@@ -322,7 +322,7 @@ sub write_at_random
 {
 	my ($seconds, @on) = @_;
 	my $seed = $ENV{CDC_SEED} // int(rand(2**31));
-	my $script = tempdir() . '/script';
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/script';
 	my (@runs, @out, $count);
 
 	note("CDC_SEED=$seed");
