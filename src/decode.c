@@ -102,9 +102,9 @@ static const struct
  */
 typedef struct IgnoredRecord
 {
-	FieldName		key;
+	FieldName	key;
 	int			nfields;
-	FieldName		fields[MAX_NAMES];
+	FieldName	fields[MAX_NAMES];
 } IgnoredRecord;
 
 static const IgnoredRecord ignored_records[] = {
@@ -128,7 +128,7 @@ static const IgnoredRecord ignored_records[] = {
 /* Forms of a change that lack what is needed to apply it, by a field of theirs */
 static const struct
 {
-	FieldName		field;
+	FieldName	field;
 	const char *what;
 	const char *hint;
 }			foreign_forms[] = {
@@ -373,7 +373,7 @@ not_json(const char *text, int len, const char *what)
 			(errcode(ERRCODE_INVALID_JSON_TEXT),
 			 errmsg("%s is not JSON", what),
 			 text[0] == '\0' ?
-			 errdetail("It begins with a zero byte, as Avro and Protobuf do with a schema registry.") :
+			 errdetail("It begins with a zero byte, as Avro does with a schema registry.") :
 			 errdetail("It begins with \"Struct{\", as StringConverter writes it."),
 			 errhint(CDC_HINT_CONVERTER)));
 }

@@ -40,6 +40,7 @@ static void set_state(CdcPartition *p, CdcPartitionState state, const char *erro
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
+static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
 
@@ -360,6 +361,11 @@ cdc_partition_at_end(CdcPartition *p, int64 offset)
 
 	if (!p->assigned)
 		return false;
+	if (offset < p->offset.next_offset)
+	{
+		stop_short(p, offset);
+		return false;
+	}
 	if (p->retries == 0 || offset == p->offset.next_offset)
 		note_streaming(p);
 	p->end_offset = offset;
@@ -404,17 +410,33 @@ cdc_partition_out_of_range(CdcPartition *p)
 									   "HINT: Give the topic a longer retention; to go on without them, unsubscribe and subscribe.",
 									   low.offset - next, low.offset, next));
 	else if (next > high.offset)
-		cdc_partition_stop(p, psprintf("the topic ends at offset " INT64_FORMAT
-									   ", before the next one to apply, " INT64_FORMAT "\n"
-									   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.",
-									   high.offset, next));
-	else
+		stop_short(p, high.offset);
+	else if (p->verifying && next == low.offset)
 	{
 		/* only the last applied record is gone */
 		unassign(p);
 		p->offset.record_time = -1;
 		start(p);
 	}
+	else if (p->offset.record_time >= 0)
+		cdc_partition_wait(p, "the topic must be recognised again");
+	else
+	{
+		/* not tried again: the next time would find nothing wrong */
+		p->failed_at = next;
+		cdc_partition_stop(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT "\n"
+									   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.",
+									   next));
+	}
+}
+
+static void
+stop_short(CdcPartition *p, int64 end_offset)
+{
+	cdc_partition_stop(p, psprintf("the topic ends at offset " INT64_FORMAT
+								   ", before the next one to apply, " INT64_FORMAT "\n"
+								   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.",
+								   end_offset, p->offset.next_offset));
 }
 
 void

@@ -138,7 +138,7 @@ install_tools() { # [record]
 install_extension() {
 	[[ $STACK_EXTENSION == yes ]] || return 0
 	local start log=$DIR/log/build.log
-	local -a make=(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$ROOT" PG_CONFIG="${PG_CONFIG:-pg_config}")
+	local -a make=(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$ROOT" PG_CONFIG="${PG_CONFIG:-pg_config}" with_llvm=no)
 	start=$(now_ms)
 	mkdir -p "$DIR/log"
 	say "==> building cdcsync (log in $log)"

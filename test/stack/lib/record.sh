@@ -44,6 +44,8 @@ cmd_record() {
 	json=$(connector_json "$node" 127.0.0.1 "$port" record postgres '' "$schemas" "$snapshot" "${settings[@]}") || exit 1
 	! connector_status "$node" >/dev/null 2>&1 || die "there is a connector $node already" "give another --node"
 	STARTED+=("connector:$node")
+	# of a recording that failed
+	for topic in $(record_topics "$node"); do kafka_admin topic-delete "$topic"; done
 	connector_put "$node" "$json"
 	connector_wait "$node"
 
@@ -54,7 +56,7 @@ cmd_record() {
 		connector_explain "$node"
 		die "the events did not arrive" "see $DIR/log/debezium.log"
 	fi
-	mapfile -t topics < <(kafka_admin topics | cut -d ' ' -f 1 | grep -F "$node." | grep "^${node//./\\.}\\." | sort)
+	mapfile -t topics < <(record_topics "$node")
 	for topic in "${topics[@]}"; do
 		record_topic "$topic" |
 			jq -c 'select((.payload // "" | contains("\"prefix\":\"cdcsync_record_end\"")) | not)
@@ -83,6 +85,8 @@ record_postgres_start() {
 	pg_configure record "$port"
 	pg_start record
 }
+
+record_topics() { kafka_admin topics | cut -d ' ' -f 1 | grep "^${1//./\\.}\\." | sort; }
 
 record_topic() { kcat -q -J -e -C -b "127.0.0.1:$KAFKA_PORT" -t "$1" -o beginning 2>/dev/null; }
 
