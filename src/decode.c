@@ -14,6 +14,7 @@
 
 #include "common/hashfn.h"
 #include "common/int.h"
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
@@ -317,18 +318,28 @@ source_string(const CdcField *field, const char *name)
 static int64
 source_time(const CdcField *ts_us, const CdcField *ts_ms)
 {
+	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	const CdcField *field = ts_us;
+	int64		unit = 1;
 	int64		time;
 
-	if (ts_us != NULL && ts_us->token.type == CDC_TOKEN_NUMBER &&
-		cdc_decode_integer(&ts_us->token, &time))
-		return time;
-	if (ts_ms != NULL && ts_ms->token.type == CDC_TOKEN_NUMBER &&
-		cdc_decode_integer(&ts_ms->token, &time) &&
-		!pg_mul_s64_overflow(time, 1000, &time))
-		return time;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("change event has no \"source.ts_us\" or \"source.ts_ms\"")));
+	if (ts_us == NULL || ts_us->token.type == CDC_TOKEN_NULL)
+	{
+		field = ts_ms;
+		unit = 1000;
+	}
+	if (field == NULL || field->token.type != CDC_TOKEN_NUMBER)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("change event has no \"source.ts_us\" or \"source.ts_ms\"")));
+	if (!cdc_decode_integer(&field->token, &time) ||
+		pg_mul_s64_overflow(time, unit, &time) ||
+		time < MIN_TIMESTAMP + epoch || time - epoch >= END_TIMESTAMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("source time of the change event is out of range: %s",
+						cdc_decode_excerpt(field->token.text, field->token.len))));
+	return time;
 }
 
 /* Find the payload and its schema; the payload's tree is to be freed */

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_extension.h"
@@ -36,6 +37,7 @@
 #include "catalog.h"
 #include "control.h"
 #include "key.h"
+#include "register.h"
 #include "register_check.h"
 #include "stat.h"
 #include "subscription_check.h"
@@ -261,6 +263,17 @@ own_publication(Oid pubid)
 	ObjectAddressSet(depender, PublicationRelationId, pubid);
 	ObjectAddressSet(referenced, ExtensionRelationId, extension);
 	recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO_EXTENSION);
+}
+
+void
+cdc_register_own_publication(void)
+{
+	Oid			pubid = get_publication_oid(PUBLICATION_NAME, true);
+
+	if (!OidIsValid(pubid))
+		return;
+	own_publication(pubid);
+	CommandCounterIncrement();
 }
 
 static bool

@@ -28,6 +28,7 @@
 #include "catalog.h"
 #include "control.h"
 #include "origin.h"
+#include "register.h"
 #include "stat.h"
 #include "utility.h"
 
@@ -249,6 +250,7 @@ hold_extension(Node *stmt)
 	if (!may_drop_extension(stmt))
 		return false;
 	cdc_control_hold(MyDatabaseId);
+	cdc_register_own_publication();
 	return true;
 }
 

@@ -16,7 +16,7 @@ use Test::More;
 our @ISA = ('PostgreSQL::Test::Cluster');
 
 # standard error goes to the log: say on the terminal too what a test died of
-$SIG{__DIE__} = sub { diag("died: @_") if defined $^S && !$^S };
+$SIG{__DIE__} = sub { diag(substr("died: @_", 0, 1000)) if defined $^S && !$^S };
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { die "interrupted\n" };
 
 sub make

@@ -111,7 +111,8 @@ foreach my $n (2, 4, 5, 8)
 {
 	my $anew = read_topic("anew_$n");
 	$node->sql("SELECT cdcsync.pause('anew')");
-	make_anew($anew, "anew_$n", $n);
+	$kafka->stack('topic-delete', $anew);
+	fill_anew($anew, "anew_$n", $n);
 	$node->sql("SELECT cdcsync.resume('anew')");
 	becomes($node, state_of('anew'), $n < 5 ? $shorter : $another,
 		"... is made anew while it is not read, with $n events: an error says so");
@@ -120,7 +121,9 @@ foreach my $n (2, 4, 5, 8)
 foreach my $n (2, 8)
 {
 	my $anew = read_topic("live_$n");
-	make_anew($anew, "live_$n", $n);
+	$kafka->stack('topic-delete', $anew);
+	becomes($node, position_of($anew, 0), 'waiting 5', '... is deleted: the partition waits');
+	fill_anew($anew, "live_$n", $n);
 	becomes($node, state_of('anew'), qr/$shorter|$another/,
 		"... is made anew while it is read, with $n events: an error says so");
 	begin_anew($anew, $n);
@@ -151,7 +154,9 @@ ok(wait_until('the record', sub { records($deal) > ($kafka->ends($deal))[0] }), 
 produce($kafka, $deal, item(0));
 is($node->sql("SELECT cdcsync.wait_for('deal', '20s')"), 't', '... wait_for does not wait for its end');
 is(rows(), $had + 3, '... nothing of it, nor behind it, is applied');
+my ($stable) = $kafka->ends($deal);
 close $open or die 'the transaction failed';
+wait_until('its end', sub { ($kafka->ends($deal))[0] > $stable });
 is($node->sql("SELECT cdcsync.wait_for('deal', '20s')"), 't', '... until it is committed');
 is(rows(), $had + 5, '... then both are');
 transaction('abort', 1);
@@ -185,11 +190,10 @@ sub read_topic
 	return $topic;
 }
 
-sub make_anew
+sub fill_anew
 {
 	my ($topic, $name, $n) = @_;
 
-	$kafka->stack('topic-delete', $topic);
 	wait_until('a new topic', sub { eval { make_topic($kafka, $name, 1); 1 } });
 	produce($kafka, $topic, map { item(0) } 1 .. $n);
 	return;
@@ -207,12 +211,15 @@ sub begin_anew
 	return;
 }
 
+# Of so many events; its last record, which ends it, comes after the answer.
 sub transaction
 {
 	my ($end, $n) = @_;
 	my $values = join('', map { item(0)->[2] . "\n" } 1 .. $n);
+	my ($before) = $kafka->ends($deal);
 
 	$kafka->stack('transaction', $deal, 0, $end, \$values);
+	wait_until('its end', sub { ($kafka->ends($deal))[0] == $before + $n + 1 });
 	return;
 }
 

@@ -1,0 +1,42 @@
+--
+-- Events that a real connector wrote (test/fixtures/README.md), for the tests after this.
+--
+\getenv srcdir PG_ABS_SRCDIR
+CREATE TABLE recorded (fixture text, n int, topic text, key text, value text);
+CREATE PROCEDURE load(fixture text, content text) LANGUAGE sql AS $$
+	WITH line AS (
+		SELECT n, l::json ->> 'topic' AS topic, l::json ->> 'key' AS key, l::json ->> 'value' AS value
+		FROM string_to_table(content, E'\n') WITH ORDINALITY AS t (l, n)
+		WHERE l <> '')
+	INSERT INTO recorded
+	SELECT fixture, l.n - 1, l.topic, begin.key || l.key, begin.value || l.value
+	FROM line AS begin, line AS l WHERE begin.n = 1 AND l.n > 1
+$$;
+
+\set path :srcdir '/test/fixtures/types-default.jsonl'
+\set content `cat :'path'`
+CALL load('types-default', :'content');
+\set path :srcdir '/test/fixtures/types-default-plain.jsonl'
+\set content `cat :'path'`
+CALL load('types-default-plain', :'content');
+\set path :srcdir '/test/fixtures/types-micro.jsonl'
+\set content `cat :'path'`
+CALL load('types-micro', :'content');
+\set path :srcdir '/test/fixtures/types-micro-plain.jsonl'
+\set content `cat :'path'`
+CALL load('types-micro-plain', :'content');
+\set path :srcdir '/test/fixtures/types-iso.jsonl'
+\set content `cat :'path'`
+CALL load('types-iso', :'content');
+\set path :srcdir '/test/fixtures/types-connect.jsonl'
+\set content `cat :'path'`
+CALL load('types-connect', :'content');
+\set path :srcdir '/test/fixtures/odd.jsonl'
+\set content `cat :'path'`
+CALL load('odd', :'content');
+\set path :srcdir '/test/fixtures/odd-schemas.jsonl'
+\set content `cat :'path'`
+CALL load('odd-schemas', :'content');
+
+SELECT fixture, topic, count(*), count(value) AS "values", bool_or(value LIKE '{"schema":%') AS schemas
+FROM recorded GROUP BY fixture, topic ORDER BY fixture COLLATE "C", topic COLLATE "C";
