@@ -135,6 +135,7 @@ connector_json() {
 
 		"poll.interval.ms": "5",
 		"producer.override.linger.ms": "0",
+		"producer.override.batch.size": "262144",
 		"heartbeat.interval.ms": "10000",
 		"heartbeat.action.query": "SELECT pg_logical_emit_message(false, \u0027cdcsync_heartbeat\u0027, \u0027\u0027)",
 		"message.prefix.exclude.list": "cdcsync_heartbeat",
