@@ -498,18 +498,20 @@ SELECT
 	coalesce(t.confl_delete_missing, 0) AS confl_delete_missing,
 	coalesce(t.confl_multiple_unique_conflicts, 0) AS confl_multiple_unique_conflicts,
 	t.since
-FROM cdcsync.table_rule AS r
-JOIN pg_catalog.pg_class AS c ON c.oid = r.relation
-LEFT JOIN cdcsync.stat_tables() AS t ON t.relation = r.relation;
+FROM (
+	SELECT relation FROM cdcsync.table_rule WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)
+	UNION ALL
+	SELECT NULL WHERE EXISTS (SELECT FROM cdcsync.stat_tables() WHERE relation = 0)) AS r
+LEFT JOIN cdcsync.stat_tables() AS t ON t.relation = coalesce(r.relation::oid, 0);
 
 COMMENT ON VIEW cdcsync.stat_table IS 'what was applied to each registered table';
-COMMENT ON COLUMN cdcsync.stat_table.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.stat_table.relation IS 'the registered table; NULL for events of tables that are not registered';
 COMMENT ON COLUMN cdcsync.stat_table.events IS 'events that were applied or found to change nothing';
 COMMENT ON COLUMN cdcsync.stat_table.inserted IS 'rows inserted';
 COMMENT ON COLUMN cdcsync.stat_table.updated IS 'rows updated';
 COMMENT ON COLUMN cdcsync.stat_table.deleted IS 'rows deleted';
 COMMENT ON COLUMN cdcsync.stat_table.unchanged IS 'events that decided nothing and so wrote nothing';
-COMMENT ON COLUMN cdcsync.stat_table.skipped IS 'events skipped by an option of the subscription';
+COMMENT ON COLUMN cdcsync.stat_table.skipped IS 'events that the subscription or the table''s rule leaves out';
 COMMENT ON COLUMN cdcsync.stat_table.confl_insert_exists IS 'a create or snapshot row found its key, or one other unique value';
 COMMENT ON COLUMN cdcsync.stat_table.confl_update_origin_differs IS 'an update found a row that was not its before';
 COMMENT ON COLUMN cdcsync.stat_table.confl_update_exists IS 'an update hit one other unique value';

@@ -93,6 +93,10 @@ SELECT * FROM cdcsync.apply('peer.public.note', ARRAY['{"id": 1}', '{"id": 1}'],
 	ARRAY[event('d', 'note', '{"id": 1, "body": "older", "v": 9}', NULL), NULL], modes());
 SELECT cdcsync.apply('peer.public.note', '{"id": 2}', NULL);
 SELECT cdcsync.apply('peer.public.note', '{"id": 1}', NULL);
+-- in a topic of several nodes another's record may stand between them
+SELECT * FROM cdcsync.apply('all', ARRAY['{"id": 1}', '{"id": 4}', '{"id": 1}'],
+	ARRAY[event('d', 'note', '{"id": 1, "body": "older", "v": 9}', NULL),
+		event('c', 'note', NULL, '{"id": 4, "body": "b", "v": 1}', 'other'), NULL], modes());
 -- after the delete of another key it is alone
 SELECT * FROM cdcsync.apply('peer.public.note', ARRAY['{"id": 3}', '{"id": 1}'],
 	ARRAY[event('d', 'note', '{"id": 3, "body": "x", "v": 9}', NULL), NULL], modes());

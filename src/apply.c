@@ -42,13 +42,15 @@ typedef struct ApplyState
 } ApplyState;
 
 static bool follows_delete(CdcMessage *message, CdcLogTail *tail);
-static void move_tail(CdcLogTail *tail, const CdcMessage *message, CdcOp op);
+static bool take_delete(CdcLogTail *tail, const CdcMessage *message);
+static void note_delete(CdcLogTail *tail, CdcMessage *message);
 static bool is_own(const CdcEvent *event);
 static void name_table_by_topic(CdcEvent *event);
 static TableGroup *find_group(ApplyState *state, const CdcApplyItem *item);
 static void take_item(ApplyState *state, CdcApplyItem *item);
 static void take_truncate(ApplyState *state, TableGroup *group, CdcApplyItem *item);
-static void skip_unknown(ApplyState *state, CdcApplyItem *item);
+static void skip_unknown(ApplyState *state, TableGroup *group, CdcApplyItem *item);
+static void skip(ApplyState *state, TableGroup *group, CdcApplyItem *item, const char *outcome);
 static void flush_groups(ApplyState *state);
 static void count_later(ApplyState *state, Oid relid, const int64 *counters);
 
@@ -64,21 +66,21 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 	event = cdc_decode_message(message);
 	if (event->op == CDC_OP_NULL_VALUE && follows_delete(message, tail))
 		event->op = CDC_OP_IGNORED;
-	move_tail(tail, message, event->op);
+	if (event->op == CDC_OP_DELETE)
+		note_delete(tail, message);
 	cdc_apply_current_message = NULL;
 
 	if (message->applied || event->op == CDC_OP_IGNORED)
 		return NULL;
 	if (event->op == CDC_OP_NULL_VALUE)
 		name_table_by_topic(event);
-	if (options->origin_none && event->origin && !cdc_origin_is_own(event->origin))
-		return NULL;
 
 	item = palloc0(sizeof(CdcApplyItem));
 	item->event = event;
 	item->producer = options->producer;
 	item->skip_unknown = options->skip_unknown;
 	item->own = is_own(event);
+	item->skip = options->origin_none && event->origin && !cdc_origin_is_own(event->origin);
 	return item;
 }
 
@@ -89,24 +91,54 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 static bool
 follows_delete(CdcMessage *message, CdcLogTail *tail)
 {
-	if (!message->tail_known)
-		message->after_delete = tail->was_delete && tail->key_len == message->key_len &&
-			memcmp(tail->key, message->key, message->key_len) == 0;
+	if (!message->tail_known && message->key)
+		message->after_delete = take_delete(tail, message);
 	message->tail_known = true;
 	return message->after_delete;
 }
 
-static void
-move_tail(CdcLogTail *tail, const CdcMessage *message, CdcOp op)
+static bool
+take_delete(CdcLogTail *tail, const CdcMessage *message)
 {
-	tail->was_delete = op == CDC_OP_DELETE && message->key != NULL;
-	if (!tail->was_delete)
+	for (int i = 0; i < CDC_TAIL_DELETES; i++)
+	{
+		if (tail->deletes[i].key && tail->deletes[i].len == message->key_len &&
+			memcmp(tail->deletes[i].key, message->key, message->key_len) == 0)
+		{
+			pfree(tail->deletes[i].key);
+			tail->deletes[i].key = NULL;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+note_delete(CdcLogTail *tail, CdcMessage *message)
+{
+	int			i = tail->next;
+
+	if (message->tail_known || message->key == NULL)
 		return;
-	if (tail->key)
-		pfree(tail->key);
-	tail->key = MemoryContextAlloc(TopMemoryContext, message->key_len + 1);
-	tail->key_len = message->key_len;
-	memcpy(tail->key, message->key, message->key_len);
+	message->tail_known = true;
+	if (tail->deletes[i].key)
+		pfree(tail->deletes[i].key);
+	tail->deletes[i].key = MemoryContextAlloc(TopMemoryContext, message->key_len + 1);
+	tail->deletes[i].len = message->key_len;
+	memcpy(tail->deletes[i].key, message->key, message->key_len);
+	tail->next = (i + 1) % CDC_TAIL_DELETES;
+}
+
+void
+cdc_apply_tail_reset(CdcLogTail *tail)
+{
+	for (int i = 0; i < CDC_TAIL_DELETES; i++)
+	{
+		if (tail->deletes[i].key)
+			pfree(tail->deletes[i].key);
+		tail->deletes[i].key = NULL;
+	}
+	tail->next = 0;
 }
 
 /* What this node wrote itself: its own log in a shared topic, or its echo from a peer */
@@ -133,7 +165,6 @@ name_table_by_topic(CdcEvent *event)
 	}
 	event->schema = schema ? schema + 1 : "";
 	event->table = table ? table : topic;
-	event->peer = topic;
 }
 
 void
@@ -154,8 +185,10 @@ take_item(ApplyState *state, CdcApplyItem *item)
 {
 	TableGroup *group = find_group(state, item);
 
-	if (group->changes.rel == NULL)
-		skip_unknown(state, item);
+	if (item->skip)
+		skip(state, group, item, "written by another node, skipped");
+	else if (group->changes.rel == NULL)
+		skip_unknown(state, group, item);
 	else if (item->event->op == CDC_OP_TRUNCATE)
 		take_truncate(state, group, item);
 	else
@@ -195,26 +228,22 @@ take_truncate(ApplyState *state, TableGroup *group, CdcApplyItem *item)
 {
 	int64		counters[CDC_NCOUNTERS] = {[CDC_COUNT_EVENTS] = 1};
 
-	if (group->changes.rel->rule->truncate && !item->own)
+	if (!group->changes.rel->rule->truncate || item->own)
 	{
-		flush_groups(state);
-		cdc_apply_current_message = item->event->message;
-		cdc_apply_table_truncate(group->changes.rel);
-		cdc_apply_current_message = NULL;
-		item->outcome = "truncated";
+		skip(state, group, item, "truncate not obeyed");
+		return;
 	}
-	else
-	{
-		counters[CDC_COUNT_SKIPPED] = 1;
-		item->outcome = "truncate not obeyed";
-	}
+	flush_groups(state);
+	cdc_apply_current_message = item->event->message;
+	cdc_apply_table_truncate(group->changes.rel);
+	cdc_apply_current_message = NULL;
+	item->outcome = "truncated";
 	count_later(state, group->changes.rel->relid, counters);
 }
 
 static void
-skip_unknown(ApplyState *state, CdcApplyItem *item)
+skip_unknown(ApplyState *state, TableGroup *group, CdcApplyItem *item)
 {
-	int64		counters[CDC_NCOUNTERS] = {[CDC_COUNT_EVENTS] = 1,[CDC_COUNT_SKIPPED] = 1};
 	const CdcEvent *event = item->event;
 
 	if (!item->skip_unknown)
@@ -223,10 +252,23 @@ skip_unknown(ApplyState *state, CdcApplyItem *item)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("no table is registered for \"%s.%s\"", event->schema, event->table),
+				 event->op == CDC_OP_NULL_VALUE ?
+				 errdetail("Of a null value only the topic tells the table.") : 0,
+				 event->op == CDC_OP_NULL_VALUE ?
+				 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :
 				 errhint("Register it with cdcsync.add_table, or set on_unknown_table => 'skip' with cdcsync.alter_subscription.")));
 	}
-	item->outcome = "table is not registered, skipped";
-	count_later(state, InvalidOid, counters);
+	skip(state, group, item, "table is not registered, skipped");
+}
+
+/* Counted under the table, or under none */
+static void
+skip(ApplyState *state, TableGroup *group, CdcApplyItem *item, const char *outcome)
+{
+	int64		counters[CDC_NCOUNTERS] = {[CDC_COUNT_EVENTS] = 1,[CDC_COUNT_SKIPPED] = 1};
+
+	item->outcome = outcome;
+	count_later(state, group->changes.rel ? group->changes.rel->relid : InvalidOid, counters);
 }
 
 static void

@@ -16,15 +16,23 @@ typedef struct CdcApplyOptions
 } CdcApplyOptions;
 
 /*
- * Where the last event of a log was a delete, its key: a null value with the same key
- * directly after it says nothing new.  Memory of the caller.
+ * The last deletes of a log whose null values are still to come: such a null value says
+ * nothing new.  It comes directly after its delete, but in a topic of several nodes the
+ * others' records may stand between them.
  */
+#define CDC_TAIL_DELETES 64
+
 typedef struct CdcLogTail
 {
-	bool		was_delete;
-	char	   *key;
-	int			key_len;
+	int			next;			/* slot that the next delete takes */
+	struct
+	{
+		char	   *key;		/* NULL: free */
+		int			len;
+	}			deletes[CDC_TAIL_DELETES];
 } CdcLogTail;
+
+extern void cdc_apply_tail_reset(CdcLogTail *tail);
 
 /*
  * Decode a message.  NULL if there is nothing to apply: not a change of a row, skipped

@@ -309,7 +309,9 @@ conclude(CdcTableApply *ta, CdcKeyState *ks, CdcApplyItem *item, const CdcSituat
 					 errmsg("cannot decide about key %s of table %s",
 							cdc_key_to_string(ta->rel->key, ks->key), ta->rel->qualified_name),
 					 errdetail("Reason: %s.", decision.reason),
-					 errhint("Change the row here as it should be, or delete it, and run cdcsync.resume.")));
+					 s->op == CDC_OP_NULL_VALUE ?
+					 errhint("Delete the row here, then run cdcsync.resume.") :
+					 errhint("Insert the row here, and delete it again if it should be gone; then run cdcsync.resume.")));
 	}
 	cdc_conflict_net_add(&ks->net, decision.action);
 	count(ta, decision.action, s->row, decision.conflict);

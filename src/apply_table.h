@@ -17,6 +17,7 @@ typedef struct CdcApplyItem
 	const CdcProducer *producer;	/* of its subscription */
 	bool		skip_unknown;	/* likewise */
 	bool		own;			/* own event or own echo */
+	bool		skip;			/* what its subscription leaves out */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;
 

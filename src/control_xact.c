@@ -49,7 +49,7 @@ cdc_control_notify_at_commit(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many databases want a cdcsync worker"),
-				 errhint("Increase \"max_worker_processes\".")));
+				 errhint("Increase \"max_worker_processes\" and restart the server.")));
 	watch_transaction();
 	pending.notify = true;
 }

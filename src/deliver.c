@@ -195,11 +195,10 @@ apply_run(Prepared *run, int n, const char *peer, bool lock)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
+	/* null values have no peer, and write nothing */
 	if (peer)
-	{
 		cdc_origin_begin(WORKER_NUMBER, peer);
-		apply_items(run, n, lock, &counted);
-	}
+	apply_items(run, n, lock, &counted);
 	MemoryContextSwitchTo(context);
 	offsets = store_offsets(run, n);
 	if (peer)

@@ -233,8 +233,8 @@ door_options(FunctionCallInfo fcinfo)
 	if (strcmp(origin, "any") != 0 && strcmp(origin, "none") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for \"origin\": \"%s\"", origin),
-				 errhint("Valid values are \"any\" and \"none\".")));
+				 errmsg("invalid value for parameter \"origin\": \"%s\"", origin),
+				 errhint("Available values: \"any\", \"none\".")));
 	options.producer = cdc_producer_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
 	options.origin_none = strcmp(origin, "none") == 0;
 	return options;

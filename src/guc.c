@@ -139,12 +139,12 @@ check_node_name(char **newval, void **extra, GucSource source)
 
 	if ((*newval)[strspn(*newval, allowed)] != '\0')
 	{
-		GUC_check_errdetail("It consists of letters, digits, dots, underscores and hyphens.");
+		GUC_check_errdetail("A node name consists of letters, digits, dots, underscores and hyphens.");
 		return false;
 	}
 	if (strlen(*newval) > NODE_NAME_MAX)
 	{
-		GUC_check_errdetail("It has at most %d characters.", NODE_NAME_MAX);
+		GUC_check_errdetail("A node name has at most %d characters.", NODE_NAME_MAX);
 		return false;
 	}
 	return true;

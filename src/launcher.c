@@ -261,7 +261,7 @@ note_refusal(void)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("out of background worker slots for the apply workers of cdcsync"),
-				 errhint("Increase \"max_worker_processes\".")));
+				 errhint("Increase \"max_worker_processes\" and restart the server.")));
 }
 
 static void

@@ -57,7 +57,9 @@ cdc_partition_configure(List *subscriptions)
 		CdcPartition *p = lfirst(lc);
 		CdcSubscription *sub = find_subscription(subscriptions, p->offset.subscription);
 
-		if (sub == NULL || !cdc_subscription_matches(sub, p->offset.topic))
+		/* one that was removed and made again under its name begins anew */
+		if (sub == NULL || sub->created_at != p->sub->created_at ||
+			!cdc_subscription_matches(sub, p->offset.topic))
 			release(p);
 		else
 			adopt(p, sub);
@@ -175,7 +177,7 @@ unassign(CdcPartition *p)
 		cdc_consumer_unassign(p->offset.topic, p->offset.partition);
 	p->assigned = false;
 	p->verifying = false;
-	p->tail.was_delete = false;
+	cdc_apply_tail_reset(&p->tail);
 }
 
 /*
@@ -194,6 +196,7 @@ cdc_partition_stop(CdcPartition *p, const char *error)
 	}
 	unassign(p);
 	set_state(p, CDC_PARTITION_ERROR, error);
+	cdc_stat_partition_position(p->stat, -1, p->end_offset, 0);
 	publish_errors();
 	ereport(LOG,
 			(errmsg("subscription \"%s\" stopped at topic \"%s\" partition %d offset " INT64_FORMAT,
@@ -310,7 +313,7 @@ start(CdcPartition *p)
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
 	{
 		cdc_partition_stop(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s\n"
-									   "HINT: Check cdcsync.bootstrap_servers; to begin anew, unsubscribe and subscribe.",
+									   "HINT: Check cdcsync.bootstrap_servers; to begin anew, run cdcsync.unsubscribe and cdcsync.subscribe.",
 									   current_cluster, p->offset.cluster_id));
 		return;
 	}
@@ -339,7 +342,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		if (message->timestamp != p->offset.record_time)
 		{
 			cdc_partition_stop(p, "the topic is not the one that was read before: its last applied record has another time\n"
-							   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.");
+							   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.");
 			return false;
 		}
 		p->verifying = false;
@@ -407,7 +410,7 @@ cdc_partition_out_of_range(CdcPartition *p)
 	else if (next < low.offset)
 		cdc_partition_stop(p, psprintf(INT64_FORMAT " events are gone: the topic begins at offset " INT64_FORMAT
 									   ", the next one to apply is " INT64_FORMAT "\n"
-									   "HINT: Give the topic a longer retention; to go on without them, unsubscribe and subscribe.",
+									   "HINT: Give the topic a longer retention; to go on without them, run cdcsync.unsubscribe and cdcsync.subscribe.",
 									   low.offset - next, low.offset, next));
 	else if (next > high.offset)
 		stop_short(p, high.offset);
@@ -425,7 +428,7 @@ cdc_partition_out_of_range(CdcPartition *p)
 		/* not tried again: the next time would find nothing wrong */
 		p->failed_at = next;
 		cdc_partition_stop(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT "\n"
-									   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.",
+									   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.",
 									   next));
 	}
 }
@@ -435,7 +438,7 @@ stop_short(CdcPartition *p, int64 end_offset)
 {
 	cdc_partition_stop(p, psprintf("the topic ends at offset " INT64_FORMAT
 								   ", before the next one to apply, " INT64_FORMAT "\n"
-								   "HINT: If the topic was deleted and created again, unsubscribe and subscribe.",
+								   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.",
 								   end_offset, p->offset.next_offset));
 }
 

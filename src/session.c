@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 
 #include "session.h"
@@ -20,8 +21,8 @@ typedef struct PinnedSetting
 	const char *value;
 } PinnedSetting;
 
-static const PinnedSetting pinned_settings[] = {
-	/* text forms */
+/* Text forms */
+static const PinnedSetting text_settings[] = {
 	{"bytea_output", "hex"},
 	{"DateStyle", "ISO, YMD"},
 	{"extra_float_digits", "1"},
@@ -29,6 +30,9 @@ static const PinnedSetting pinned_settings[] = {
 	{"lc_monetary", "C"},
 	{"TimeZone", "UTC"},
 	{"xmloption", "content"},
+};
+
+static const PinnedSetting apply_settings[] = {
 	/* whose triggers and rules, which names */
 	{"row_security", "on"},
 	{"search_path", ""},
@@ -57,6 +61,7 @@ static const PinnedSetting pinned_settings[] = {
 bool		cdc_session_applying = false;
 
 static void pin_settings(GucAction action);
+static void pin(const PinnedSetting *settings, int n, GucAction action);
 static void end_applying(XactEvent event, void *arg);
 static void end_applying_sub(SubXactEvent event, SubTransactionId mySubid,
 							 SubTransactionId parentSubid, void *arg);
@@ -97,12 +102,37 @@ cdc_session_end(int nestlevel)
 	AtEOXact_GUC(true, nestlevel);
 }
 
+int
+cdc_session_begin_texts(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	/* mostly they are right, and setting them takes longer than looking */
+	if (DateStyle != USE_ISO_DATES || IntervalStyle != INTSTYLE_POSTGRES ||
+		extra_float_digits < 1)
+		pin(text_settings, lengthof(text_settings), GUC_ACTION_SAVE);
+	return nestlevel;
+}
+
+void
+cdc_session_end_texts(int nestlevel)
+{
+	AtEOXact_GUC(true, nestlevel);
+}
+
 static void
 pin_settings(GucAction action)
 {
-	for (int i = 0; i < lengthof(pinned_settings); i++)
+	pin(text_settings, lengthof(text_settings), action);
+	pin(apply_settings, lengthof(apply_settings), action);
+}
+
+static void
+pin(const PinnedSetting *settings, int n, GucAction action)
+{
+	for (int i = 0; i < n; i++)
 	{
-		const PinnedSetting *s = &pinned_settings[i];
+		const PinnedSetting *s = &settings[i];
 
 		if (GetConfigOption(s->name, true, false) == NULL)
 			continue;			/* this server does not have it */

@@ -18,4 +18,11 @@ extern void cdc_session_pin(void);
 extern int	cdc_session_begin(void);
 extern void cdc_session_end(int nestlevel);
 
+/*
+ * A stretch of a user's session in which the texts of values can be read back anywhere.
+ * An error ends it as well.
+ */
+extern int	cdc_session_begin_texts(void);
+extern void cdc_session_end_texts(int nestlevel);
+
 #endif							/* CDC_SESSION_H */

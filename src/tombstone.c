@@ -114,9 +114,11 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	};
 	static const Oid types[] = {INT8OID, JSONBOID, NUMERICOID, TEXTOID};
 	Datum		args[5];
+	int			nestlevel;
 
 	if (nrows == 0)
 		return;
+	nestlevel = cdc_session_begin_texts();
 	args[0] = ObjectIdGetDatum(key->relid);
 	for (int i = 0; i < lengthof(types); i++)
 	{
@@ -125,6 +127,7 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 
 		args[i + 1] = make_array(values, nulls, nrows, types[i]);
 	}
+	cdc_session_end_texts(nestlevel);
 	cdc_catalog_execute(&raise, args, NULL);
 }
 

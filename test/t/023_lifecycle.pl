@@ -109,6 +109,9 @@ is($node->sql("SELECT cdcsync.wait_for()"), 't', '... and nothing to wait for');
 like(error_of($node, "SELECT cdcsync.wait_for('s')"), qr/subscription "s" does not exist/, '... wait_for knows no other');
 $node->sql("TRUNCATE item; DELETE FROM cdcsync.tombstone_data; SELECT cdcsync.subscribe('s', '{$topic,$more}')");
 applied('app', 'subscribe after unsubscribe begins anew');
+$node->sql("BEGIN; TRUNCATE item; DELETE FROM cdcsync.tombstone_data;
+	SELECT cdcsync.unsubscribe('s'); SELECT cdcsync.subscribe('s', '{$topic,$more}'); COMMIT");
+applied('app', '... in one transaction, too');
 
 # --- pg_dump ------------------------------------------------------------------------------------------------
 

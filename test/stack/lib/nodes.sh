@@ -134,10 +134,11 @@ in_sync() { # I…
 }
 
 sync_nodes() { # SECONDS
-	local nodes i
+	local nodes i start
+	start=$(now_ms)
 	mapfile -t nodes < <(connected_nodes)
 	if ! wait_until "${#nodes[@]} nodes to be in sync" "$1" in_sync "${nodes[@]}"; then
-		warn "the nodes are not in sync after $1 s: ${SYNC_TROUBLE:-no event came through}"
+		warn "the nodes are not in sync after $(seconds_since "$start") s: ${SYNC_TROUBLE:-no event came through}"
 		for i in "${nodes[@]}"; do
 			printf -- '--- %s: %s\n' "$(node_name "$i")" "$(node_digest "$i" 2>&1)" >&2
 			connector_explain "$(node_name "$i")"
@@ -235,7 +236,8 @@ cmd_run() {
 		node_sql_or_die 0 'the first todo' -c "INSERT INTO todos (title, description)
 			VALUES ('Change me on any node', 'Written on the server by make run; every client gets it.')" >/dev/null
 	fi
-	sync_nodes 90 || die "the stack was started, but its nodes do not agree" "logs are in $DIR/log; STACK_KEEP=1 make run leaves it running for a look"
+	sync_nodes 90 || die "the nodes of the stack do not agree" "see above what stands in the way; logs are in $DIR/log" \
+		"(STACK_KEEP=1 make run leaves running what it started)"
 	save_state
 	STARTED=()
 	for ((i = 1; i <= clients; i++)); do

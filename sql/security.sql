@@ -1,0 +1,174 @@
+--
+-- Who may do what, and with whose rights.
+--
+CREATE ROLE regress_cdcsync_owner;
+CREATE ROLE regress_cdcsync_admin IN ROLE cdcsync_admin;
+CREATE ROLE regress_cdcsync_other;
+GRANT CREATE ON SCHEMA public TO regress_cdcsync_owner;
+GRANT EXECUTE ON FUNCTION event(text, text, jsonb, jsonb, text, text, timestamptz), modes() TO PUBLIC;
+
+--
+-- A table whose owner puts code wherever apply may come by.
+--
+SET ROLE regress_cdcsync_owner;
+CREATE FUNCTION whoami(what text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '% runs as %', what, current_user;
+	RETURN true;
+END $$;
+-- what an attacker would try; the outer role is the one that ran apply
+CREATE FUNCTION attack() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	command text;
+BEGIN
+	PERFORM public.whoami('default');
+	FOREACH command IN ARRAY ARRAY['ALTER ROLE regress_cdcsync_owner SUPERUSER', 'SET ROLE NONE', 'RESET SESSION AUTHORIZATION',
+		'SET session_replication_role = origin', 'INSERT INTO cdcsync.table_rule SELECT * FROM cdcsync.table_rule',
+		'CREATE TEMP TABLE t ()']
+	LOOP
+		BEGIN
+			EXECUTE command;
+			RAISE WARNING '%: done', command;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE NOTICE '%: %', command, SQLSTATE;
+		END;
+	END LOOP;
+	SET statement_timeout = 1;
+	PERFORM set_config('search_path', 'evil', false);
+	RETURN 'default';
+END $$;
+CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM public.whoami(lower(TG_WHEN || ' ' || TG_OP));
+	RETURN COALESCE(NEW, OLD);
+END $$;
+CREATE DOMAIN spied AS text CHECK (whoami('domain ' || VALUE));
+CREATE TABLE trap (
+	id int PRIMARY KEY,
+	body spied,
+	extra text DEFAULT attack(),
+	v bigint NOT NULL,
+	gen boolean GENERATED ALWAYS AS (whoami('generated column ' || id::text)) STORED,
+	CONSTRAINT spied CHECK (whoami('check ' || id::text))
+);
+CREATE INDEX ON trap (whoami('index ' || body));
+RESET ROLE;
+SELECT cdcsync.add_table('trap', version_column => 'v', truncate => true);
+SET ROLE regress_cdcsync_owner;
+CREATE TRIGGER spy BEFORE INSERT OR UPDATE OR DELETE ON trap FOR EACH ROW EXECUTE FUNCTION spy();
+CREATE TRIGGER spy_after AFTER INSERT OR UPDATE OR DELETE ON trap FOR EACH ROW EXECUTE FUNCTION spy();
+CREATE TRIGGER spy_truncate AFTER TRUNCATE ON trap FOR EACH STATEMENT EXECUTE FUNCTION spy();
+RESET ROLE;
+
+-- nothing fires that is not told to fire for replicated changes
+SELECT go('c', 'trap', NULL, '{"id": 1, "body": "a", "extra": "given", "v": 1}');
+SET ROLE regress_cdcsync_owner;
+ALTER TABLE trap ENABLE ALWAYS TRIGGER spy, ENABLE ALWAYS TRIGGER spy_after, ENABLE ALWAYS TRIGGER spy_truncate;
+RESET ROLE;
+-- the superuser who applies lends nobody his rights
+SELECT after_row FROM cdcsync.decode('peer.public.trap', NULL, event('c', 'trap', NULL, '{"id": 2, "body": "b", "v": 1}'));
+SELECT go('c', 'trap', NULL, '{"id": 2, "body": "b", "v": 1}');
+SELECT go('u', 'trap', NULL, '{"id": 2, "body": "bb", "v": 2}');
+SELECT go('d', 'trap', '{"id": 2, "body": "bb", "v": 2}', NULL);
+SELECT go('t', 'trap', NULL, NULL);
+SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_cdcsync_owner';
+-- and keeps his settings
+SELECT current_user = session_user AS same_user, current_setting('statement_timeout') AS statement_timeout,
+	current_setting('search_path') AS search_path, current_setting('session_replication_role') AS replication_role;
+-- what would run at commit, when the rights are the caller's again, is not let in
+SET ROLE regress_cdcsync_owner;
+CREATE CONSTRAINT TRIGGER spy_later AFTER INSERT ON trap DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spy();
+ALTER TABLE trap ENABLE ALWAYS TRIGGER spy_later;
+RESET ROLE;
+\set SHOW_CONTEXT never
+SELECT go('c', 'trap', NULL, '{"id": 4, "body": "d", "extra": "given", "v": 1}');
+DROP TRIGGER spy_later ON trap;
+-- after an error, too
+ALTER TABLE trap ADD CHECK (v < 100);
+SELECT go('c', 'trap', NULL, '{"id": 3, "body": "c", "extra": "given", "v": 100}');
+\set SHOW_CONTEXT errors
+SELECT current_user = session_user AS same_user, current_setting('session_replication_role') AS replication_role;
+
+-- names that mean something else in the caller's search_path are not asked
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.no(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.no(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.no(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.no(numeric, numeric) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE FUNCTION evil.no(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
+CREATE OPERATOR evil.= (FUNCTION = evil.no, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR evil.= (FUNCTION = evil.no, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR evil.= (FUNCTION = evil.no, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE OPERATOR evil.= (FUNCTION = evil.no, LEFTARG = numeric, RIGHTARG = numeric);
+CREATE OPERATOR evil.= (FUNCTION = evil.no, LEFTARG = oid, RIGHTARG = oid);
+CREATE OPERATOR evil.> (FUNCTION = evil.no, LEFTARG = numeric, RIGHTARG = numeric);
+CREATE TABLE note (id int PRIMARY KEY, body text, v bigint);
+SET search_path = evil, pg_catalog;
+SELECT cdcsync.add_table('public.note', version_column => 'v');
+SELECT cdcsync.apply('peer.public.note', '{"id": 1}', public.event('c', 'note', NULL, '{"id": 1, "body": "a", "v": 1}'));
+SELECT cdcsync.apply('peer.public.note', '{"id": 1}', public.event('u', 'note', NULL, '{"id": 1, "body": "b", "v": 2}'));
+SELECT cdcsync.apply('peer.public.note', '{"id": 1}', public.event('d', 'note', '{"id": 1, "body": "b", "v": 2}', NULL));
+INSERT INTO public.note VALUES (1, 'local'), (2, 'local');
+UPDATE public.note SET body = 'more';
+UPDATE public.note SET id = id + 10;
+DELETE FROM public.note;
+SELECT cdcsync.alter_table_rule('public.note', truncate => true);
+SELECT cdcsync.remove_table('public.note');
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA evil CASCADE;
+RESET client_min_messages;
+
+--
+-- Topic text is data.
+--
+SELECT cdcsync.add_table('note', version_column => 'v');
+SELECT go('c', 'note', NULL, '{"id": 1, "body": "''); DROP TABLE note; --", "v": 1}');
+SELECT go('c', 'note', NULL, '{"id": 2, "body\" = (SELECT 1), \"v": 1}');
+SELECT go('c', 'note', NULL, '{"id": 2, "v) SELECT 1; DROP TABLE note; --": 1, "v": 1}');
+SELECT go('c', 'note"; DROP TABLE note; --', NULL, '{"id": 2, "v": 1}');
+SELECT cdcsync.apply('peer.public.note; DROP TABLE note', '{"id": 1}', NULL);
+SELECT cdcsync.apply('a''b"c', '{"id": 1}', NULL);
+SELECT go('c', repeat('n', 100), NULL, '{"id": 2, "v": 1}');
+SELECT relation, source_table FROM cdcsync.decode('x', NULL, event('c', 'pg_authid', NULL, '{"rolname": "x"}'));
+SELECT cdcsync.apply('x', NULL, replace(event('c', 'pg_authid', NULL, '{"rolname": "x"}'), '"public"', '"pg_catalog"'));
+SELECT cdcsync.apply('x', NULL, replace(event('c', 'table_rule', NULL, '{"relation": 1}'), '"public"', '"cdcsync"'));
+TABLE note;
+
+--
+-- Row security that binds the owner would hide rows from apply.
+--
+ALTER TABLE note ENABLE ROW LEVEL SECURITY, OWNER TO regress_cdcsync_owner;
+CREATE POLICY none ON note USING (false);
+SELECT go('u', 'note', NULL, '{"id": 1, "body": "the owner sees all", "v": 2}');
+ALTER TABLE note FORCE ROW LEVEL SECURITY;
+SELECT go('u', 'note', NULL, '{"id": 1, "body": "the owner sees nothing", "v": 3}');
+SELECT cdcsync.remove_table('note');
+SELECT cdcsync.add_table('note', version_column => 'v');
+ALTER TABLE note NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+SELECT cdcsync.add_table('note', version_column => 'v');
+TABLE note;
+
+--
+-- The doors are cdcsync_admin's, who needs no rights on the table.
+--
+SET ROLE regress_cdcsync_other;
+SELECT cdcsync.decode('t', NULL, NULL);
+SELECT cdcsync.apply('t', NULL, NULL);
+SELECT cdcsync.apply('t', NULL::text[], NULL::text[]);
+SET ROLE regress_cdcsync_owner;
+SELECT cdcsync.apply('t', NULL, NULL);
+SET ROLE regress_cdcsync_admin;
+SELECT cdcsync.apply('peer.public.note', '{"id": 1}', event('u', 'note', NULL, '{"id": 1, "body": "admin", "v": 4}'));
+SELECT op, after_row FROM cdcsync.decode('peer.public.note', '{"id": 1}', event('u', 'note', NULL, '{"id": 1, "v": 4}'));
+SELECT * FROM note;
+SELECT cdcsync.remove_table('note');
+RESET ROLE;
+TABLE note;
+
+SELECT cdcsync.remove_table('note'), cdcsync.remove_table('trap');
+DROP TABLE note, trap;
+DROP DOMAIN spied;
+DROP FUNCTION attack(), spy(), whoami(text);
+REVOKE CREATE ON SCHEMA public FROM regress_cdcsync_owner;
+DROP ROLE regress_cdcsync_owner, regress_cdcsync_admin, regress_cdcsync_other;
