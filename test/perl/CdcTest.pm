@@ -25,7 +25,7 @@ our @EXPORT = qw(make_nodes make_todos make_connectors make_hub stack
   wait_until wait_equal wait_settled is_equal is_silent no_errors timed end_offsets
   make_random_table write_at_random);
 
-our $PATIENCE = 90;    # seconds until a wait is given up
+our $PATIENCE = 180;   # seconds until a wait is given up
 
 my ($prefix) = basename($0) =~ /^(\d+)/;
 my (@nodes, @connectors);
@@ -361,12 +361,12 @@ sub explain_difference
 			  foreach split(/\n/, $node->sql("SELECT t FROM $table AS t"));
 		}
 		my @odd = grep { @{ $has{$_} } < @$on } sort keys %has;
-		diag("$table: rows that are not everywhere: " . @odd);
-		diag('  ' . substr($_, 0, 200) . "  only on @{ $has{$_} }") foreach splice(@odd, 0, 20);
+		diag("$table: rows that are not everywhere: " . @odd) if @odd;
+		diag('  ' . substr($_, 0, 200) . "  only on @{ $has{$_} }") foreach splice(@odd, 0, 5);
 	}
 	foreach my $node (@$on)
 	{
-		diag($node->name . ":\n" . $node->sql('SELECT * FROM cdcsync.stat_subscription'));
+		diag($node->name . ":\n" . $node->sql('SELECT subscription, topic, partition, state, next_offset, lag, last_error FROM cdcsync.stat_subscription'));
 		diag($node->log_tail(10));
 	}
 	return;

@@ -79,15 +79,15 @@ SELECT (ARRAY['DE', 'AT', 'JP', NULL])[1 + i % 4], 'Customer ' || i, 'c' || i ||
 	CASE WHEN i % 10 = 0 THEN date '0044-03-15 BC' WHEN i % 7 > 0 THEN date '1950-01-01' + i * 20 END,
 	(i - 400) * 1234.56, ARRAY['a b', NULL, 'x"y', 'ü,{}']::text[], jsonb_build_object('n', i, 'big', 12345678901234567890.123, 'x', 'a' || chr(9)),
 	(ARRAY[true, false, NULL])[1 + i % 3], CASE i % 4 WHEN 0 THEN 'Infinity' WHEN 1 THEN -0.0 ELSE 1.0 / i END
-FROM generate_series(1, 800) AS i;
+FROM generate_series(1, 500) AS i;
 INSERT INTO addresses SELECT id, n, 'Street ' || n, lpad(n::text, 5, '0'), n / 3.0
 FROM customers, generate_series(1, 2) AS n;
 DO $$
 BEGIN
-	FOR i IN 1 .. 40 LOOP
+	FOR i IN 1 .. 25 LOOP
 		INSERT INTO orders (customer, state, at, due, note)
 		SELECT id, (ARRAY['open', 'paid', 'sent', 'it''s "back"'])[1 + i % 4], '2026-01-01'::timestamptz + i * interval '7 h 1 us', 'infinity', repeat('note ', i)
-		FROM customers ORDER BY mail OFFSET i * 10 LIMIT 25;
+		FROM customers ORDER BY mail OFFSET i * 15 LIMIT 25;
 		INSERT INTO order_items (order_id, line, sku, quantity, price)
 		SELECT id, line, 'P-' || 1 + (id + line) % 300, line, 10.5 * line FROM orders, generate_series(1, 3) AS line
 		WHERE NOT EXISTS (SELECT FROM order_items WHERE order_id = orders.id);
@@ -104,7 +104,7 @@ SELECT id, 'file ' || id, CASE WHEN id % 10 > 0 THEN decode(repeat(md5(id::text)
 FROM orders WHERE id % 4 = 0;
 INSERT INTO events SELECT i, 1 + i % 50, i / 3.0,
 	jsonb_build_array(i, NULL, 'x'), i % 2 = 0, ARRAY[i * 10000000000, NULL, -1], date '2026-01-01' + i
-FROM generate_series(1, 1000) AS i;
+FROM generate_series(1, 500) AS i;
 SQL
 my $rows = $author->sql(join(' + ', 'SELECT 0', map { "(SELECT count(*) FROM $_)" } @tables));
 my $seconds = timed(
@@ -134,13 +134,13 @@ $server->sql(q{
 $other->sql(q{
 	DELETE FROM payments WHERE received = '2026-06-01' AND amount < 150;
 	DELETE FROM addresses WHERE no = 2;
-	DELETE FROM events WHERE id > 900;
+	DELETE FROM events WHERE id > 400;
 	UPDATE employees SET chief = NULL, salary = NULL WHERE id > 40});
 wait_equal(
 	\@all,
 	\@tables,
 	where => q{
-		NOT EXISTS (SELECT FROM events WHERE id > 900 OR ok AND payload IS NOT NULL)
+		NOT EXISTS (SELECT FROM events WHERE id > 400 OR ok AND payload IS NOT NULL)
 		AND NOT EXISTS (SELECT FROM orders WHERE state = 'paid')
 		AND NOT EXISTS (SELECT FROM addresses WHERE no = 2)
 		AND NOT EXISTS (SELECT FROM customers WHERE vip AND NOT profile ? 'changed')
