@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(make_node make_topic produce change event becomes error_of position_of
+our @EXPORT = qw(make_node make_topic produce in_background change event becomes error_of position_of
   worker_pid cpu_seconds log_lines base_port);
 
 my ($prefix) = basename($0) =~ /^(\d+)/;
@@ -80,12 +80,22 @@ sub produce
 	}
 	foreach my $partition (sort keys %input)
 	{
-		my @command = ('kcat', '-q', '-P', '-Z', '-K', "\t", '-b', $kafka->{address}, '-t', $topic,
-			'-p', $partition);
-		push @running, IPC::Run::start(\@command, '<', \$input{$partition}, '>', '/dev/null');
+		push @running,
+		  in_background($input{$partition}, 'kcat', '-q', '-P', '-Z', '-K', "\t", '-b', $kafka->{address},
+			'-t', $topic, '-p', $partition);
 	}
 	$_->finish or die "kcat failed" foreach @running;
 	return;
+}
+
+# A command that gets this input; its finish() waits for its end. (IPC::Run feeds what is longer than a pipe only there.)
+sub in_background
+{
+	my ($input, @command) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir('input') . '/input';
+
+	append_to_file($file, $input);
+	return IPC::Run::start(\@command, '<', $file, '>', '/dev/null');
 }
 
 # A message: change(partition, op, table, before, after, field of source => value...); the table has the key id

@@ -88,8 +88,7 @@ sub writer
 			  . "COMMIT; SELECT pg_sleep(0.004);\n"
 		} 1 .. 500);
 
-	return IPC::Run::start([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-d', $source->connstr('app') ],
-		'<', \$sql, '>', '/dev/null');
+	return in_background($sql, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-d', $source->connstr('app'));
 }
 
 # What a writer makes of records: an event for each change, and a null for each of 50 deletes
