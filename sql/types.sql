@@ -148,6 +148,10 @@ SELECT typed('i4', '"type":"int16"', '5'), typed('i8', '"type":"int32"', '5'), t
 SELECT typed('i4', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '"MDk="');
 SELECT typed('i4', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '"ZA=="');
 SELECT typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '123.40');
+-- schemas are known again by all their bytes, not by their length
+SELECT typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '"ZA=="'),
+	typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"3"}', '"ZA=="'),
+	typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '"ZA=="');
 SELECT typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal"', '"ZA=="');
 SELECT typed('n', '"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}', '"Z"');
 SELECT typed('t', '"type":"int64"', '5');
