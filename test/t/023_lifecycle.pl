@@ -40,6 +40,8 @@ is($node->sql($workers), 'app second', '... has a worker of its own');
 is($node->sql("SELECT count(DISTINCT roname) FROM pg_replication_origin WHERE roname ~ '^cdcsync:\\d+:1:t023\$'"),
 	2, '... and origins of its own');
 $node->sql("SELECT cdcsync.pause('s')");
+# the worker hears of it in its next turn
+$node->poll_query_until('app', q{SELECT bool_and(state = 'paused') FROM cdcsync.stat_partitions()});
 produce($topic, item());
 applied('second', 'a pause in one database does not concern the other');
 is($node->sql('SELECT count(*) FROM item'), $id - 1, '... but that one');
