@@ -3,6 +3,7 @@
 #   make && make install      build and install into the server of PG_CONFIG
 #   make run n=2              a server and two clients that keep themselves in sync
 #   make test                 every test; make test T=010: one (test/run)
+#   make bench              what it costs, as ratios (bench/)
 #   make installcheck         what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
@@ -15,7 +16,7 @@ PG_CPPFLAGS = -Isrc
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 SHLIB_LINK = -lrdkafka
 
-REGRESS = setup fixtures decode types columns keys collation errors rules forward version horizon security
+REGRESS = setup fixtures decode types columns keys collation errors rules forward version horizon commit presets handling unique history security
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
 	$(sort $(wildcard test/isolation/specs/*.spec))))
@@ -33,6 +34,10 @@ include test/stack/stack.mk
 .PHONY: test
 test:
 	@PG_CONFIG='$(PG_CONFIG)' test/run $(T)
+
+.PHONY: bench
+bench:
+	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
 
 print-%:
 	@echo '$($*)'

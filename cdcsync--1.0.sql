@@ -67,7 +67,7 @@ CREATE TABLE cdcsync.table_rule (
 
 COMMENT ON TABLE cdcsync.table_rule IS 'registered local tables; see add_table()';
 COMMENT ON COLUMN cdcsync.table_rule.relation IS 'the local table';
-COMMENT ON COLUMN cdcsync.table_rule.version_column IS 'column whose value is the version of a row';
+COMMENT ON COLUMN cdcsync.table_rule.version_column IS 'column whose value is the version of a row; NULL: the commit timestamp';
 COMMENT ON COLUMN cdcsync.table_rule.source_table IS 'the table''s name in events, schema.table, quoted as an identifier';
 COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NULL: as the subscription says';
 COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
@@ -107,7 +107,7 @@ COMMENT ON TABLE cdcsync.tombstone_data IS 'remembered deletes; read them throug
 COMMENT ON COLUMN cdcsync.tombstone_data.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone_data.key_hash IS 'hash of the key that agrees with its equality';
 COMMENT ON COLUMN cdcsync.tombstone_data.key IS 'the key: column names and texts';
-COMMENT ON COLUMN cdcsync.tombstone_data.version IS 'version of the row that was deleted: a number, or µs since 1970; NULL is the oldest';
+COMMENT ON COLUMN cdcsync.tombstone_data.version IS 'version of the row that was deleted: a number, or µs since 1970; NULL is the oldest, or without a version column a local delete whose commit time is to be copied';
 COMMENT ON COLUMN cdcsync.tombstone_data.peer IS 'the node whose delete it is';
 COMMENT ON COLUMN cdcsync.tombstone_data.written_at IS 'when it was written here';
 
@@ -119,6 +119,45 @@ CREATE TABLE cdcsync.tombstone_horizon (
 COMMENT ON TABLE cdcsync.tombstone_horizon IS 'newest version of the tombstones that were pruned, per table';
 COMMENT ON COLUMN cdcsync.tombstone_horizon.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone_horizon.version IS 'in the measure of tombstone_data.version';
+
+CREATE TABLE cdcsync.conflict_data (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	relation regclass NOT NULL,
+	key jsonb NOT NULL,
+	conflict_type text NOT NULL,
+	resolution text NOT NULL,
+	local_row jsonb,
+	remote_row jsonb,
+	before_row jsonb,
+	local_version text,
+	remote_version text,
+	local_origin text,
+	remote_origin text,
+	subscription text,
+	topic text,
+	partition integer,
+	"offset" bigint
+);
+
+COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
+COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
+COMMENT ON COLUMN cdcsync.conflict_data.at IS 'when it was decided here';
+COMMENT ON COLUMN cdcsync.conflict_data.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.conflict_data.key IS 'key of the row that the event is about';
+COMMENT ON COLUMN cdcsync.conflict_data.conflict_type IS 'what the event met';
+COMMENT ON COLUMN cdcsync.conflict_data.resolution IS 'what was done: apply_remote, keep_local, skip, merge or error';
+COMMENT ON COLUMN cdcsync.conflict_data.local_row IS 'the row that was here; NULL: none';
+COMMENT ON COLUMN cdcsync.conflict_data.remote_row IS 'the row that the event brought; NULL: a delete';
+COMMENT ON COLUMN cdcsync.conflict_data.before_row IS 'the row that the event''s author had seen';
+COMMENT ON COLUMN cdcsync.conflict_data.local_version IS 'version of the row or of the tombstone that was here';
+COMMENT ON COLUMN cdcsync.conflict_data.remote_version IS 'version of the event; a delete has that of the row it deleted, or its time';
+COMMENT ON COLUMN cdcsync.conflict_data.local_origin IS 'node that wrote what was here, where it is known';
+COMMENT ON COLUMN cdcsync.conflict_data.remote_origin IS 'node that wrote the event';
+COMMENT ON COLUMN cdcsync.conflict_data.subscription IS 'subscription that brought it; NULL: apply() by hand';
+COMMENT ON COLUMN cdcsync.conflict_data.topic IS 'topic of the event';
+COMMENT ON COLUMN cdcsync.conflict_data.partition IS 'partition of the event';
+COMMENT ON COLUMN cdcsync.conflict_data."offset" IS 'offset of the event';
 
 -- a dump that is restored elsewhere carries another identity than its database
 CREATE TABLE cdcsync.local_identity (
@@ -142,6 +181,9 @@ SELECT pg_catalog.pg_extension_config_dump('cdcsync.tombstone_data',
 	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
 SELECT pg_catalog.pg_extension_config_dump('cdcsync.tombstone_horizon',
 	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.conflict_data',
+	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.conflict_data_id_seq', '');
 
 --
 -- Subscriptions
@@ -284,6 +326,80 @@ LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.prune_tombstones() IS
 'forget tombstones older than cdcsync.tombstone_retention, as the worker does by itself; returns how many';
+
+--
+-- Conflicts
+--
+CREATE TYPE cdcsync.conflict AS (
+	relation regclass,
+	key jsonb,
+	conflict_type text,
+	resolution text,
+	local_row jsonb,
+	remote_row jsonb,
+	before_row jsonb,
+	local_version text,
+	remote_version text,
+	local_origin text,
+	remote_origin text,
+	subscription text,
+	topic text,
+	partition integer,
+	"offset" bigint
+);
+
+COMMENT ON TYPE cdcsync.conflict IS
+'what a conflict handler is asked about; the columns are those of conflict_history, and resolution is what last_update_wins would do';
+
+CREATE VIEW cdcsync.conflict_history WITH (security_barrier) AS
+SELECT c.id, c.at, c.relation, c.key, c.conflict_type, c.resolution, c.local_row, c.remote_row,
+	c.before_row, c.local_version, c.remote_version, c.local_origin, c.remote_origin,
+	c.subscription, c.topic, c.partition, c."offset"
+FROM cdcsync.conflict_data AS c
+WHERE pg_catalog.has_table_privilege(c.relation::oid, 'SELECT');
+
+COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables that you may SELECT, and how they were decided';
+COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
+COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
+COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.conflict_history.key IS 'key of the row that the event is about';
+COMMENT ON COLUMN cdcsync.conflict_history.conflict_type IS 'what the event met';
+COMMENT ON COLUMN cdcsync.conflict_history.resolution IS 'what was done: apply_remote, keep_local, skip, merge or error';
+COMMENT ON COLUMN cdcsync.conflict_history.local_row IS 'the row that was here; NULL: none';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_row IS 'the row that the event brought; NULL: a delete';
+COMMENT ON COLUMN cdcsync.conflict_history.before_row IS 'the row that the event''s author had seen';
+COMMENT ON COLUMN cdcsync.conflict_history.local_version IS 'version of the row or of the tombstone that was here';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_version IS 'version of the event; a delete has that of the row it deleted, or its time';
+COMMENT ON COLUMN cdcsync.conflict_history.local_origin IS 'node that wrote what was here, where it is known';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_origin IS 'node that wrote the event';
+COMMENT ON COLUMN cdcsync.conflict_history.subscription IS 'subscription that brought it; NULL: apply() by hand';
+COMMENT ON COLUMN cdcsync.conflict_history.topic IS 'topic of the event';
+COMMENT ON COLUMN cdcsync.conflict_history.partition IS 'partition of the event';
+COMMENT ON COLUMN cdcsync.conflict_history."offset" IS 'offset of the event';
+
+CREATE FUNCTION cdcsync.resolve_conflict(id bigint, choice text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, text) IS
+'write the local or the remote row of a conflict as a new local change, which wins everywhere; returns what was done';
+
+CREATE FUNCTION cdcsync.resolve_conflict(id bigint, "row" jsonb)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict_row'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, jsonb) IS
+'write this row as a new local change, which wins everywhere; columns left out are as they were in the conflict';
+
+CREATE FUNCTION cdcsync.prune_conflicts()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cdcsync_prune_conflicts'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
+'forget conflicts older than cdcsync.conflict_retention, as the worker does by itself; returns how many';
 
 --
 -- Doors: one message by hand, or several
@@ -527,10 +643,12 @@ CREATE VIEW cdcsync.tombstone AS
 SELECT
 	t.relation,
 	t.key,
-	CASE a.atttypid
+	CASE coalesce(a.atttypid, CASE WHEN r.version_column IS NULL THEN 1184::oid END)
 		WHEN 'pg_catalog.timestamptz'::pg_catalog.regtype THEN
-			('1970-01-01 00:00:00+00'::timestamptz
-				+ t.version::double precision * '1 microsecond'::interval)::text
+			coalesce('1970-01-01 00:00:00+00'::timestamptz
+				+ t.version::double precision * '1 microsecond'::interval,
+				CASE WHEN r.version_column IS NULL
+					THEN pg_catalog.pg_xact_commit_timestamp(t.xmin) END)::text
 		WHEN 'pg_catalog.timestamp'::pg_catalog.regtype THEN
 			('1970-01-01 00:00:00'::timestamp
 				+ t.version::double precision * '1 microsecond'::interval)::text
@@ -546,7 +664,7 @@ LEFT JOIN pg_catalog.pg_attribute AS a
 COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes';
 COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
-COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row; the delete comes just after it';
+COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row, and the delete comes just after it; without a version column, when it was deleted';
 COMMENT ON COLUMN cdcsync.tombstone.peer IS 'the node whose delete it is';
 COMMENT ON COLUMN cdcsync.tombstone.written_at IS 'when it was written here';
 
@@ -561,4 +679,4 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(),
 	cdcsync.wait_for(text, interval) TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
-GRANT SELECT ON cdcsync.tombstone TO cdcsync_admin;
+GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history TO cdcsync_admin;

@@ -22,11 +22,11 @@ SELECT forwarded();
 SELECT go('d', 'fwd', '{"id": 1, "body": "seen", "v": 20}', NULL);
 SELECT go('d', 'fwd', '{"id": 1, "body": "seen", "v": 19}', NULL);
 SELECT forwarded();
--- nor is it where nobody forwards
+-- but it is whatever the subscription skips: who reads this node's log is not known here
 SELECT cdcsync.apply('peer.public.fwd', '{"id": 9}',
 	event('d', 'fwd', '{"id": 9, "body": "seen", "v": 20}', NULL), modes(), 'none');
 SELECT forwarded();
--- nor where a constraint refuses the row: the tombstone alone is raised
+-- nor is it where a constraint refuses the row: the tombstone alone is raised
 SELECT go('d', 'fwd', '{"id": 2, "body": "refused", "v": 20}', NULL);
 SELECT forwarded();
 SELECT key, version FROM cdcsync.tombstone WHERE relation = 'fwd'::regclass ORDER BY key;

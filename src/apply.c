@@ -5,24 +5,32 @@
  * Events are taken table by table: the order of a key's events is kept, the order
  * between tables does not matter, for foreign keys are not checked.  A truncate is a
  * barrier: what comes before it is written first.
+ *
+ * The version of a row under the commit clock is its transaction's commit time.  So a
+ * transaction that touches such a table has events of one time only, with which it is
+ * stamped; and an event from the future waits until this node's clock has passed it, for
+ * a local change made after it must be the newer one.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "apply.h"
+#include "conflict_log.h"
 #include "decode.h"
 #include "guc.h"
 #include "origin.h"
 #include "stat.h"
+#include "unixtime.h"
 
 /* A table of the events between two barriers */
-typedef struct TableGroup
+typedef struct CdcTableGroup
 {
 	const char *schema;
 	const char *table;
 	CdcTableChanges changes;
-} TableGroup;
+} CdcTableGroup;
 
 /* For cdc_apply_count */
 typedef struct Counted
@@ -31,28 +39,36 @@ typedef struct Counted
 	int64		counters[CDC_NCOUNTERS];
 } Counted;
 
-typedef struct ApplyState
+struct CdcApply
 {
-	bool		write_through;
-	bool		lock;
-	List	   *groups;			/* of TableGroup *, every table of the transaction */
+	CdcApplyItem **items;
 	int			nitems;
-	MemoryContext context;		/* of counted */
-	List	  **counted;
-} ApplyState;
+	CdcApplyHow how;
+	List	   *groups;			/* of CdcTableGroup *, every table of the transaction */
+	CdcTableGroup *last;		/* that was asked for */
+	CdcApplied *applied;
+};
+
+/* Rows of a snapshot do not say when they were written: as old as can be */
+#define SNAPSHOT_TIME (CDC_UNIX_EPOCH_USECS + 1)
 
 static bool follows_delete(CdcMessage *message, CdcLogTail *tail);
 static bool take_delete(CdcLogTail *tail, const CdcMessage *message);
 static void note_delete(CdcLogTail *tail, CdcMessage *message);
-static bool is_own(const CdcEvent *event);
+static bool is_own_log(const CdcEvent *event);
 static void name_table_by_topic(CdcEvent *event);
-static TableGroup *find_group(ApplyState *state, const CdcApplyItem *item);
-static void take_item(ApplyState *state, CdcApplyItem *item);
-static void take_truncate(ApplyState *state, TableGroup *group, CdcApplyItem *item);
-static void skip_unknown(ApplyState *state, TableGroup *group, CdcApplyItem *item);
-static void skip(ApplyState *state, TableGroup *group, CdcApplyItem *item, const char *outcome);
-static void flush_groups(ApplyState *state);
-static void count_later(ApplyState *state, Oid relid, const int64 *counters);
+static int64 time_of(const CdcEvent *event, const CdcApplyOptions *options);
+static CdcTableGroup *group_of(CdcApply *apply, const CdcApplyItem *item);
+static bool is_of_commit_clock(const CdcApplyItem *item);
+static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
+static CdcTableGroup *find_group(CdcApply *apply, const CdcApplyItem *item);
+static void take_item(CdcApply *apply, CdcApplyItem *item);
+static void take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
+static void skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
+static void skip(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item, const char *outcome);
+static void flush_groups(CdcApply *apply);
+static void apply_changes(CdcTableChanges *changes);
+static void count_later(CdcApply *apply, Oid relid, const int64 *counters);
 
 CdcApplyItem *
 cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTail *tail)
@@ -77,10 +93,11 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 
 	item = palloc0(sizeof(CdcApplyItem));
 	item->event = event;
-	item->producer = options->producer;
-	item->skip_unknown = options->skip_unknown;
-	item->own = is_own(event);
-	item->skip = options->origin_none && event->origin && !cdc_origin_is_own(event->origin);
+	item->options = options;
+	item->time = time_of(event, options);
+	item->own_echo = event->origin && cdc_origin_is_own(event->origin);
+	item->own = item->own_echo || is_own_log(event);
+	item->skip = options->origin_none && event->origin && !item->own_echo;
 	return item;
 }
 
@@ -141,112 +158,201 @@ cdc_apply_tail_reset(CdcLogTail *tail)
 	tail->next = 0;
 }
 
-/* What this node wrote itself: its own log in a shared topic, or its echo from a peer */
+/* This node's own log, in a topic of several nodes */
 static bool
-is_own(const CdcEvent *event)
+is_own_log(const CdcEvent *event)
 {
-	if (event->peer && cdc_node_name && strcmp(event->peer, cdc_node_name) == 0)
-		return true;
-	return event->origin && cdc_origin_is_own(event->origin);
+	return event->peer && cdc_node_name && strcmp(event->peer, cdc_node_name) == 0;
 }
 
 /* A null value has nothing but its topic, <topic.prefix>.<schema>.<table> by default */
 static void
 name_table_by_topic(CdcEvent *event)
 {
-	char	   *topic = pstrdup(event->message->topic);
-	char	   *table = strrchr(topic, '.');
+	char	   *peer = pstrdup(event->message->topic);
+	char	   *table = strrchr(peer, '.');
 	char	   *schema = NULL;
 
 	if (table)
 	{
 		*table++ = '\0';
-		schema = strrchr(topic, '.');
+		schema = strrchr(peer, '.');
+		if (schema)
+			*schema++ = '\0';
 	}
-	event->schema = schema ? schema + 1 : "";
-	event->table = table ? table : topic;
+	event->peer = peer;
+	event->schema = schema ? schema : "";
+	event->table = table ? table : peer;
+}
+
+/*
+ * What a peer forwards has its author's time already, whatever the topic says; another
+ * one each time it goes round would never let it rest.
+ */
+static int64
+time_of(const CdcEvent *event, const CdcApplyOptions *options)
+{
+	bool		of_record = event->op == CDC_OP_NULL_VALUE ||
+		(options->record_time && event->origin == NULL);
+
+	if (of_record && event->message->timestamp >= 0)
+		return event->message->timestamp * 1000;
+	return event->time;
+}
+
+/* ---- the transaction ---- */
+
+CdcApply *
+cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how)
+{
+	CdcApply   *apply = palloc0(sizeof(CdcApply));
+
+	apply->items = items;
+	apply->nitems = nitems;
+	apply->how = how;
+	for (int i = 0; i < nitems; i++)
+	{
+		items[i]->group = group_of(apply, items[i]);
+		if (is_of_commit_clock(items[i]) && items[i]->event->op == CDC_OP_READ)
+			items[i]->time = SNAPSHOT_TIME;
+	}
+	return apply;
+}
+
+/* Of the event before it, mostly */
+static CdcTableGroup *
+group_of(CdcApply *apply, const CdcApplyItem *item)
+{
+	CdcTableGroup *last = apply->last;
+
+	if (last == NULL || strcmp(last->table, item->event->table) != 0 ||
+		strcmp(last->schema, item->event->schema) != 0)
+		apply->last = find_group(apply, item);
+	return apply->last;
+}
+
+static bool
+is_of_commit_clock(const CdcApplyItem *item)
+{
+	const CdcRelation *rel = item->group->changes.rel;
+
+	return rel && rel->clock == CDC_CLOCK_COMMIT && !item->skip;
+}
+
+int
+cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		any_commit_clock = false;
+	bool		one_time = true;
+	int64		time = 0;
+
+	for (int i = 0; i < apply->nitems; i++)
+	{
+		const CdcApplyItem *item = apply->items[i];
+		bool		of_commit_clock = is_of_commit_clock(item);
+
+		if (item->skip || item->group->changes.rel == NULL)
+			continue;
+		if (of_commit_clock && must_wait(item, now, hold_until))
+			return i;
+		if (time == 0)
+			time = item->time;
+		one_time &= item->time == time;
+		any_commit_clock |= of_commit_clock;
+		if (any_commit_clock && !one_time)
+			return i;
+	}
+	return apply->nitems;
+}
+
+/* What is further ahead than a clock may be is not waited for: decide.c refuses it */
+static bool
+must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until)
+{
+	TimestampTz time = cdc_unixtime_to_timestamptz(item->time);
+
+	*until = time + 1;
+	return time >= now && time <= TimestampTzPlusMilliseconds(now, cdc_max_clock_skew);
 }
 
 void
-cdc_apply_items(CdcApplyItem **items, int nitems, bool write_through, bool lock,
-				MemoryContext context, List **counted)
+cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 {
-	ApplyState	state = {.write_through = write_through, .lock = lock, .nitems = nitems,
-	.context = context, .counted = counted};
-
+	apply->applied = applied;
 	for (int i = 0; i < nitems; i++)
-		take_item(&state, items[i]);
-	flush_groups(&state);
+		take_item(apply, apply->items[i]);
+	flush_groups(apply);
+	cdc_conflict_log_write(applied->conflicts);
 	cdc_apply_current_message = NULL;
 }
 
 static void
-take_item(ApplyState *state, CdcApplyItem *item)
+take_item(CdcApply *apply, CdcApplyItem *item)
 {
-	TableGroup *group = find_group(state, item);
+	CdcTableGroup *group = find_group(apply, item);
 
 	if (item->skip)
-		skip(state, group, item, "written by another node, skipped");
+		skip(apply, group, item, "written by another node, skipped");
 	else if (group->changes.rel == NULL)
-		skip_unknown(state, group, item);
+		skip_unknown(apply, group, item);
 	else if (item->event->op == CDC_OP_TRUNCATE)
-		take_truncate(state, group, item);
+		take_truncate(apply, group, item);
 	else
 		group->changes.items[group->changes.nitems++] = item;
 }
 
 /* Each table is opened once in a transaction */
-static TableGroup *
-find_group(ApplyState *state, const CdcApplyItem *item)
+static CdcTableGroup *
+find_group(CdcApply *apply, const CdcApplyItem *item)
 {
 	const CdcEvent *event = item->event;
-	TableGroup *group;
+	CdcTableGroup *group;
 	ListCell   *lc;
 
-	foreach(lc, state->groups)
+	foreach(lc, apply->groups)
 	{
 		group = lfirst(lc);
 		if (strcmp(group->table, event->table) == 0 && strcmp(group->schema, event->schema) == 0)
 			return group;
 	}
 	cdc_apply_current_message = event->message;
-	group = palloc0(sizeof(TableGroup));
+	group = palloc0(sizeof(CdcTableGroup));
 	group->schema = event->schema;
 	group->table = event->table;
 	group->changes.rel = cdc_relation_open(event->schema, event->table);
-	group->changes.write_through = state->write_through;
-	group->changes.lock = state->lock;
-	group->changes.items = palloc_extended(sizeof(CdcApplyItem *) * state->nitems,
+	group->changes.how = apply->how;
+	group->changes.items = palloc_extended(sizeof(CdcApplyItem *) * apply->nitems,
 										   MCXT_ALLOC_HUGE);
-	state->groups = lappend(state->groups, group);
+	apply->groups = lappend(apply->groups, group);
 	cdc_apply_current_message = NULL;
 	return group;
 }
 
 static void
-take_truncate(ApplyState *state, TableGroup *group, CdcApplyItem *item)
+take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 {
 	int64		counters[CDC_NCOUNTERS] = {[CDC_COUNT_EVENTS] = 1};
 
 	if (!group->changes.rel->rule->truncate || item->own)
 	{
-		skip(state, group, item, "truncate not obeyed");
+		skip(apply, group, item, "truncate not obeyed");
 		return;
 	}
-	flush_groups(state);
+	flush_groups(apply);
 	cdc_apply_current_message = item->event->message;
 	cdc_apply_table_truncate(group->changes.rel);
 	cdc_apply_current_message = NULL;
 	item->outcome = "truncated";
-	count_later(state, group->changes.rel->relid, counters);
+	count_later(apply, group->changes.rel->relid, counters);
 }
 
 static void
-skip_unknown(ApplyState *state, TableGroup *group, CdcApplyItem *item)
+skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 {
 	const CdcEvent *event = item->event;
 
-	if (!item->skip_unknown)
+	if (!item->options->skip_unknown)
 	{
 		cdc_apply_current_message = event->message;
 		ereport(ERROR,
@@ -258,55 +364,77 @@ skip_unknown(ApplyState *state, TableGroup *group, CdcApplyItem *item)
 				 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :
 				 errhint("Register it with cdcsync.add_table, or set on_unknown_table => 'skip' with cdcsync.alter_subscription.")));
 	}
-	skip(state, group, item, "table is not registered, skipped");
+	skip(apply, group, item, "table is not registered, skipped");
 }
 
 /* Counted under the table, or under none */
 static void
-skip(ApplyState *state, TableGroup *group, CdcApplyItem *item, const char *outcome)
+skip(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item, const char *outcome)
 {
 	int64		counters[CDC_NCOUNTERS] = {[CDC_COUNT_EVENTS] = 1,[CDC_COUNT_SKIPPED] = 1};
 
 	item->outcome = outcome;
-	count_later(state, group->changes.rel ? group->changes.rel->relid : InvalidOid, counters);
+	count_later(apply, group->changes.rel ? group->changes.rel->relid : InvalidOid, counters);
 }
 
 static void
-flush_groups(ApplyState *state)
+flush_groups(CdcApply *apply)
 {
 	ListCell   *lc;
 
-	foreach(lc, state->groups)
+	foreach(lc, apply->groups)
 	{
-		CdcTableChanges *changes = &((TableGroup *) lfirst(lc))->changes;
+		CdcTableChanges *changes = &((CdcTableGroup *) lfirst(lc))->changes;
 
 		if (changes->nitems == 0)
 			continue;
-		cdc_apply_table(changes);
-		count_later(state, changes->rel->relid, changes->counters);
+		changes->applied = apply->applied;
+		apply_changes(changes);
+		count_later(apply, changes->rel->relid, changes->counters);
 		changes->nitems = 0;
 		memset(changes->counters, 0, sizeof(changes->counters));
 	}
 }
 
+/* Events that may meet others' unique values are taken one by one: each may free them */
 static void
-count_later(ApplyState *state, Oid relid, const int64 *counters)
+apply_changes(CdcTableChanges *changes)
 {
-	MemoryContext old = MemoryContextSwitchTo(state->context);
+	CdcApplyItem **items = changes->items;
+	int			nitems = changes->nitems;
+
+	if (!changes->how.unique || changes->rel->unique_indexes == NIL)
+	{
+		cdc_apply_table(changes);
+		return;
+	}
+	changes->nitems = 1;
+	for (int i = 0; i < nitems; i++)
+	{
+		changes->items = &items[i];
+		cdc_apply_table(changes);
+	}
+	changes->items = items;
+}
+
+static void
+count_later(CdcApply *apply, Oid relid, const int64 *counters)
+{
+	MemoryContext old = MemoryContextSwitchTo(apply->applied->context);
 	Counted    *counted = palloc(sizeof(Counted));
 
 	counted->relid = relid;
 	memcpy(counted->counters, counters, sizeof(counted->counters));
-	*state->counted = lappend(*state->counted, counted);
+	apply->applied->counted = lappend(apply->applied->counted, counted);
 	MemoryContextSwitchTo(old);
 }
 
 void
-cdc_apply_count(List *counted)
+cdc_apply_count(const CdcApplied *applied)
 {
 	ListCell   *lc;
 
-	foreach(lc, counted)
+	foreach(lc, applied->counted)
 	{
 		Counted    *c = lfirst(lc);
 

@@ -7,14 +7,6 @@
 
 #include "apply_table.h"
 
-/* What a subscription, or a door, says about its events */
-typedef struct CdcApplyOptions
-{
-	const CdcProducer *producer;
-	bool		origin_none;	/* skip what other nodes wrote at the peer */
-	bool		skip_unknown;	/* skip events of tables that are not registered */
-} CdcApplyOptions;
-
 /*
  * The last deletes of a log whose null values are still to come: such a null value says
  * nothing new.  It comes directly after its delete, but in a topic of several nodes the
@@ -42,13 +34,20 @@ extern void cdc_apply_tail_reset(CdcLogTail *tail);
 extern CdcApplyItem *cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options,
 									   CdcLogTail *tail);
 
+typedef struct CdcApply CdcApply;
+
 /*
  * Apply events in the order of their logs, in the current transaction; SPI is connected
- * and the session set up for applying.  lock as in apply_table.h.  Counters go to
- * stat_table when *counted, made in context, is handed to cdc_apply_count after commit.
+ * and the session set up for applying.  begin opens their tables; extent says how many,
+ * from the first, may share the transaction; execute applies so many.
+ *
+ * extent is 0 if the first one must not be applied before *hold_until.
  */
-extern void cdc_apply_items(CdcApplyItem **items, int nitems, bool write_through, bool lock,
-							MemoryContext context, List **counted);
-extern void cdc_apply_count(List *counted);
+extern CdcApply *cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how);
+extern int	cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until);
+extern void cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied);
+
+/* After the commit: counters go to stat_table */
+extern void cdc_apply_count(const CdcApplied *applied);
 
 #endif							/* CDC_APPLY_H */

@@ -10,31 +10,61 @@
 #include "relation.h"
 #include "stat.h"
 
+/* What a subscription, or a door, says about its events */
+typedef struct CdcApplyOptions
+{
+	const char *subscription;	/* its name; NULL at the doors */
+	const CdcProducer *producer;
+	const CdcConflictRules *conflicts;	/* NULL: last_update_wins */
+	bool		origin_none;	/* skip what other nodes wrote at the peer */
+	bool		skip_unknown;	/* skip events of tables that are not registered */
+	bool		record_time;	/* the time of an event is that of its Kafka record */
+} CdcApplyOptions;
+
 /* An event on its way through apply, with what became of it */
 typedef struct CdcApplyItem
 {
 	CdcEvent   *event;
-	const CdcProducer *producer;	/* of its subscription */
-	bool		skip_unknown;	/* likewise */
+	const CdcApplyOptions *options;
+	struct CdcTableGroup *group;	/* of apply.c: its table */
+	int64		time;			/* µs since 1970: when it was written, as far as is known */
 	bool		own;			/* own event or own echo */
+	bool		own_echo;		/* the latter */
 	bool		skip;			/* what its subscription leaves out */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;
+
+/* How a batch is tried; each costs more than the one before */
+typedef struct CdcApplyHow
+{
+	bool		lock;			/* lock the rows that are read */
+	bool		unique;			/* look for rows that have a unique value of a new one */
+} CdcApplyHow;
+
+/* What is told after the commit; its lists live in context */
+typedef struct CdcApplied
+{
+	MemoryContext context;
+	List	   *counted;		/* apply.c's */
+	List	   *conflicts;		/* of CdcConflictRecord * */
+} CdcApplied;
 
 typedef struct CdcTableChanges
 {
 	CdcRelation *rel;
 	int			nitems;
 	CdcApplyItem **items;		/* in the order of the log; no truncates */
-	bool		write_through;	/* rule 6: pass deletes of missing rows on */
-	bool		lock;			/* lock the rows that are read */
+	CdcApplyHow how;
 	int64		counters[CDC_NCOUNTERS];
+	CdcApplied *applied;
 } CdcTableChanges;
 
 /*
  * Apply; SPI is connected, the session is set up for applying.  Raises
  * serialization_failure when a row changed after it was read, which cannot be when
- * lock is set, or a key appeared: to be repeated at once.
+ * it was locked, or a key appeared: to be repeated at once.  unique_violation when rows
+ * have the same value in a unique index other than the key's: to be repeated one by one,
+ * and so that they are looked for.
  */
 extern void cdc_apply_table(CdcTableChanges *changes);
 

@@ -7,7 +7,7 @@
 
 #include "executor/spi.h"
 
-#define CDC_STATEMENT_MAX_ARGS 12
+#define CDC_STATEMENT_MAX_ARGS 16
 
 /* A statement that is planned at first use and kept for the session */
 typedef struct CdcStatement
@@ -28,6 +28,9 @@ extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
 
 /* Run any one command as the extension's owner; SPI is connected by the caller */
 extern void cdc_catalog_command(const char *sql);
+
+/* A one-dimensional array as an argument, in CurrentMemoryContext */
+extern Datum cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type);
 
 /* The extension's oid (InvalidOid where it is not created) and its owner */
 extern Oid	cdc_catalog_extension(void);

@@ -1,36 +1,25 @@
 /*
  * clock.c
- *		Versions: read, compare, keep growing.
+ *		Versions: read, compare, the next one.
  *
- * The version column is a hybrid clock per row.  Remote changes carry their version;
- * local ones get theirs from the trigger here, which keeps it strictly growing: above
- * the row's old version, and above the tombstone of a key that is used again.  Wall
- * clocks may therefore be wrong.
- *
- * A BEFORE trigger runs before the wait for a concurrent delete of the same key, and so
- * cannot see that delete's tombstone: an AFTER trigger looks again.
+ * A table rule names one of two kinds of clock.  A version column is a hybrid clock per
+ * row: remote changes carry their version, local ones get theirs from a trigger
+ * (version_trigger.c).  Under the commit clock the version of a row is the commit time
+ * of the transaction that wrote it; what the worker writes is stamped with the time of
+ * its source transaction (origin.c), so that it keeps the version it came with.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
+#include "access/commit_ts.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "executor/spi.h"
-#include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
-#include "registered.h"
-#include "session.h"
-#include "tombstone.h"
-
-#define UNIX_EPOCH_USECS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#include "origin.h"
+#include "unixtime.h"
 
 typedef struct ClockType
 {
@@ -47,14 +36,7 @@ static const ClockType clock_types[] = {
 	{NUMERICOID, CDC_CLOCK_NUMERIC},
 };
 
-static CdcVersion next_version(CdcClock clock, const CdcVersion *after);
-static Datum version_datum(CdcClock clock, const CdcVersion *version);
 static int64 clock_now(CdcClock clock);
-static bool key_changed(CdcRegistered *reg, TriggerData *trigdata);
-static bool raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple,
-						TupleDesc desc);
-static CdcVersion tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc);
-static void lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version);
 
 CdcClock
 cdc_clock_for_type(Oid type, int32 typmod, const char *column)
@@ -82,7 +64,8 @@ cdc_clock_for_type(Oid type, int32 typmod, const char *column)
 bool
 cdc_clock_is_time(CdcClock clock)
 {
-	return clock == CDC_CLOCK_TIMESTAMPTZ || clock == CDC_CLOCK_TIMESTAMP;
+	return clock == CDC_CLOCK_TIMESTAMPTZ || clock == CDC_CLOCK_TIMESTAMP ||
+		clock == CDC_CLOCK_COMMIT;
 }
 
 CdcVersion
@@ -97,6 +80,7 @@ cdc_clock_read(CdcClock clock, Datum value, bool isnull)
 	{
 		case CDC_CLOCK_TIMESTAMPTZ:
 		case CDC_CLOCK_TIMESTAMP:
+		case CDC_CLOCK_COMMIT:
 			version.value = DatumGetTimestampTz(value);
 			finite = !TIMESTAMP_NOT_FINITE(version.value);
 			break;
@@ -150,14 +134,14 @@ cdc_clock_to_stored(CdcClock clock, const CdcVersion *version, bool *isnull)
 	n = int64_to_numeric(version->value);
 	if (cdc_clock_is_time(clock))
 		return DirectFunctionCall2(numeric_add, NumericGetDatum(n),
-								   NumericGetDatum(int64_to_numeric(UNIX_EPOCH_USECS)));
+								   NumericGetDatum(int64_to_numeric(CDC_UNIX_EPOCH_USECS)));
 	return NumericGetDatum(n);
 }
 
 CdcVersion
 cdc_clock_from_stored(CdcClock clock, Datum stored, bool isnull)
 {
-	CdcVersion	version = {.known = !isnull, .deleted = true};
+	CdcVersion	version = {.known = !isnull, .deleted = clock != CDC_CLOCK_COMMIT};
 
 	if (isnull)
 		return version;
@@ -168,14 +152,50 @@ cdc_clock_from_stored(CdcClock clock, Datum stored, bool isnull)
 	}
 	if (cdc_clock_is_time(clock))
 		stored = DirectFunctionCall2(numeric_sub, stored,
-									 NumericGetDatum(int64_to_numeric(UNIX_EPOCH_USECS)));
+									 NumericGetDatum(int64_to_numeric(CDC_UNIX_EPOCH_USECS)));
 	version.value = DatumGetInt64(DirectFunctionCall1(numeric_int8, stored));
 	return version;
 }
 
-/* The version of a local write that must come after another one, if that is known */
-static CdcVersion
-next_version(CdcClock clock, const CdcVersion *after)
+bool
+cdc_clock_has_commit_times(void)
+{
+	return track_commit_timestamp;
+}
+
+CdcVersion
+cdc_clock_of_commit(TransactionId xid, RepOriginId *writer)
+{
+	CdcVersion	version = {.known = true};
+
+	if (TransactionIdIsCurrentTransactionId(xid))
+	{
+		*writer = cdc_origin_session();
+		version.value = cdc_origin_commit_time();
+	}
+	else
+		version.known = TransactionIdGetCommitTsData(xid, &version.value, writer);
+	return version;
+}
+
+CdcVersion
+cdc_clock_of_time(TimestampTz time)
+{
+	return (CdcVersion){.known = true, .value = time};
+}
+
+CdcVersion
+cdc_clock_next(CdcClock clock, const CdcVersion *after)
+{
+	CdcVersion	next = cdc_clock_successor(clock, after);
+
+	if (cdc_clock_is_time(clock))
+		next.value = Max(next.value, clock_now(clock));
+	return next;
+}
+
+CdcVersion
+cdc_clock_successor(CdcClock clock, const CdcVersion *after)
 {
 	CdcVersion	next = {.known = true};
 
@@ -190,9 +210,7 @@ next_version(CdcClock clock, const CdcVersion *after)
 															   NumericGetDatum(one)));
 		return next;
 	}
-	next.value = clock_now(clock);
-	if (after->known && after->value >= next.value)
-		next.value = after->value + 1;
+	next.value = after->known ? after->value + 1 : clock_now(clock);
 	return next;
 }
 
@@ -204,8 +222,8 @@ clock_now(CdcClock clock)
 	return cdc_clock_is_time(clock) ? GetCurrentTimestamp() : 1;
 }
 
-static Datum
-version_datum(CdcClock clock, const CdcVersion *version)
+Datum
+cdc_clock_to_datum(CdcClock clock, const CdcVersion *version)
 {
 	switch (clock)
 	{
@@ -217,155 +235,55 @@ version_datum(CdcClock clock, const CdcVersion *version)
 			return NumericGetDatum(version->numeric);
 		case CDC_CLOCK_TIMESTAMPTZ:
 		case CDC_CLOCK_TIMESTAMP:
+		case CDC_CLOCK_COMMIT:
 		case CDC_CLOCK_INT8:
 			break;
 	}
 	return Int64GetDatum(version->value);
 }
 
-static CdcVersion
-tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
+char *
+cdc_clock_to_text(CdcClock clock, const CdcVersion *version)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, reg->version_attnum, desc, &isnull);
-
-	return cdc_clock_read(reg->clock, value, isnull);
-}
-
-static bool
-key_changed(CdcRegistered *reg, TriggerData *trigdata)
-{
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-	Datum		old_key[INDEX_MAX_KEYS];
-	Datum		new_key[INDEX_MAX_KEYS];
-
-	return cdc_registered_key(reg, trigdata->tg_trigtuple, desc, old_key) &&
-		cdc_registered_key(reg, trigdata->tg_newtuple, desc, new_key) &&
-		cdc_key_compare(reg->key, old_key, new_key) != 0;
-}
-
-/* A write that uses a key must come after the key's tombstone: was the floor too low? */
-static bool
-raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
-{
-	Datum		key[INDEX_MAX_KEYS];
-	CdcTombstone tombstone;
-
-	if (!cdc_registered_key(reg, tuple, desc, key))
-		return false;			/* a NULL key: the constraint will say so */
-	tombstone = cdc_tombstone_read(reg->key, reg->clock, key);
-	if (!tombstone.found || cdc_clock_compare(&tombstone.version, floor) <= 0)
-		return false;
-	*floor = tombstone.version;
-	floor->deleted = false;
-	return true;
-}
-
-/* An AFTER trigger found that the row just written is not newer than its tombstone */
-static void
-lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
-{
-	StringInfoData sql;
-	Relation	root = table_open(reg->key->relid, NoLock);
-	Oid			types[INDEX_MAX_KEYS + 1];
-	Datum		values[INDEX_MAX_KEYS + 1];
-	Oid			userid;
-	int			sec_context;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s SET %s = $1 WHERE ", cdc_registered_name(root),
-					 quote_identifier(reg->version_column));
-	types[0] = reg->version_type;
-	values[0] = version_datum(reg->clock, version);
-	for (int i = 0; i < reg->key->ncolumns; i++)
-	{
-		appendStringInfo(&sql, "%s%s ", i ? " AND " : "",
-						 quote_identifier(reg->key->columns[i].name));
-		cdc_key_append_equality(&sql, &reg->key->columns[i]);
-		appendStringInfo(&sql, " $%d", i + 2);
-		types[i + 1] = reg->key->columns[i].type;
-		values[i + 1] = key[i];
-	}
-
-	/* whoever may insert need not have the right to update */
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(root->rd_rel->relowner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	SPI_connect();
-	SPI_execute_with_args(sql.data, reg->key->ncolumns + 1, types, values, NULL, false, 0);
-	SPI_finish();
-	SetUserIdAndSecContext(userid, sec_context);
-	table_close(root, NoLock);
-}
-
-/*
- * BEFORE INSERT OR UPDATE, each row: gives a local write its version.
- */
-PG_FUNCTION_INFO_V1(cdcsync_version_trigger);
-Datum
-cdcsync_version_trigger(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	TupleDesc	desc;
-	HeapTuple	tuple;
-	CdcRegistered *reg;
-	CdcVersion	floor = {0};
-	CdcVersion	version;
 	Datum		value;
-	bool		isnull = false;
-	int			attnum;
 
-	cdc_registered_check_trigger(fcinfo, "version_trigger");
-	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
-		trigdata->tg_trigtuple;
-	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
-	if (reg == NULL)
-		PG_RETURN_POINTER(tuple);
-
-	desc = RelationGetDescr(trigdata->tg_relation);
-	version = tuple_version(reg, tuple, desc);
-	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-		floor = tuple_version(reg, trigdata->tg_trigtuple, desc);
-	if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) || key_changed(reg, trigdata))
-		raise_floor(&floor, reg, tuple, desc);
-	if (version.known && cdc_clock_compare(&version, &floor) > 0)
-		PG_RETURN_POINTER(tuple);
-
-	version = next_version(reg->clock, &floor);
-	value = version_datum(reg->clock, &version);
-	attnum = reg->version_attnum;
-	PG_RETURN_POINTER(heap_modify_tuple_by_cols(tuple, desc, 1, &attnum, &value, &isnull));
+	if (!version->known)
+		return NULL;
+	value = cdc_clock_to_datum(clock, version);
+	switch (clock)
+	{
+		case CDC_CLOCK_TIMESTAMPTZ:
+		case CDC_CLOCK_COMMIT:
+			return DatumGetCString(DirectFunctionCall1(timestamptz_out, value));
+		case CDC_CLOCK_TIMESTAMP:
+			return DatumGetCString(DirectFunctionCall1(timestamp_out, value));
+		case CDC_CLOCK_INT2:
+		case CDC_CLOCK_INT4:
+		case CDC_CLOCK_INT8:
+			return psprintf(INT64_FORMAT, version->value);
+		case CDC_CLOCK_NUMERIC:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, value));
+	}
+	return NULL;
 }
 
-/*
- * AFTER INSERT, AFTER UPDATE of the key, each row: looks for a tombstone that was not
- * there yet when the row got its version.
- */
-PG_FUNCTION_INFO_V1(cdcsync_version_check_trigger);
-Datum
-cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
+CdcVersion
+cdc_clock_from_text(CdcClock clock, const char *text)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	CdcRegistered *reg;
-	CdcVersion	floor;
+	PGFunction	input = int8in;
+	Datum		value;
 
-	cdc_registered_check_trigger(fcinfo, "version_check_trigger");
-	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
-	if (reg == NULL)
-		PG_RETURN_POINTER(NULL);
-
-	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
-		trigdata->tg_trigtuple;
-	desc = RelationGetDescr(trigdata->tg_relation);
-	floor = tuple_version(reg, tuple, desc);
-	if (raise_floor(&floor, reg, tuple, desc))
-	{
-		CdcVersion	version = next_version(reg->clock, &floor);
-		Datum		key[INDEX_MAX_KEYS];
-
-		cdc_registered_key(reg, tuple, desc, key);
-		lift_row(reg, key, &version);
-	}
-	PG_RETURN_POINTER(NULL);
+	if (text == NULL)
+		return (CdcVersion){0};
+	if (clock == CDC_CLOCK_TIMESTAMPTZ || clock == CDC_CLOCK_COMMIT)
+		input = timestamptz_in;
+	else if (clock == CDC_CLOCK_TIMESTAMP)
+		input = timestamp_in;
+	else if (clock == CDC_CLOCK_NUMERIC)
+		input = numeric_in;
+	value = DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								Int32GetDatum(-1));
+	if (clock == CDC_CLOCK_NUMERIC)
+		return (CdcVersion){.known = true, .numeric = DatumGetNumeric(value)};
+	return (CdcVersion){.known = true, .value = DatumGetInt64(value)};
 }

@@ -1,13 +1,15 @@
 /*
  * clock.h
- *		Versions: read, compare, keep growing.
+ *		Versions: read, compare, the next one.
  */
 #ifndef CDC_CLOCK_H
 #define CDC_CLOCK_H
 
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "utils/numeric.h"
 
-/* The kinds of version column */
+/* The kinds of version column; and the commit timestamp, which is in none */
 typedef enum CdcClock
 {
 	CDC_CLOCK_TIMESTAMPTZ,
@@ -15,16 +17,18 @@ typedef enum CdcClock
 	CDC_CLOCK_INT2,
 	CDC_CLOCK_INT4,
 	CDC_CLOCK_INT8,
-	CDC_CLOCK_NUMERIC
+	CDC_CLOCK_NUMERIC,
+	CDC_CLOCK_COMMIT
 } CdcClock;
 
 /*
- * A version as last-writer-wins compares it: unknown is the oldest; a delete comes
- * just after the version of the row it deleted.
+ * A version as last-writer-wins compares it: unknown is the oldest.  Of a version
+ * column, a delete comes just after the version of the row it deleted; the commit clock
+ * knows when a delete was.
  */
 typedef struct CdcVersion
 {
-	bool		known;			/* false: the column was NULL */
+	bool		known;			/* false: NULL in the column, or commit time forgotten */
 	bool		deleted;
 	int64		value;			/* integer, or µs since 2000 */
 	Numeric		numeric;		/* of a numeric clock; then value is not used */
@@ -45,6 +49,28 @@ extern int	cdc_clock_compare(const CdcVersion *a, const CdcVersion *b);
 /* As tombstones keep it: the number, or µs since 1970; NULL if unknown */
 extern Datum cdc_clock_to_stored(CdcClock clock, const CdcVersion *version, bool *isnull);
 extern CdcVersion cdc_clock_from_stored(CdcClock clock, Datum stored, bool isnull);
+
+/* Does this server keep commit times (track_commit_timestamp)? */
+extern bool cdc_clock_has_commit_times(void);
+
+/*
+ * The version of what a transaction wrote, and its origin (0: local); unknown if its
+ * commit time is forgotten.  Raises an error where commit times are not kept.
+ */
+extern CdcVersion cdc_clock_of_commit(TransactionId xid, RepOriginId *writer);
+extern CdcVersion cdc_clock_of_time(TimestampTz time);
+
+/*
+ * The version of a local write that must come after another one, if that is known; and
+ * the very next one, which is the same on all nodes
+ */
+extern CdcVersion cdc_clock_next(CdcClock clock, const CdcVersion *after);
+extern CdcVersion cdc_clock_successor(CdcClock clock, const CdcVersion *after);
+
+/* As a value of the version column, and as text; NULL if unknown */
+extern Datum cdc_clock_to_datum(CdcClock clock, const CdcVersion *version);
+extern char *cdc_clock_to_text(CdcClock clock, const CdcVersion *version);
+extern CdcVersion cdc_clock_from_text(CdcClock clock, const char *text);
 
 /* Integer and numeric clocks may start again below a pruned tombstone: it is never pruned */
 extern bool cdc_clock_is_time(CdcClock clock);

@@ -26,6 +26,37 @@ typedef enum CdcConflictType
 
 extern const char *const cdc_conflict_type_names[];
 
+/* What was done about a conflict; "skip" leaves everything as it is, where nothing is */
+typedef enum CdcResolution
+{
+	CDC_RESOLUTION_APPLY_REMOTE,
+	CDC_RESOLUTION_KEEP_LOCAL,
+	CDC_RESOLUTION_SKIP,
+	CDC_RESOLUTION_MERGE,		/* the row of a handler function */
+	CDC_RESOLUTION_ERROR
+} CdcResolution;
+
+extern const char *const cdc_resolution_names[];
+
+/* How a type of conflict is handled */
+typedef enum CdcHandling
+{
+	CDC_HANDLING_LAST_UPDATE_WINS,
+	CDC_HANDLING_APPLY_REMOTE,
+	CDC_HANDLING_KEEP_LOCAL,
+	CDC_HANDLING_SKIP,
+	CDC_HANDLING_ERROR,
+	CDC_HANDLING_FUNCTION		/* asked by the caller, who hands its answer on */
+} CdcHandling;
+
+/* The two sides of the local-first flow in which the server decides */
+typedef enum CdcPreset
+{
+	CDC_PRESET_NONE,
+	CDC_PRESET_HUB,
+	CDC_PRESET_SPOKE
+} CdcPreset;
+
 /* How one version stands to another */
 typedef enum CdcOrder
 {
@@ -38,7 +69,10 @@ typedef enum CdcOrder
 typedef struct CdcSituation
 {
 	CdcOp		op;				/* c u r d, or NULL_VALUE that follows no d */
+	bool		commit_clock;	/* versions are commit times, not values of a column */
+	CdcPreset	preset;
 	bool		own;			/* own event or own echo (rule 1) */
+	bool		own_echo;		/* the latter */
 	bool		row;			/* there is a row */
 	bool		tombstone;		/* the key is remembered as deleted */
 	bool		behind_horizon; /* a tombstone this new may have been pruned */
@@ -49,6 +83,8 @@ typedef struct CdcSituation
 	int			text_order;		/* upsert: canonical text of after against the row's:
 								 * <0, 0, >0 */
 	bool		same_writer;	/* the row (or tombstone) was last written by this peer */
+	int			unique_rows;	/* upsert: other rows that have one of its unique values */
+	CdcOrder	to_unique_rows; /* against the newest of them; never the same */
 } CdcSituation;
 
 /* What is to happen to the row in memory */
@@ -56,6 +92,7 @@ typedef enum CdcAction
 {
 	CDC_ACTION_NONE,			/* the row and the tombstone stay */
 	CDC_ACTION_PUT,				/* the row becomes after */
+	CDC_ACTION_TOUCH,			/* the row is after already, and gets its version */
 	CDC_ACTION_REMOVE,			/* the row goes, the tombstone becomes the event's */
 	CDC_ACTION_RAISE,			/* no row; the tombstone becomes the event's, written through */
 	CDC_ACTION_ERROR			/* nobody can know: the error way */
@@ -65,17 +102,23 @@ typedef struct CdcDecision
 {
 	CdcAction	action;
 	CdcConflictType conflict;	/* CDC_CT_NONE if there was no conflict */
+	CdcResolution resolution;	/* if there was one */
 	const char *reason;			/* a phrase for people */
 } CdcDecision;
 
+/* By last-writer-wins, or by a preset */
 extern CdcDecision cdc_conflict_decide(const CdcSituation *situation);
+
+/* The same conflict, handled otherwise */
+extern CdcDecision cdc_conflict_handle(const CdcSituation *situation, CdcDecision decision,
+									   CdcHandling handling);
 
 /* The history of one key inside a batch, for its net effect */
 typedef struct CdcNet
 {
 	bool		had_row;		/* a row when the batch began */
 	bool		has_row;		/* a row now */
-	bool		changed;		/* any put or remove */
+	bool		changed;		/* any put, touch or remove */
 	bool		raised;			/* a tombstone rose without a row */
 } CdcNet;
 

@@ -4,13 +4,14 @@
  *
  * A local transaction holds changes of one peer, for it runs under that peer's
  * replication origin; it commits the rows and the positions of their partitions
- * together.  What went wrong is judged by SQLSTATE, here and nowhere else:
+ * together.  apply.c says how many of them it may hold.  What went wrong is judged by SQLSTATE, here and nowhere else:
  *
  *	- rows changed between reading and writing: once more, with the rows locked;
  *	- transient (connection, deadlock, lock timeout, resources, shutdown): the
  *	  partitions concerned wait and are read again, for ever, with growing pauses;
  *	- everything else is about the data: the messages are taken in halves down to the
- *	  one, and its partition stops there.
+ *	  one.  If that hits a unique value it is tried once more, and the rows that have the
+ *	  value are looked for; else its partition stops there.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 
 #include "apply.h"
 #include "batch.h"
+#include "conflict_log.h"
 #include "control.h"
 #include "deliver.h"
 #include "origin.h"
@@ -38,17 +40,20 @@ typedef struct Prepared
 	CdcApplyItem *item;
 } Prepared;
 
-static bool deliver_through = false;
 static const CdcMessage *alone = NULL;	/* tried by itself: any error is its error */
 
-static void deliver_range(CdcMessage **messages, int n, bool lock);
+static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static void stop(CdcMessage *message, const ErrorData *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
-static ErrorData *try_range(CdcMessage **messages, int n, bool lock);
-static void apply_range(CdcMessage **messages, int n, bool lock);
+static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
+static void apply_range(CdcMessage **messages, int n, CdcApplyHow how);
 static Prepared *prepare(CdcMessage **messages, int n);
 static int	run_length(const Prepared *prepared, int n, const char **peer);
-static void apply_run(Prepared *run, int n, const char *peer, bool lock);
-static void apply_items(Prepared *run, int n, bool lock, List **counted);
+static int	leave_out_held(Prepared *prepared, int n);
+static int	apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how);
+static int	apply_items(Prepared *run, int n, CdcApplyHow how, CdcApplied *applied,
+						TimestampTz *hold_until);
+static int	messages_of_items(const Prepared *run, int n, int nitems);
 static List *store_offsets(Prepared *run, int n);
 static void stamp(Prepared *run, int n);
 static void publish(Prepared *run, int n, List *offsets);
@@ -58,35 +63,44 @@ static void wait_range(CdcMessage **messages, int n, const char *error);
 static char *describe(const ErrorData *error, const char *hint);
 
 void
-cdc_deliver(CdcMessage **messages, int nmessages, bool write_through)
+cdc_deliver(CdcMessage **messages, int nmessages)
 {
-	deliver_through = write_through;
-	deliver_range(messages, nmessages, false);
+	deliver_range(messages, nmessages, (CdcApplyHow){0});
 }
 
 static void
-deliver_range(CdcMessage **messages, int n, bool lock)
+deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
 	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
 	ErrorData  *error;
 	int			half;
 
 	n = leave_out_done(messages, n, left);
-	if (n == 0 || (error = try_range(left, n, lock)) == NULL)
+	if (n == 0 || (error = try_range(left, n, how)) == NULL)
 		return;
 
 	half = n / 2;
-	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && !lock)
-		deliver_range(left, n, true);
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && !how.lock)
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
 	else if (is_transient(error->sqlerrcode))
 		wait_range(left, n, describe(error, NULL));
 	else if (n > 1)
 	{
-		deliver_range(left, half, lock);
-		deliver_range(left + half, n - half, lock);
+		deliver_range(left, half, how);
+		deliver_range(left + half, n - half, how);
 	}
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true});
 	else
-		cdc_partition_stop(left[0]->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
+		stop(left[0], error);
+}
+
+static void
+stop(CdcMessage *message, const ErrorData *error)
+{
+	cdc_partition_stop(message->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
+	if (message->owner->state == CDC_PARTITION_ERROR)
+		cdc_conflict_log_write_stashed(message);
 }
 
 /* Messages that a transaction before the error committed, and those of stopped partitions */
@@ -107,7 +121,7 @@ leave_out_done(CdcMessage **messages, int n, CdcMessage **left)
 
 /* NULL if all went well, else a copy of the error */
 static ErrorData *
-try_range(CdcMessage **messages, int n, bool lock)
+try_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -115,7 +129,7 @@ try_range(CdcMessage **messages, int n, bool lock)
 	alone = n == 1 ? messages[0] : NULL;
 	PG_TRY();
 	{
-		apply_range(messages, n, lock);
+		apply_range(messages, n, how);
 	}
 	PG_CATCH();
 	{
@@ -134,19 +148,34 @@ try_range(CdcMessage **messages, int n, bool lock)
 }
 
 static void
-apply_range(CdcMessage **messages, int n, bool lock)
+apply_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
-	Prepared   *prepared = prepare(messages, n);
+	Prepared   *left = prepare(messages, n);
 
-	for (int i = 0; i < n;)
+	while (n > 0)
 	{
 		const char *peer;
-		int			length = run_length(&prepared[i], n - i, &peer);
+		int			length = run_length(left, n, &peer);
+		int			done = apply_run(left, length, peer, how);
 
-		apply_run(&prepared[i], length, peer, lock);
-		i += length;
+		left += done;
+		n = leave_out_held(left, n - done);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* A partition whose next event must wait for its time is no longer read */
+static int
+leave_out_held(Prepared *prepared, int n)
+{
+	int			nleft = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (prepared[i].message->owner->assigned)
+			prepared[nleft++] = prepared[i];
+	}
+	return nleft;
 }
 
 static Prepared *
@@ -184,47 +213,75 @@ run_length(const Prepared *prepared, int n, const char **peer)
 	return i;
 }
 
-static void
-apply_run(Prepared *run, int n, const char *peer, bool lock)
+/* Returns how many messages are done: none if the first must wait for its time */
+static int
+apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how)
 {
+	CdcApplied	applied = {.context = cdc_batch_context};
 	MemoryContext context = CurrentMemoryContext;
-	List	   *counted = NIL;
-	List	   *offsets;
+	TimestampTz hold_until = 0;
+	List	   *offsets = NIL;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	/* null values have no peer, and write nothing */
 	if (peer)
 		cdc_origin_begin(WORKER_NUMBER, peer);
-	apply_items(run, n, lock, &counted);
+	n = apply_items(run, n, how, &applied, &hold_until);
 	MemoryContextSwitchTo(context);
-	offsets = store_offsets(run, n);
-	if (peer)
-		stamp(run, n);
+	if (n > 0)
+		offsets = store_offsets(run, n);
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
-	cdc_apply_count(counted);
+	if (n == 0)
+		cdc_partition_hold(run[0].message->owner, hold_until);
+	cdc_apply_count(&applied);
+	cdc_conflict_log_report(applied.conflicts);
 	publish(run, n, offsets);
 	pgstat_report_stat(false);
+	return n;
 }
 
-static void
-apply_items(Prepared *run, int n, bool lock, List **counted)
+/* Returns the number of messages from the first that could share this transaction */
+static int
+apply_items(Prepared *run, int n, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until)
 {
 	CdcApplyItem **items = palloc_extended(sizeof(CdcApplyItem *) * n, MCXT_ALLOC_HUGE);
 	int			nitems = 0;
+	CdcApply   *apply;
 
 	for (int i = 0; i < n; i++)
 	{
 		if (run[i].item)
 			items[nitems++] = run[i].item;
 	}
-	cdc_apply_items(items, nitems, deliver_through, lock, cdc_batch_context, counted);
+	apply = cdc_apply_begin(items, nitems, how);
+	nitems = cdc_apply_extent(apply, hold_until);
+	n = messages_of_items(run, n, nitems);
+	if (nitems > 0)
+	{
+		stamp(run, n);
+		cdc_apply_execute(apply, nitems, applied);
+	}
+	return n;
+}
+
+/* The messages before the first item that is too many; those without an item go along */
+static int
+messages_of_items(const Prepared *run, int n, int nitems)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (run[i].item && nitems-- == 0)
+			break;
+	}
+	return i;
 }
 
 /* The partitions' new positions: a list of CdcOffset in CurrentMemoryContext */
@@ -251,7 +308,11 @@ store_offsets(Prepared *run, int n)
 	return offsets;
 }
 
-/* A commit of version-column tables may hold many source times: the latest stands for all */
+/*
+ * A commit of version-column tables may hold many source times: the latest stands for
+ * all.  It is known before anything is written, for rows of this transaction have it as
+ * their version under the commit clock.
+ */
 static void
 stamp(Prepared *run, int n)
 {
@@ -260,7 +321,7 @@ stamp(Prepared *run, int n)
 	for (int i = 0; i < n; i++)
 	{
 		if (run[i].item)
-			latest = Max(latest, run[i].item->event->time);
+			latest = Max(latest, run[i].item->time);
 	}
 	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
 }

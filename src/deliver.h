@@ -10,9 +10,8 @@
 /*
  * Apply a batch, partition by partition in the order of the logs.  Never raises: a
  * partition whose message cannot be applied is stopped or waits, the others go on.
- * write_through as in apply_table.h.
  */
-extern void cdc_deliver(CdcMessage **messages, int nmessages, bool write_through);
+extern void cdc_deliver(CdcMessage **messages, int nmessages);
 
 /* For the worker's error context: says where the message being applied stands */
 extern void cdc_deliver_error_context(void *arg);

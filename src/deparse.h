@@ -11,8 +11,6 @@
 
 #include "relation.h"
 
-#define CDC_BATCH_NAME "cdcsync_batch"
-
 /* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid and xmin, then the columns */
 extern char *cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind);
 

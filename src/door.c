@@ -25,6 +25,7 @@
 #include "relation.h"
 #include "row.h"
 #include "session.h"
+#include "unixtime.h"
 
 #define DECODE_COLUMNS 9
 
@@ -58,7 +59,7 @@ message_from_texts(const char *topic, text *key, text *value, int64 offset)
 
 	m->topic = topic;
 	m->offset = offset;
-	m->timestamp = -1;
+	m->timestamp = cdc_unixtime_from_timestamptz(GetCurrentTimestamp()) / 1000;
 	if (key)
 	{
 		m->key = VARDATA_ANY(key);
@@ -134,9 +135,7 @@ fill_decoded(CdcEvent *event, const CdcProducer *producer, Datum *values, bool *
 	}
 	if (event->time)
 	{
-		values[4] = TimestampTzGetDatum(event->time -
-										((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) *
-										USECS_PER_DAY);
+		values[4] = TimestampTzGetDatum(cdc_unixtime_to_timestamptz(event->time));
 		nulls[4] = false;
 	}
 	if (event->origin)
@@ -249,7 +248,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	CdcApplyItem **items = palloc(sizeof(CdcApplyItem *) * n);
 	const char **outcomes = palloc(sizeof(char *) * n);
 	CdcLogTail	tail = {0};
-	List	   *counted = NIL;
+	CdcApplied	applied = {.context = context};
 	int			nitems = 0;
 	int			nestlevel;
 	ErrorContextCallback error_context = {.callback = cdc_deliver_error_context,
@@ -265,7 +264,8 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	}
 	SPI_connect();
 	nestlevel = cdc_session_begin();
-	cdc_apply_items(items, nitems, !options->origin_none, true, context, &counted);
+	cdc_apply_execute(cdc_apply_begin(items, nitems, (CdcApplyHow){.lock = true, .unique = true}),
+					  nitems, &applied);
 	cdc_session_end(nestlevel);
 	SPI_finish();
 	MemoryContextSwitchTo(context);

@@ -112,6 +112,7 @@ typedef struct CdcImage
 	int			nfields;
 	CdcField   *fields;
 	const CdcSchema *schema;
+	struct CdcShape *shape;		/* relation.c's memory of it; NULL: not looked for yet */
 } CdcImage;
 
 /* A Kafka record; key and value are NULL where the record has none */

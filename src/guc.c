@@ -25,6 +25,9 @@ int			cdc_batch_rows = 10000;
 int			cdc_batch_size = 8192;
 int			cdc_topic_refresh_interval = 5000;
 int			cdc_tombstone_retention = 365 * 24 * 60;
+int			cdc_conflict_retention = 30 * 24 * 60;
+int			cdc_conflict_log_limit = 60;
+int			cdc_max_clock_skew = 60 * 1000;
 int			cdc_max_partitions = 1024;
 int			cdc_max_tables = 1024;
 
@@ -62,6 +65,21 @@ define_integers(void)
 							"A single larger event is still applied.",
 							&cdc_batch_size, 8192, 64, 256 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.conflict_log_limit",
+							"Sets the number of conflicts that are written to the server log per minute.",
+							"cdcsync.conflict_history has them all.",
+							&cdc_conflict_log_limit, 60, 0, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.conflict_retention",
+							"Sets the time for which conflicts are kept in cdcsync.conflict_history.",
+							"-1 means for ever.",
+							&cdc_conflict_retention, 30 * 24 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.max_clock_skew",
+							"Sets how far an event may be ahead of this node's clock.",
+							"It concerns tables without a version column.",
+							&cdc_max_clock_skew, 60 * 1000, 0, 24 * 60 * 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_partitions",
 							"Sets the maximum number of partitions in stat_subscription.",
 							"It counts the partitions of all databases of the server.",

@@ -10,11 +10,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/nbtree.h"
+#include "access/sysattr.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -23,6 +25,8 @@
 
 #include "key.h"
 
+static bool shows_values(Relation rel, Relation index);
+static bool uses_generated(Relation rel, Relation index);
 static bool index_is_key(Relation rel, Oid index);
 static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
 
@@ -66,6 +70,51 @@ index_is_key(Relation rel, Oid indexoid)
 			TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1)->attnotnull;
 	index_close(index, AccessShareLock);
 	return ok;
+}
+
+List *
+cdc_key_find_unique_indexes(Relation rel, Oid key_index)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (lfirst_oid(lc) != key_index && shows_values(rel, index))
+			result = lappend_oid(result, lfirst_oid(lc));
+		index_close(index, AccessShareLock);
+	}
+	return result;
+}
+
+static bool
+shows_values(Relation rel, Relation index)
+{
+	return index->rd_index->indisunique && index->rd_index->indimmediate &&
+		index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index);
+}
+
+/* Their values are made when a row is written: a new row does not have them yet */
+static bool
+uses_generated(Relation rel, Relation index)
+{
+	Bitmapset  *attrs = NULL;
+
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		attrs = bms_add_member(attrs, index->rd_index->indkey.values[i] -
+							   FirstLowInvalidHeapAttributeNumber);
+	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &attrs);
+	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &attrs);
+	for (int i = -1; (i = bms_next_member(attrs, i)) >= 0;)
+	{
+		AttrNumber	attnum = i + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum > 0 && TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated)
+			return true;
+	}
+	return false;
 }
 
 CdcKey *
@@ -212,11 +261,17 @@ cdc_key_to_string(CdcKey *key, const Datum *values)
 void
 cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column)
 {
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(column->equality));
+	cdc_key_append_operator(buf, column->equality);
+}
+
+void
+cdc_key_append_operator(StringInfo buf, Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
 	Form_pg_operator form;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", column->equality);
+		elog(ERROR, "cache lookup failed for operator %u", operator);
 	form = (Form_pg_operator) GETSTRUCT(tuple);
 	appendStringInfo(buf, "OPERATOR(%s.%s)",
 					 quote_identifier(get_namespace_name(form->oprnamespace)),

@@ -39,6 +39,12 @@ typedef struct CdcKey
  */
 extern Oid	cdc_key_find_index(Relation rel);
 
+/*
+ * The oids of the other unique indexes whose values a new row shows: all that are
+ * immediate and have nothing to do with generated columns
+ */
+extern List *cdc_key_find_unique_indexes(Relation rel, Oid key_index);
+
 /* Describe it, in CurrentMemoryContext; raises an error if the table has none */
 extern CdcKey *cdc_key_make(Relation rel);
 
@@ -57,5 +63,8 @@ extern char *cdc_key_to_string(CdcKey *key, const Datum *values);
 
 /* Append the index's equality of a column, with its schema: OPERATOR(pg_catalog.=) */
 extern void cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column);
+
+/* Append any operator with its schema */
+extern void cdc_key_append_operator(StringInfo buf, Oid operator);
 
 #endif							/* CDC_KEY_H */

@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "net.h"
 #include "row.h"
+#include "subxact.h"
 
 /* For writes in a subtransaction */
 typedef struct WriteArgs
@@ -26,14 +27,16 @@ typedef struct WriteArgs
 	int			nkeys;
 } WriteArgs;
 
-static bool needs_lift(const CdcKeyState *ks);
+static bool needs_lift(const CdcTableApply *ta, const CdcKeyState *ks);
 static void write_deletes(CdcTableApply *ta);
 static void write_updates(CdcTableApply *ta, bool all);
+static bool sets_all(CdcRelation *rel, const CdcKeyState *ks);
 static CdcStatementKind update_kind(const CdcRelation *rel, bool all);
 static void write_inserts(CdcTableApply *ta);
 static void check_inserted(CdcTableApply *ta);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
 							void (*write) (void *), void (*refused) (WriteArgs *));
+static bool attempt(void (*write) (void *), WriteArgs *args);
 static bool wants_lift(CdcTableApply *ta, CdcKeyState *ks);
 static bool wants_through(CdcTableApply *ta, CdcKeyState *ks);
 static void write_lifted(void *arg);
@@ -55,8 +58,7 @@ cdc_net_write(CdcTableApply *ta)
 	write_updates(ta, true);
 	write_inserts(ta);
 	check_inserted(ta);
-	if (ta->changes->write_through)
-		write_refusable(ta, wants_through, write_through, write_not_through);
+	write_refusable(ta, wants_through, write_through, write_not_through);
 	write_tombstones(ta);
 }
 
@@ -70,7 +72,7 @@ write_deletes(CdcTableApply *ta)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ks))
+		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ta, ks))
 			cdc_write_add(set, n++, &ks->stored);
 	}
 	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY :
@@ -88,11 +90,17 @@ write_updates(CdcTableApply *ta, bool all)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_UPDATE &&
-			cdc_row_same_referable(ta->rel, &ks->stored, &ks->row) == !all)
+		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable && sets_all(ta->rel, ks) == all)
 			cdc_write_add(set, n++, &ks->row);
 	}
 	check_count(ta, cdc_write_execute(set, update_kind(ta->rel, all)), n);
+}
+
+/* Where no other column can be set, all are */
+static bool
+sets_all(CdcRelation *rel, const CdcKeyState *ks)
+{
+	return !rel->updatable_apart || !cdc_row_same_referable(rel, &ks->stored, &ks->row);
 }
 
 static CdcStatementKind
@@ -161,12 +169,15 @@ cdc_net_transactions_ended(void)
 /*
  * Rule 7, last part: where the row's version is not the one its deleter saw, the row is
  * first made what the deleter saw, so that the delete that goes on from here carries it.
+ * Under the commit clock the stamp says it all.
  */
 static bool
-needs_lift(const CdcKeyState *ks)
+needs_lift(const CdcTableApply *ta, const CdcKeyState *ks)
 {
 	CdcVersion	seen = ks->delete_version;
 
+	if (ta->rel->clock == CDC_CLOCK_COMMIT)
+		return false;
 	seen.deleted = false;
 	return cdc_clock_compare(&seen, &ks->stored_version) != 0;
 }
@@ -183,23 +194,35 @@ write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState 
 		if (wanted(ta, &ta->keys[i]))
 			all.keys[all.nkeys++] = &ta->keys[i];
 	}
-	if (all.nkeys > 0 && !cdc_write_attempt(write, &all))
+	if (all.nkeys > 0 && !attempt(write, &all))
 	{
 		for (int i = 0; i < all.nkeys; i++)
 		{
 			WriteArgs	one = {.ta = ta, .keys = &all.keys[i], .nkeys = 1};
 
-			if (!cdc_write_attempt(write, &one))
+			if (!attempt(write, &one))
 				refused(&one);
 		}
 	}
 	pfree(all.keys);
 }
 
+/* False if a constraint refused it */
+static bool
+attempt(void (*write) (void *), WriteArgs *args)
+{
+	ErrorData  *error = cdc_subxact_attempt(write, args, cdc_subxact_is_constraint);
+
+	if (error == NULL)
+		return true;
+	FreeErrorData(error);
+	return false;
+}
+
 static bool
 wants_lift(CdcTableApply *ta, CdcKeyState *ks)
 {
-	return ks->write == CDC_WRITE_DELETE && needs_lift(ks);
+	return ks->write == CDC_WRITE_DELETE && needs_lift(ta, ks);
 }
 
 static void
@@ -215,7 +238,7 @@ write_lifted(void *arg)
 		CdcRow		before;
 
 		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->producer);
+					   ks->last_delete->options->producer);
 		before = cdc_row_overlay(rel, &ks->stored, &before);
 		cdc_write_add(set, i, &before);
 	}
@@ -242,7 +265,8 @@ delete_keys(WriteArgs *args)
 static bool
 wants_through(CdcTableApply *ta, CdcKeyState *ks)
 {
-	return ks->write == CDC_WRITE_THROUGH;
+	/* a null value does not say what the row was */
+	return ks->write == CDC_WRITE_THROUGH && ks->last_delete->event->before.present;
 }
 
 static void
@@ -258,7 +282,7 @@ write_through(void *arg)
 		CdcRow		before;
 
 		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->producer);
+					   ks->last_delete->options->producer);
 		cdc_write_add(set, i, &before);
 		check_count(args->ta, cdc_write_insert(set, before.present), 1);
 	}

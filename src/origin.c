@@ -18,7 +18,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_replication_origin.h"
-#include "common/int.h"
 #include "miscadmin.h"
 #include "replication/origin.h"
 #include "utils/builtins.h"
@@ -29,10 +28,9 @@
 #include "compat.h"
 #include "guc.h"
 #include "origin.h"
+#include "unixtime.h"
 
 #define ORIGIN_PREFIX "cdcsync:"
-#define UNIX_EPOCH_USECS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
 static RepOriginId current_id = InvalidRepOriginId;
@@ -122,18 +120,12 @@ find_or_create(const char *name)
 	return id;
 }
 
-/*
- * To the server, the time 0 (2000-01-01) says that there is none, and times outside of
- * its range would make what reads them fail.
- */
+/* To the server, the time 0 (2000-01-01) says that there is none */
 void
 cdc_origin_stamp(int64 next_offset, int64 source_time)
 {
-	TimestampTz time;
+	TimestampTz time = cdc_unixtime_to_timestamptz(source_time);
 
-	if (pg_sub_s64_overflow(source_time, UNIX_EPOCH_USECS, &time))
-		time = MIN_TIMESTAMP;
-	time = Min(Max(time, MIN_TIMESTAMP), END_TIMESTAMP - 1);
 	replorigin_session_origin_lsn = (XLogRecPtr) next_offset;
 	replorigin_session_origin_timestamp = time != 0 ? time : 1;
 }
@@ -203,6 +195,41 @@ cdc_origin_is_own(const char *origin)
 	return strncmp(origin, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0 &&
 		cdc_node_name != NULL && cdc_node_name[0] != '\0' &&
 		strcmp(last_colon + 1, cdc_node_name) == 0;
+}
+
+const char *
+cdc_origin_last_node(const char *origin)
+{
+	const char *last_colon = strrchr(origin, ':');
+
+	return last_colon ? last_colon + 1 : origin;
+}
+
+char *
+cdc_origin_writer(RepOriginId id)
+{
+	char	   *name = NULL;
+
+	if (id != InvalidRepOriginId && id != DoNotReplicateId &&
+		replorigin_by_oid(id, true, &name) &&
+		strncmp(name, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0)
+		return strrchr(name, ':') + 1;
+	return pstrdup(cdc_node_name);
+}
+
+RepOriginId
+cdc_origin_session(void)
+{
+	return replorigin_session_origin;
+}
+
+TimestampTz
+cdc_origin_commit_time(void)
+{
+	if (replorigin_session_origin != InvalidRepOriginId &&
+		replorigin_session_origin_timestamp != 0)
+		return replorigin_session_origin_timestamp;
+	return GetCurrentTimestamp();
 }
 
 void

@@ -5,6 +5,9 @@
 #ifndef CDC_ORIGIN_H
 #define CDC_ORIGIN_H
 
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+
 /*
  * Make the current transaction's changes those of a peer: sets up the session's
  * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
@@ -21,6 +24,19 @@ extern void cdc_origin_reset(void);
 
 /* Does a source.origin end in this node's name: is the event our own echo? */
 extern bool cdc_origin_is_own(const char *origin);
+
+/* The node that a source.origin ends in; the whole of a name without colons */
+extern const char *cdc_origin_last_node(const char *origin);
+
+/*
+ * Who wrote what carries this origin: the peer of an origin of cdcsync, else this node.
+ * In a transaction; the result is in CurrentMemoryContext.
+ */
+extern char *cdc_origin_writer(RepOriginId id);
+
+/* The current transaction's origin (0: none), and the commit time it will have as far as is known */
+extern RepOriginId cdc_origin_session(void);
+extern TimestampTz cdc_origin_commit_time(void);
 
 /* Drop all origins of a database; in a transaction, no worker may hold one */
 extern void cdc_origin_drop_all(Oid dboid);

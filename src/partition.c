@@ -87,7 +87,10 @@ static void
 adopt(CdcPartition *p, CdcSubscription *sub)
 {
 	p->sub = sub;
+	p->options.subscription = sub->name;
 	p->options.producer = sub->producer;
+	p->options.conflicts = sub->conflicts;
+	p->options.record_time = sub->record_time;
 	p->options.origin_none = sub->origin_none;
 	p->options.skip_unknown = sub->on_unknown_table == CDC_UNKNOWN_TABLE_SKIP;
 	if (!sub->enabled)
@@ -217,6 +220,17 @@ cdc_partition_wait(CdcPartition *p, const char *error)
 	p->retries++;
 	p->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 	set_state(p, CDC_PARTITION_WAITING, error);
+}
+
+/* Not a fault, so the pauses between retries do not grow */
+void
+cdc_partition_hold(CdcPartition *p, TimestampTz until)
+{
+	unassign(p);
+	p->retry_at = until;
+	set_state(p, CDC_PARTITION_WAITING,
+			  psprintf("the next event is of %s, which this node's clock has not reached yet",
+					   timestamptz_to_str(until)));
 }
 
 void

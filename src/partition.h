@@ -70,6 +70,9 @@ extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int6
 extern void cdc_partition_stop(CdcPartition *p, const char *error);
 extern void cdc_partition_wait(CdcPartition *p, const char *error);
 
+/* Go on at a time: the next event is from the future */
+extern void cdc_partition_hold(CdcPartition *p, TimestampTz until);
+
 /* The client is in trouble, or no longer; what is assigned stays so */
 extern void cdc_partition_client_error(const char *error);
 extern void cdc_partition_client_ok(void);

@@ -40,6 +40,7 @@
 #include "register.h"
 #include "register_check.h"
 #include "stat.h"
+#include "subscription.h"
 #include "subscription_check.h"
 #include "table_rule.h"
 
@@ -52,16 +53,17 @@ typedef struct TriggerDef
 	const char *name;
 	const char *event;
 	bool		on_key_change;	/* only where the key changes */
+	bool		for_version;	/* only where there is a version column */
 	const char *function;
 } TriggerDef;
 
 /* By event alone, not "UPDATE OF key": other triggers may change a key as well */
 static const TriggerDef trigger_defs[] = {
-	{"~cdcsync_version", "BEFORE INSERT OR UPDATE", false, "version_trigger"},
-	{"~cdcsync_version_check", "AFTER INSERT", false, "version_check_trigger"},
-	{"~cdcsync_version_check_key", "AFTER UPDATE", true, "version_check_trigger"},
-	{"~cdcsync_tombstone", "AFTER DELETE", false, "tombstone_trigger"},
-	{"~cdcsync_tombstone_key", "AFTER UPDATE", true, "tombstone_trigger"},
+	{"~cdcsync_version", "BEFORE INSERT OR UPDATE", false, true, "version_trigger"},
+	{"~cdcsync_version_check", "AFTER INSERT", false, true, "version_check_trigger"},
+	{"~cdcsync_version_check_key", "AFTER UPDATE", true, true, "version_check_trigger"},
+	{"~cdcsync_tombstone", "AFTER DELETE", false, false, "tombstone_trigger"},
+	{"~cdcsync_tombstone_key", "AFTER UPDATE", true, false, "tombstone_trigger"},
 };
 
 /* Steps; SPI is connected by the SQL functions */
@@ -69,8 +71,8 @@ static void begin_change(Oid relid);
 static List *lock_table(Oid relid);
 static void forget_gone_tables(void);
 static void set_replica_identity(List *members);
-static void set_up(Oid relid);
-static void create_triggers(Oid relid);
+static void set_up(Oid relid, bool has_version);
+static void create_triggers(Oid relid, bool has_version);
 static char *key_change_condition(Oid relid);
 static char *key_column_differs(const CdcKeyColumn *col);
 static void drop_triggers(Oid relid);
@@ -149,15 +151,15 @@ set_replica_identity(List *members)
 
 /* What add_table leaves besides the identity; harmless where it is there already */
 static void
-set_up(Oid relid)
+set_up(Oid relid, bool has_version)
 {
-	create_triggers(relid);
+	create_triggers(relid, has_version);
 	publish(relid);
 	CacheInvalidateRelcacheByRelid(relid);
 }
 
 static void
-create_triggers(Oid relid)
+create_triggers(Oid relid, bool has_version)
 {
 	char	   *table = table_name(relid);
 	char	   *condition = key_change_condition(relid);
@@ -167,6 +169,8 @@ create_triggers(Oid relid)
 		const TriggerDef *def = &trigger_defs[i];
 		const char *name = quote_identifier(def->name);
 
+		if (def->for_version && !has_version)
+			continue;
 		cdc_catalog_command(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %s "
 									 "EXECUTE FUNCTION " EXTENSION_NAME ".%s()",
 									 name, def->event, table,
@@ -408,6 +412,12 @@ is_mapped(List *map, const char *local, const CdcColumnPair *except)
 static void
 check_renamed_version_column(const CdcTableRule *rule, const char *column)
 {
+	if (rule->version_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot give table \"%s\" a version column", get_rel_name(rule->relid)),
+				 errdetail("Its versions are commit timestamps."),
+				 errhint("Use cdcsync.remove_table and cdcsync.add_table on every node.")));
 	if (strcmp(rule->version_column, column) == 0)
 		return;
 	if (get_attnum(rule->relid, rule->version_column) > 0)
@@ -472,11 +482,9 @@ cdcsync_add_table(PG_FUNCTION_ARGS)
 	cdc_register_check_table(change.relid, members);
 	read_args(fcinfo, &change, &truncate);
 	if (change.version_column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the commit-timestamp clock is not available yet"),
-				 errhint("Name a version_column; cdcsync.add_version_column adds one.")));
-	cdc_register_check_version_column(change.relid, change.version_column);
+		cdc_register_check_commit_clock(change.relid);
+	else
+		cdc_register_check_version_column(change.relid, change.version_column);
 	if (change.source_table == NULL)
 	{
 		change.source_schema = get_namespace_name(get_rel_namespace(change.relid));
@@ -485,7 +493,9 @@ cdcsync_add_table(PG_FUNCTION_ARGS)
 	refuse_shared_source(&change);
 
 	cdc_table_rule_insert(&change);
-	set_up(change.relid);
+	set_up(change.relid, change.version_column != NULL);
+	if (change.version_column == NULL)
+		cdc_subscription_warn_of_paths();
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -514,7 +524,7 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 		refuse_shared_source(&change);
 
 	cdc_table_rule_update(&change);
-	set_up(change.relid);
+	set_up(change.relid, rule->version_column != NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

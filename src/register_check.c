@@ -311,3 +311,15 @@ refuse_infinite_versions(Relation rel, Form_pg_attribute att)
 						NameStr(att->attname), RelationGetRelationName(rel)),
 				 errhint("Write finite values first.")));
 }
+
+void
+cdc_register_check_commit_clock(Oid relid)
+{
+	if (!cdc_clock_has_commit_times())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot register table \"%s\" without a version column",
+						get_rel_name(relid)),
+				 errdetail("Its versions would be commit timestamps, which this server does not keep."),
+				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server, or name a version_column; cdcsync.add_version_column adds one.")));
+}

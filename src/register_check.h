@@ -25,4 +25,7 @@ extern void cdc_register_check_table(Oid relid, List *members);
 /* A version column; the table is locked, SPI is connected by the caller */
 extern void cdc_register_check_version_column(Oid relid, const char *column);
 
+/* That commit times are kept, for a table without one */
+extern void cdc_register_check_commit_clock(Oid relid);
+
 #endif							/* CDC_REGISTER_CHECK_H */

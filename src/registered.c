@@ -30,6 +30,7 @@ static void cache_invalidate(Datum arg, Oid relid);
 static void entry_build(CdcRegistered *entry, Relation rel);
 static CdcTableRule *find_rule(Oid relid);
 static void fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule);
+static void fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column);
 
 CdcRegistered *
 cdc_registered_open(Relation rel)
@@ -91,7 +92,7 @@ entry_build(CdcRegistered *entry, Relation rel)
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
 										   ALLOCSET_SMALL_SIZES);
 	rule = find_rule(RelationGetRelid(rel));
-	if (rule != NULL && rule->version_column != NULL)
+	if (rule != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(entry->context);
 
@@ -126,25 +127,34 @@ static void
 fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
 {
 	Relation	root = table_open(rule->relid, AccessShareLock);
-	AttrNumber	attnum = get_attnum(rule->relid, rule->version_column);
+
+	entry->key = cdc_key_make(root);
+	entry->clock = CDC_CLOCK_COMMIT;
+	if (rule->version_column)
+		fill_version(entry, rel, root, rule->version_column);
+	for (int i = 0; i < entry->key->ncolumns; i++)
+		entry->key_attnums[i] = get_attnum(RelationGetRelid(rel), entry->key->columns[i].name);
+	entry->registered = true;
+	table_close(root, NoLock);
+}
+
+static void
+fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(root), column);
 	Form_pg_attribute att;
 
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("version column \"%s\" of table \"%s\" does not exist",
-						rule->version_column, RelationGetRelationName(root)),
+				 errmsg("version column \"%s\" of table \"%s\" does not exist", column,
+						RelationGetRelationName(root)),
 				 errhint("Name it anew with cdcsync.alter_table_rule.")));
 	att = TupleDescAttr(RelationGetDescr(root), attnum - 1);
-	entry->key = cdc_key_make(root);
-	entry->version_column = pstrdup(rule->version_column);
+	entry->version_column = pstrdup(column);
 	entry->version_type = att->atttypid;
-	entry->clock = cdc_clock_for_type(att->atttypid, att->atttypmod, rule->version_column);
-	entry->version_attnum = get_attnum(RelationGetRelid(rel), rule->version_column);
-	for (int i = 0; i < entry->key->ncolumns; i++)
-		entry->key_attnums[i] = get_attnum(RelationGetRelid(rel), entry->key->columns[i].name);
-	entry->registered = true;
-	table_close(root, NoLock);
+	entry->clock = cdc_clock_for_type(att->atttypid, att->atttypmod, column);
+	entry->version_attnum = get_attnum(RelationGetRelid(rel), column);
 }
 
 bool

@@ -21,7 +21,7 @@ typedef struct CdcRegistered
 	CdcKey	   *key;			/* of the registered table, the partitions' root */
 	AttrNumber	key_attnums[INDEX_MAX_KEYS];	/* of the key's columns, here */
 	CdcClock	clock;
-	char	   *version_column;
+	char	   *version_column; /* NULL under the commit clock, like what follows */
 	Oid			version_type;
 	AttrNumber	version_attnum; /* here */
 } CdcRegistered;

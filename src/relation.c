@@ -50,6 +50,7 @@ static void fill_columns(CdcRelation *map, Relation rel);
 static const char *remote_name(CdcRelation *map, const char *local);
 static void fill_key(CdcRelation *map, Relation rel);
 static void fill_version(CdcRelation *map, Relation rel);
+static void check_commit_times(const CdcRelation *map);
 static void fill_order(CdcRelation *map);
 static void fill_batch_desc(CdcRelation *map, Relation rel);
 static CdcShape *find_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
@@ -204,6 +205,7 @@ map_fill(CdcRelation *map, Relation rel)
 	fill_version(map, rel);
 	fill_order(map);
 	fill_batch_desc(map, rel);
+	map->unique_indexes = cdc_key_find_unique_indexes(rel, map->key->index);
 }
 
 /* What add_table checked may have changed since */
@@ -246,6 +248,8 @@ fill_columns(CdcRelation *map, Relation rel)
 		col->referable = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber,
 									   referable);
 		col->updatable = att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
+		map->updatable |= col->updatable;
+		map->updatable_apart |= col->updatable && !col->referable;
 		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
 		fmgr_info(function, &col->output);
 		cdc_value_type_init(&col->vt, col->name, att->atttypid, att->atttypmod);
@@ -287,6 +291,13 @@ fill_version(CdcRelation *map, Relation rel)
 {
 	const char *name = map->rule->version_column;
 
+	map->version = -1;
+	map->clock = CDC_CLOCK_COMMIT;
+	if (name == NULL)
+	{
+		check_commit_times(map);
+		return;
+	}
 	for (int i = 0; i < map->ncolumns; i++)
 	{
 		CdcColumn  *col = &map->columns[i];
@@ -302,6 +313,17 @@ fill_version(CdcRelation *map, Relation rel)
 			 errmsg("version column \"%s\" of table \"%s\" does not exist", name,
 					RelationGetRelationName(rel)),
 			 errhint("Name it anew with cdcsync.alter_table_rule.")));
+}
+
+static void
+check_commit_times(const CdcRelation *map)
+{
+	if (!cdc_clock_has_commit_times())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s has no version column, and commit times are not kept",
+						map->qualified_name),
+				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server.")));
 }
 
 /* Ties are broken by text, in an order that is the same on every node */
@@ -345,8 +367,11 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 CdcShape *
 cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 {
-	CdcShape   *shape = find_shape(rel, image, of_key);
+	CdcShape   *shape = image->shape;
 
+	if (shape)
+		return shape;
+	shape = find_shape(rel, image, of_key);
 	if (shape == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(rel->context);
@@ -355,6 +380,7 @@ cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 		rel->shapes = lcons(shape, rel->shapes);
 		MemoryContextSwitchTo(old);
 	}
+	unconstify(CdcImage *, image)->shape = shape;
 	return shape;
 }
 

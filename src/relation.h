@@ -76,10 +76,13 @@ typedef struct CdcRelation
 	int			ncolumns;
 	CdcColumn  *columns;
 	int			key_column[INDEX_MAX_KEYS]; /* per key column: index in columns */
-	int			version;		/* index of the version column */
+	int			version;		/* index of the version column; -1 under the commit clock */
 	CdcClock	clock;
 	int		   *by_remote_name; /* columns in the byte order of their remote names */
 	bool		partitioned;
+	bool		updatable;		/* there is a column that UPDATE may set */
+	bool		updatable_apart;	/* one that foreign keys cannot point to */
+	List	   *unique_indexes; /* oids of those to look into, but for the key's */
 	TupleDesc	batch_desc;		/* of the ephemeral relation: n, tid, xid, the columns */
 	List	   *shapes;			/* of CdcShape * */
 	List	   *inserts;		/* of CdcInsert * */
@@ -94,12 +97,13 @@ typedef struct CdcRelation
 extern CdcRelation *cdc_relation_open(const char *schema, const char *table);
 
 /*
- * The shape of a row image, or of a message key.  Raises a data error for a field of a
- * row image that has no local column.
+ * The shape of a row image, or of a message key; an image is of one relation.  Raises a
+ * data error for a field of a row image that has no local column.
  */
 extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 
-/* The columns of the ephemeral relation before those of the table */
+/* The name of the ephemeral relation, and its columns before those of the table */
+#define CDC_BATCH_NAME "cdcsync_batch"
 #define CDC_BATCH_N		0
 #define CDC_BATCH_TID	1
 #define CDC_BATCH_XID	2

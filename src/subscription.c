@@ -27,9 +27,7 @@
 #include "identity.h"
 #include "subscription.h"
 #include "subscription_check.h"
-
-#define UNIX_EPOCH_USECS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#include "unixtime.h"
 
 /* Arguments of subscribe(), in order; those of its statement are the same */
 typedef enum SubscribeArg
@@ -97,7 +95,7 @@ cdc_subscription_load_all(void)
 {
 	static CdcStatement select = {
 		.sql = "SELECT name, topics, enabled, origin, start_at, created_at, on_unknown_table, "
-		"producer, started FROM cdcsync.subscription ORDER BY created_at, name"
+		"producer, started, conflicts, event_time FROM cdcsync.subscription ORDER BY created_at, name"
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -130,6 +128,8 @@ subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 	producer = SPI_getbinval(tuple, desc, 8, &isnull);
 	sub->producer = cdc_producer_parse(isnull ? NULL : DatumGetJsonbP(producer));
 	sub->started = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull));
+	sub->conflicts = cdc_conflict_rules_parse(tuple_text(tuple, desc, 10));
+	sub->record_time = strcmp(tuple_text(tuple, desc, 11), "record") == 0;
 	return sub;
 }
 
@@ -168,7 +168,7 @@ start_from_text(const char *start_at)
 	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
 												   ObjectIdGetDatum(InvalidOid),
 												   Int32GetDatum(-1)));
-	return (time + UNIX_EPOCH_USECS) / 1000;
+	return cdc_unixtime_from_timestamptz(time) / 1000;
 }
 
 void
@@ -344,6 +344,28 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 		no_such_subscription(values[0]);
 }
 
+void
+cdc_subscription_warn_of_paths(void)
+{
+	static CdcStatement find = {
+		.sql = "SELECT r.relation::pg_catalog.text FROM cdcsync.table_rule AS r "
+		"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation "
+		"WHERE r.version_column IS NULL AND 1 OPERATOR(pg_catalog.<) "
+		"(SELECT pg_catalog.count(*) FROM cdcsync.subscription AS s "
+		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') LIMIT 1"
+	};
+
+	cdc_catalog_execute(&find, NULL, NULL);
+	if (SPI_processed == 0)
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("changes of table %s may come over several paths",
+					tuple_text(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)),
+			 errdetail("It has no version column, and more than one subscription takes changes that a peer forwards."),
+			 errhint("Set origin => 'none' where the peers do not forward, as a hub reading its clients, or in a mesh; or give the table a version column.")));
+}
+
 static void
 no_such_subscription(Datum name)
 {
@@ -391,6 +413,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 	refuse_shared_topics(values[SUB_NAME], values[SUB_TOPICS]);
 	delete_offsets(values[SUB_NAME]);
 	remember_identity();
+	cdc_subscription_warn_of_paths();
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -427,6 +450,7 @@ cdcsync_alter_subscription(PG_FUNCTION_ARGS)
 		no_such_subscription(values[ALTER_NAME]);
 	if (!PG_ARGISNULL(ALTER_TOPICS))
 		refuse_shared_topics(values[ALTER_NAME], values[ALTER_TOPICS]);
+	cdc_subscription_warn_of_paths();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

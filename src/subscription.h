@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "conflict_rules.h"
 #include "producer.h"
 
 typedef enum CdcOnUnknownTable
@@ -25,6 +26,8 @@ typedef struct CdcSubscription
 	int64		start_at;		/* CDC_OFFSET_BEGINNING, CDC_OFFSET_END, or ms since 1970 */
 	TimestampTz created_at;
 	bool		started;		/* partitions that existed at subscribe have their position */
+	bool		record_time;	/* event_time => 'record' */
+	CdcConflictRules *conflicts;
 	CdcOnUnknownTable on_unknown_table;
 	CdcProducer *producer;
 } CdcSubscription;
@@ -40,6 +43,12 @@ extern void cdc_subscription_mark_started(const CdcSubscription *sub);
 
 /* Does any of the topics' names or regular expressions match this topic? */
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
+
+/*
+ * Warn where a change of a table without a version column may come over two paths: such
+ * changes may chase each other for ever.  SPI is connected by the caller.
+ */
+extern void cdc_subscription_warn_of_paths(void);
 
 /* Is this element of topics a regular expression (begins with '^')? */
 #define cdc_topic_is_regex(topic) ((topic)[0] == '^')

@@ -19,12 +19,10 @@
 #include "guc.h"
 #include "subscription.h"
 #include "subscription_check.h"
+#include "unixtime.h"
 
 #define MAX_CHOICES			6
 #define MAX_TOPIC_LENGTH	249 /* Kafka's */
-
-#define UNIX_EPOCH \
-	(-(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* An option with a fixed set of values; the lists end with NULL */
 typedef struct Option
@@ -32,14 +30,11 @@ typedef struct Option
 	const char *name;
 	const char *choices[MAX_CHOICES];
 	const char *not_yet[MAX_CHOICES];	/* known, but refused by this version */
-	bool		object_not_yet; /* and so is any JSON object */
 } Option;
 
 static const Option options[] = {
-	{"conflicts", {"last_update_wins"},
-	{"hub", "spoke", "apply_remote", "keep_local", "error"}, true},
 	{"origin", {"any", "none"}},
-	{"event_time", {"source"}, {"record"}},
+	{"event_time", {"source", "record"}},
 	{"on_error", {"pause"}, {"dead_letter"}},
 	{"on_unknown_table", {"pause", "skip"}},
 };
@@ -165,6 +160,8 @@ is_topic_name(const char *topic)
 void
 cdc_subscription_check_option(const char *name, const char *value)
 {
+	if (strcmp(name, "conflicts") == 0)
+		cdc_conflict_rules_check(value);
 	for (int i = 0; i < lengthof(options); i++)
 	{
 		if (strcmp(options[i].name, name) == 0)
@@ -177,7 +174,7 @@ check_choice(const Option *option, const char *value)
 {
 	if (is_choice(option->choices, value))
 		return;
-	if (is_choice(option->not_yet, value) || (option->object_not_yet && value[0] == '{'))
+	if (is_choice(option->not_yet, value))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("value for parameter \"%s\" is not supported yet: \"%s\"", option->name,
@@ -231,7 +228,7 @@ cdc_subscription_check_start(const char *start_at)
 	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
 												   ObjectIdGetDatum(InvalidOid),
 												   Int32GetDatum(-1)));
-	if (time < UNIX_EPOCH || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (time < -CDC_UNIX_EPOCH_USECS || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("start_at out of range: \"%s\"", start_at),

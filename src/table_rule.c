@@ -18,7 +18,8 @@
 
 #define RULE_SELECT \
 	"SELECT r.relation, (pg_catalog.parse_ident(r.source_table))[1], " \
-	"(pg_catalog.parse_ident(r.source_table))[2], r.version_column, r.column_map, r.truncate " \
+	"(pg_catalog.parse_ident(r.source_table))[2], r.version_column, r.column_map, r.truncate, " \
+	"r.conflicts " \
 	"FROM cdcsync.table_rule AS r " \
 	"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation WHERE "
 
@@ -31,6 +32,7 @@ static CdcTableRule *rule_from_tuple(HeapTuple tuple, TupleDesc desc);
 static char *pair_text(const JsonbValue *value);
 static void execute_change(CdcStatement *statement, const CdcTableRuleChange *change);
 static void delete_tombstones(Oid relid);
+static void delete_conflicts(Oid relid);
 
 CdcTableRule *
 cdc_table_rule_for_source(const char *schema, const char *table)
@@ -93,6 +95,9 @@ rule_from_tuple(HeapTuple tuple, TupleDesc desc)
 	if (!isnull)
 		rule->column_map = cdc_table_rule_column_map(DatumGetJsonbP(value));
 	rule->truncate = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+	value = SPI_getbinval(tuple, desc, 7, &isnull);
+	if (!isnull)
+		rule->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
 	return rule;
 }
 
@@ -242,7 +247,10 @@ cdc_table_rule_delete_gone(void)
 																&isnull)));
 	}
 	foreach(lc, gone)
+	{
 		delete_tombstones(lfirst_oid(lc));
+		delete_conflicts(lfirst_oid(lc));
+	}
 	return gone;
 }
 
@@ -266,4 +274,18 @@ delete_tombstones(Oid relid)
 
 	for (int i = 0; i < lengthof(statements); i++)
 		cdc_catalog_execute(&statements[i], &value, NULL);
+}
+
+/* Of a table that is gone: another one may get its oid */
+static void
+delete_conflicts(Oid relid)
+{
+	static CdcStatement delete = {
+		.sql = "DELETE FROM cdcsync.conflict_data WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
+	};
+	Datum		value = ObjectIdGetDatum(relid);
+
+	cdc_catalog_execute(&delete, &value, NULL);
 }

@@ -8,6 +8,8 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
+#include "conflict_rules.h"
+
 typedef struct CdcColumnPair
 {
 	char	   *remote;
@@ -22,6 +24,7 @@ typedef struct CdcTableRule
 	char	   *version_column; /* NULL: commit timestamp */
 	List	   *column_map;		/* of CdcColumnPair *; columns not named keep their name */
 	bool		truncate;		/* obey truncate events */
+	CdcConflictRules *conflicts;	/* NULL: as the subscription says */
 } CdcTableRule;
 
 /*

@@ -40,11 +40,17 @@
 #define Anum_tombstone_version		4
 #define Anum_tombstone_peer			5
 
+/* The version of a local delete under the commit clock, as the others are stored */
+#define COMMIT_VERSION \
+	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
+	"OPERATOR(pg_catalog.*) 1000000)"
+
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
+static void keep_commit_times(void);
+static CdcVersion stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
 							int nrows, int column, bool *nulls);
-static Datum make_array(Datum *values, bool *nulls, int n, Oid type);
 
 CdcTombstone
 cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
@@ -84,16 +90,28 @@ consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 	cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored_key);
 	if (cdc_key_compare(key, stored_key, values) != 0)
 		return;
-	datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
-	if (!isnull)
-		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
-	version = cdc_clock_from_stored(clock, datum, isnull);
+	version = stored_version(clock, tuple, desc);
 	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
 		return;
 	best->found = true;
 	best->version = version;
 	datum = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
 	best->peer = isnull ? NULL : TextDatumGetCString(datum);
+}
+
+/* A local delete under the commit clock has the time of its transaction */
+static CdcVersion
+stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
+	RepOriginId writer;
+
+	if (isnull && clock == CDC_CLOCK_COMMIT)
+		return cdc_clock_of_commit(HeapTupleHeaderGetXmin(tuple->t_data), &writer);
+	if (!isnull)
+		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
+	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
 void
@@ -108,12 +126,13 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 		"ON CONFLICT (relation, key_hash, key) DO UPDATE "
 		"SET version = excluded.version, peer = excluded.peer, "
 		"written_at = excluded.written_at "
-		"WHERE t.version IS NULL OR excluded.version OPERATOR(pg_catalog.>) t.version",
-		.nargs = 5,
-		.argtypes = {OIDOID, INT8ARRAYOID, JSONBARRAYOID, NUMERICARRAYOID, TEXTARRAYOID}
+		"WHERE excluded.version IS NULL AND $6 OR excluded.version OPERATOR(pg_catalog.>) "
+		"COALESCE(t.version, CASE WHEN $6 THEN " COMMIT_VERSION " END, '-Infinity')",
+		.nargs = 6,
+		.argtypes = {OIDOID, INT8ARRAYOID, JSONBARRAYOID, NUMERICARRAYOID, TEXTARRAYOID, BOOLOID}
 	};
 	static const Oid types[] = {INT8OID, JSONBOID, NUMERICOID, TEXTOID};
-	Datum		args[5];
+	Datum		args[6];
 	int			nestlevel;
 
 	if (nrows == 0)
@@ -125,9 +144,10 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 		bool	   *nulls = palloc0(sizeof(bool) * nrows);
 		Datum	   *values = stored_column(key, clock, rows, nrows, i, nulls);
 
-		args[i + 1] = make_array(values, nulls, nrows, types[i]);
+		args[i + 1] = cdc_catalog_array(values, nulls, nrows, types[i]);
 	}
 	cdc_session_end_texts(nestlevel);
+	args[5] = BoolGetDatum(clock == CDC_CLOCK_COMMIT);
 	cdc_catalog_execute(&raise, args, NULL);
 }
 
@@ -159,20 +179,6 @@ stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrow
 	return values;
 }
 
-static Datum
-make_array(Datum *values, bool *nulls, int n, Oid type)
-{
-	int			dims[1] = {n};
-	int			lbs[1] = {1};
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lbs, type, typlen,
-											  typbyval, typalign));
-}
-
 CdcVersion
 cdc_tombstone_horizon(Oid relid, CdcClock clock)
 {
@@ -198,6 +204,20 @@ cdc_tombstone_horizon(Oid relid, CdcClock clock)
 	return version;
 }
 
+/* Commit times are forgotten in the end: keep those of local deletes */
+static void
+keep_commit_times(void)
+{
+	static CdcStatement keep = {
+		.sql = "UPDATE cdcsync.tombstone_data AS t SET version = " COMMIT_VERSION " "
+		"FROM cdcsync.table_rule AS r WHERE r.relation OPERATOR(pg_catalog.=) t.relation "
+		"AND r.version_column IS NULL AND t.version IS NULL"
+	};
+
+	if (cdc_clock_has_commit_times())
+		cdc_catalog_execute(&keep, NULL, NULL);
+}
+
 int64
 cdc_tombstone_prune(void)
 {
@@ -210,11 +230,13 @@ cdc_tombstone_prune(void)
 		"WITH old AS (DELETE FROM cdcsync.tombstone_data AS d USING ("
 		"  SELECT t.relation, t.key_hash, t.key FROM cdcsync.tombstone_data AS t"
 		"  LEFT JOIN cdcsync.table_rule AS r ON r.relation OPERATOR(pg_catalog.=) t.relation"
+		"  LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation"
 		"  LEFT JOIN pg_catalog.pg_attribute AS a"
 		"    ON a.attrelid OPERATOR(pg_catalog.=) r.relation"
 		"   AND a.attname OPERATOR(pg_catalog.=) r.version_column"
-		"  WHERE a.attrelid IS NULL OR ($1 OPERATOR(pg_catalog.>=) 0"
-		"   AND a.atttypid OPERATOR(pg_catalog.=) ANY (ARRAY[1114, 1184]::pg_catalog.oid[])"
+		"  WHERE c.oid IS NULL OR ($1 OPERATOR(pg_catalog.>=) 0"
+		"   AND (r.version_column IS NULL"
+		"     OR a.atttypid OPERATOR(pg_catalog.=) ANY (ARRAY[1114, 1184]::pg_catalog.oid[]))"
 		"   AND t.written_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
 		"       pg_catalog.make_interval(mins => $1)))"
 		"  LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) ") AS o"
@@ -234,6 +256,7 @@ cdc_tombstone_prune(void)
 	Datum		args[1] = {Int32GetDatum(cdc_tombstone_retention)};
 	bool		isnull;
 
+	keep_commit_times();
 	cdc_catalog_execute(&prune, args, NULL);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 									   &isnull));
@@ -263,11 +286,15 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	if (!cdc_registered_key(reg, trigdata->tg_trigtuple, desc, key))
 		PG_RETURN_POINTER(NULL);
-	version = heap_getattr(trigdata->tg_trigtuple, reg->version_attnum, desc, &isnull);
 	row.key = key;
-	row.version = cdc_clock_read(reg->clock, version, isnull);
-	row.version.deleted = true;
+	row.version = (CdcVersion){0};	/* the commit clock's is known when we have committed */
 	row.peer = cdc_node_name;
+	if (reg->clock != CDC_CLOCK_COMMIT)
+	{
+		version = heap_getattr(trigdata->tg_trigtuple, reg->version_attnum, desc, &isnull);
+		row.version = cdc_clock_read(reg->clock, version, isnull);
+		row.version.deleted = true;
+	}
 
 	SPI_connect();
 	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);

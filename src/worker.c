@@ -33,6 +33,7 @@
 #include "batch.h"
 #include "catalog.h"
 #include "compat.h"
+#include "conflict_log.h"
 #include "consumer.h"
 #include "control.h"
 #include "deliver.h"
@@ -53,7 +54,6 @@
 static MemoryContext config_context = NULL; /* of the subscriptions in force */
 static MemoryContext loop_context = NULL;	/* reset once per turn */
 static uint64 known_generation = 0;
-static bool write_through = true;
 static TimestampTz refresh_due = 0;
 static TimestampTz prune_due = 0;
 static bool client_in_trouble = false;
@@ -75,7 +75,7 @@ static void add_marker(CdcPartition *p, int64 offset);
 static void client_trouble(const char *error, bool fatal);
 static void apply_batch(void);
 static void answer_waiters(void);
-static void prune_tombstones(TimestampTz now);
+static void prune(TimestampTz now);
 static void flush_commits(void);
 static void wait_for_work(void);
 static long timeout_until(TimestampTz due, TimestampTz now);
@@ -150,7 +150,7 @@ run_loop(void)
 			continue;
 		}
 		if (prune_due <= now)
-			prune_tombstones(now);
+			prune(now);
 		flush_commits();
 		wait_for_work();
 	}
@@ -202,7 +202,6 @@ load_configuration(void)
 	List	   *subscriptions = NIL;
 	MemoryContext fresh = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
 												ALLOCSET_SMALL_SIZES);
-	ListCell   *lc;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -223,11 +222,6 @@ load_configuration(void)
 	cdc_relation_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
-
-	/* rule 6: pass deletes on, unless nobody here forwards what others wrote */
-	write_through = false;
-	foreach(lc, subscriptions)
-		write_through |= !((CdcSubscription *) lfirst(lc))->origin_none;
 	return subscriptions != NIL;
 }
 
@@ -399,7 +393,7 @@ apply_batch(void)
 	{
 		pgstat_report_activity(STATE_RUNNING, "applying changes");
 		MemoryContextSwitchTo(cdc_batch_context);
-		cdc_deliver(messages, nmessages, write_through);
+		cdc_deliver(messages, nmessages);
 		MemoryContextSwitchTo(loop_context);
 		pgstat_report_activity(STATE_IDLE, NULL);
 	}
@@ -431,7 +425,7 @@ answer_waiters(void)
 }
 
 static void
-prune_tombstones(TimestampTz now)
+prune(TimestampTz now)
 {
 	bool		more;
 
@@ -439,6 +433,7 @@ prune_tombstones(TimestampTz now)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	more = cdc_tombstone_prune() == CDC_PRUNE_AT_ONCE;
+	more |= cdc_conflict_log_prune() == CDC_PRUNE_AT_ONCE;
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();

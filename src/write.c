@@ -7,12 +7,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 #include "utils/queryenvironment.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "deparse.h"
@@ -25,6 +22,7 @@ static char *insert_text(CdcRowSet *set, const void *present);
 static SPIPlanPtr prepare(const char *sql);
 static CdcInsert *find_insert(CdcRelation *rel, Bitmapset *present);
 static void register_set(CdcRowSet *set);
+static void end_set(CdcRowSet *set);
 
 CdcRowSet *
 cdc_write_begin(CdcRelation *rel)
@@ -82,6 +80,22 @@ cdc_write_insert(CdcRowSet *set, Bitmapset *present)
 	return execute(set, &find_insert(set->rel, present)->plan, insert_text, present);
 }
 
+uint64
+cdc_write_query(CdcRowSet *set, const char *sql)
+{
+	uint64		processed;
+	int			result;
+
+	register_set(set);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	processed = SPI_processed;
+	SPI_unregister_relation(CDC_BATCH_NAME);
+	end_set(set);
+	return processed;
+}
+
 void
 cdc_write_truncate(CdcRelation *rel)
 {
@@ -89,43 +103,6 @@ cdc_write_truncate(CdcRelation *rel)
 
 	if (result < 0)
 		elog(ERROR, "could not truncate: %s", SPI_result_code_string(result));
-}
-
-bool
-cdc_write_attempt(void (*write) (void *arg), void *arg)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		write(arg);
-		ReleaseCurrentSubTransaction();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		/* also if it goes on: a caller's transaction must not stand in this one */
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
-			ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
 }
 
 static uint64
@@ -146,11 +123,17 @@ execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void
 		processed = SPI_processed;
 		SPI_unregister_relation(CDC_BATCH_NAME);
 	}
+	end_set(set);
+	return processed;
+}
+
+static void
+end_set(CdcRowSet *set)
+{
 	tuplestore_end(set->store);
 	pfree(set->values);
 	pfree(set->nulls);
 	pfree(set);
-	return processed;
 }
 
 static char *

@@ -44,11 +44,8 @@ extern void cdc_write_add_key(CdcRowSet *set, int n, const Datum *key);
 extern uint64 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind);
 extern uint64 cdc_write_insert(CdcRowSet *set, Bitmapset *present);
 
-/*
- * Write in a subtransaction: false, and nothing written, if a constraint refuses.
- * Other errors pass.
- */
-extern bool cdc_write_attempt(void (*write) (void *arg), void *arg);
+/* The same for a statement that is not kept; it reads the rows as CDC_BATCH_NAME */
+extern uint64 cdc_write_query(CdcRowSet *set, const char *sql);
 
 extern void cdc_write_truncate(CdcRelation *rel);
 

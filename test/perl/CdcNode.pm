@@ -69,6 +69,14 @@ sub _settings
 		"log_timezone = 'UTC'");
 }
 
+# the server's log so far
+sub log_text
+{
+	my ($self) = @_;
+
+	return slurp_file($self->logfile);
+}
+
 # one value, or the error that keeps it away
 sub try_sql
 {

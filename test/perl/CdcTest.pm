@@ -277,14 +277,22 @@ sub _end_of
 
 # --- random writers -------------------------------------------------------------------------------
 
-# A table of few keys, and a function that does one of several things to one of them
+# A table of few keys, and a function that does one of several things to one of them; { clock => 'commit' } before the
+# nodes makes it one without a version column
 sub make_random_table
 {
+	my %option = ref $_[0] eq 'HASH' ? %{ shift() } : ();
+
 	foreach my $node (@_)
 	{
-		$node->sql(<<'SQL');
+		$node->sql(($option{clock} // '') eq 'commit' ? <<'COMMIT' : <<'COLUMN');
+CREATE TABLE kv (k int PRIMARY KEY, t text, n int NOT NULL DEFAULT 0);
+SELECT cdcsync.add_table('kv');
+COMMIT
 CREATE TABLE kv (k int PRIMARY KEY, t text, n int NOT NULL DEFAULT 0, updated_at timestamptz);
 SELECT cdcsync.add_table('kv', version_column => 'updated_at');
+COLUMN
+		$node->sql(<<'SQL');
 CREATE FUNCTION step(key int, choice int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	me text := current_setting('cdcsync.node_name') || ' ' || choice;

@@ -11,7 +11,7 @@ SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS cdcsync;
-SELECT plan(40);
+SELECT plan(42);
 
 SELECT has_schema('cdcsync');
 SELECT has_role('cdcsync_admin');
@@ -23,7 +23,7 @@ SELECT results_eq(
 	$$ SELECT (p.proname || '(' || pg_get_function_arguments(p.oid) || ') ' ||
 			pg_get_function_result(p.oid)) COLLATE "default"
 		FROM pg_proc AS p WHERE p.pronamespace = 'cdcsync'::regnamespace
-		ORDER BY p.proname, p.pronargs, p.proretset $$,
+		ORDER BY p.proname, p.pronargs, p.proretset, 1 $$,
 	ARRAY[
 	'add_table(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT false) void',
 	'add_version_column(relation regclass, column_name name DEFAULT ''cdcsync_version''::name) void',
@@ -33,8 +33,11 @@ SELECT results_eq(
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'pause(subscription text DEFAULT NULL::text) void',
+	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
 	'remove_table(relation regclass) void',
+	'resolve_conflict(id bigint, "row" jsonb) text',
+	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
 	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
@@ -53,8 +56,9 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'local_identity']);
-SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'local_identity']);
+SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone',
+	'conflict_history']);
 
 SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled', 'conflicts',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer',
@@ -94,6 +98,24 @@ SELECT results_eq(
 		'written_at timestamp with time zone'],
 	'columns of tombstone');
 
+SELECT results_eq(
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.conflict_history'::regclass AND attnum > 0
+		ORDER BY attnum $$,
+	ARRAY['id bigint', 'at timestamp with time zone', 'relation regclass', 'key jsonb',
+		'conflict_type text', 'resolution text', 'local_row jsonb', 'remote_row jsonb',
+		'before_row jsonb', 'local_version text', 'remote_version text', 'local_origin text',
+		'remote_origin text', 'subscription text', 'topic text', 'partition integer',
+		'offset bigint'],
+	'columns of conflict_history');
+SELECT results_eq(
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.conflict_history'::regclass AND attnum > 2
+		ORDER BY attnum $$,
+	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
+		WHERE attrelid = 'cdcsync.conflict'::regclass ORDER BY attnum $$,
+	'a handler is asked about what the history keeps');
+
 SELECT col_is_pk('cdcsync', 'subscription', 'name'::name, 'primary key of subscription');
 SELECT col_is_pk('cdcsync', 'table_rule', 'relation'::name, 'primary key of table_rule');
 SELECT col_is_unique('cdcsync', 'table_rule', 'source_table'::name, 'unique column of table_rule');
@@ -112,6 +134,7 @@ SELECT is_empty(
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 			AND e.extname = 'cdcsync'
 			AND d.classid <> 'pg_type'::regclass
+			AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.objid AND c.relkind IN ('S', 'c'))
 			AND obj_description(d.objid, d.classid::regclass::name) IS NULL $$,
 	'every object of the extension has a comment');
 SELECT is_empty(
@@ -131,7 +154,8 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'cdcsync' $$,
 	ARRAY['cdcsync.subscription', 'cdcsync.table_rule', 'cdcsync.subscription_offset',
-		'cdcsync.tombstone_data', 'cdcsync.tombstone_horizon', 'cdcsync.local_identity'],
+		'cdcsync.tombstone_data', 'cdcsync.tombstone_horizon', 'cdcsync.conflict_data',
+		'cdcsync.conflict_data_id_seq', 'cdcsync.local_identity'],
 	'pg_dump takes the catalogs along');
 
 -- rights, as the catalogs have them
@@ -162,7 +186,7 @@ SELECT set_eq(
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
 	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
-		'stat_table SELECT', 'tombstone SELECT'],
+		'stat_table SELECT', 'tombstone SELECT', 'conflict_history SELECT'],
 	'cdcsync_admin reads, and writes through functions only');
 SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"

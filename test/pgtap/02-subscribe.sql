@@ -88,9 +88,31 @@ SELECT is(pg_temp.hint($$ SELECT cdcsync.subscribe('s', '{b}', on_unknown_table 
 	'Available values: "pause", "skip".');
 SELECT throws_ok(format('SELECT cdcsync.subscribe(%L, %L, %s => %L)', 's', '{b}', param, value),
 	'0A000', format('value for parameter "%s" is not supported yet: "%s"', param, value))
-	FROM (VALUES ('conflicts', 'hub'), ('conflicts', 'spoke'), ('conflicts', 'apply_remote'),
-		('conflicts', 'keep_local'), ('conflicts', 'error'), ('conflicts', '{"a": "b"}'),
-		('event_time', 'record'), ('on_error', 'dead_letter')) AS v(param, value);
+	FROM (VALUES ('on_error', 'dead_letter')) AS v(param, value);
+
+-- conflicts: a word, or types and their handling
+CREATE FUNCTION public.handler(c cdcsync.conflict) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';
+CREATE FUNCTION public.texter(c cdcsync.conflict) RETURNS text LANGUAGE sql AS 'SELECT NULL::text';
+SELECT lives_ok(format($$ SELECT cdcsync.subscribe('c', '{c}', conflicts => %L);
+		SELECT cdcsync.unsubscribe('c') $$, value), 'conflicts => ' || value)
+	FROM unnest(ARRAY['last_update_wins', 'hub', 'spoke', 'apply_remote', 'keep_local', 'skip',
+		'error', '{}', ' {"insert_exists": "error", "update_exists": "public.handler"}',
+		'{"multiple_unique_conflicts": "\"public\".handler"}']) AS value;
+SELECT throws_ok(format('SELECT cdcsync.subscribe(%L, %L, conflicts => %L)', 'c', '{c}', value),
+	state, message)
+	FROM (VALUES
+		('[]', '22023', 'invalid value for parameter "conflicts": "[]"'),
+		('{', '22P02', 'invalid input syntax for type json'),
+		('{"a": "b"}', '22023', 'conflict type "a" does not exist'),
+		('{"insert_exists": 1}', '22023', 'handling of conflict type "insert_exists" must be a string'),
+		('{"insert_exists": {"a": "b"}}', '22023', 'handling of conflict type "insert_exists" must be a string'),
+		('{"insert_exists": "hub"}', '22023', '"hub" is neither a resolution nor the qualified name of a function'),
+		('{"insert_exists": "public.nope"}', '42883', 'function public.nope(cdcsync.conflict) returning jsonb does not exist'),
+		('{"insert_exists": "public.texter"}', '42883', 'function public.texter(cdcsync.conflict) returning jsonb does not exist')
+		) AS v(value, state, message);
+
+-- event_time
+SELECT lives_ok($$ SELECT cdcsync.subscribe('c', '{c}', event_time => 'record'); SELECT cdcsync.unsubscribe('c') $$);
 SELECT throws_ok($$ SELECT cdcsync.subscribe('s', '{b}', producer => '{"a": 1}') $$, '22023');
 SELECT throws_ok($$ SELECT cdcsync.subscribe('s', '{b}', producer => '[]') $$, '22023');
 

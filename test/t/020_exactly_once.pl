@@ -59,7 +59,7 @@ my @faults = (
 foreach my $i (0 .. $#faults)
 {
 	my ($name, $fault) = @{ $faults[$i] };
-	strike($name, $fault, ($i + 1) * int($all / (@faults + 1)));
+	strike($name, $fault, ($i + 1) * int($all / (@faults + 3)));
 }
 
 ok(wait_until('the end', sub { applied() == $all }), 'all is applied');

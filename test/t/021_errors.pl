@@ -10,7 +10,8 @@ use Test::More;
 my $node = make_node('sink');
 $node->sql(<<'END');
 CREATE TABLE good (id int PRIMARY KEY, v bigint NOT NULL);
-CREATE TABLE item (id int PRIMARY KEY, body varchar(5) NOT NULL CHECK (body <> 'bad'), code int UNIQUE,
+CREATE TABLE item (id int PRIMARY KEY, body varchar(5) NOT NULL CHECK (body <> 'bad'), code int,
+	EXCLUDE (code WITH =),
 	place point, v bigint NOT NULL);
 CREATE TABLE busy (id int PRIMARY KEY, v bigint NOT NULL);
 SELECT cdcsync.add_table(t, version_column => 'v') FROM unnest('{good,item,busy}'::regclass[]) AS t;
@@ -64,9 +65,9 @@ my @cases = (
 		mend => 'ALTER TABLE item ALTER place TYPE text USING place::text',
 		after => [ 'SELECT place FROM item WHERE id = 7', '(1,2)' ],
 	},
-	{   name => 'another unique key',
+	{   name => 'an exclusion constraint',
 		message => event('c', 'item', undef, { id => 9, body => 'x', code => 9, v => 1 }),
-		error => qr/^duplicate key value violates unique constraint "item_code_key"\nDETAIL: Key \(code\)=\(9\) already exists\.\nHINT: Mend the cause/,
+		error => qr/^conflicting key value violates exclusion constraint "item_code_excl"\nDETAIL: Key \(code\)=\(9\) conflicts with existing key \(code\)=\(9\)\.\nHINT: Mend the cause/,
 		mend => q{UPDATE item SET code = NULL WHERE id = 50; SELECT cdcsync.resume('bad')},
 		after => [ 'SELECT code FROM item WHERE id = 9', '9' ],
 	},

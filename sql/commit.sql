@@ -1,0 +1,170 @@
+--
+-- The same rules under the commit clock: versions are commit times (doc/conflicts.md).
+--
+CREATE TABLE memo (id int PRIMARY KEY, body text);
+SELECT cdcsync.add_table('memo');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'memo'::regclass ORDER BY 1;
+
+-- what a worker does: its transactions are stamped with the event's time, under the peer's origin
+SELECT 1 FROM pg_replication_origin_create('cdcsync:0:1:peer');
+SELECT 1 FROM pg_replication_origin_create('cdcsync:0:1:other');
+CREATE FUNCTION at(second int) RETURNS timestamptz LANGUAGE sql AS $$
+	SELECT '2026-01-01 00:00:00+00'::timestamptz + second * interval '1 s'
+$$;
+CREATE PROCEDURE take(second int, op text, before jsonb, after jsonb, peer text DEFAULT 'peer',
+	origin text DEFAULT NULL) LANGUAGE plpgsql AS $$
+DECLARE
+	outcome text;
+BEGIN
+	IF peer IN ('peer', 'other') THEN
+		PERFORM pg_replication_origin_session_setup('cdcsync:0:1:' || peer);
+		PERFORM pg_replication_origin_xact_setup('0/1', CASE WHEN op = 'r' THEN '2000-01-01 00:00:00.000001+00' ELSE at(second) END);
+	END IF;
+	outcome := cdcsync.apply(peer || '.public.memo',
+		jsonb_build_object('id', coalesce(after, before) -> 'id')::text,
+		event(op, 'memo', before, after, peer, origin, at(second)), producer => modes());
+	COMMIT;
+	IF peer IN ('peer', 'other') THEN
+		PERFORM pg_replication_origin_session_reset();
+	END IF;
+	RAISE NOTICE '%', outcome;
+END
+$$;
+-- local rows and their versions, in seconds after at(0); those of this test are older than an hour
+CREATE FUNCTION seconds(t timestamptz) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN t > now() - interval '1 hour' THEN 'now' WHEN t < '2001-01-01' THEN 'snapshot'
+		ELSE extract(epoch FROM t - at(0))::int::text END
+$$;
+CREATE VIEW here AS
+	SELECT 'row' AS what, id, body, seconds(pg_xact_commit_timestamp(xmin)) AS version FROM memo
+	UNION ALL SELECT 'tombstone of ' || peer, (key ->> 'id')::int, NULL, seconds(version::timestamptz)
+	FROM cdcsync.tombstone WHERE relation = 'memo'::regclass ORDER BY 2, 1;
+
+-- an insert, an update, a delete
+CALL take(10, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(20, 'u', '{"id": 1, "body": "a"}', '{"id": 1, "body": "b"}');
+TABLE here;
+CALL take(30, 'd', '{"id": 1, "body": "b"}', NULL);
+TABLE here;
+
+-- rule 1: own events and echoes win only when newer
+CALL clear('memo');
+CALL take(10, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(10, 'u', NULL, '{"id": 1, "body": "zz"}', origin => 'cdcsync:5:1:me');
+CALL take(9, 'u', NULL, '{"id": 1, "body": "zz"}', peer => 'me');
+CALL take(11, 'u', NULL, '{"id": 1, "body": "later"}', origin => 'cdcsync:5:1:me');
+TABLE here;
+
+-- rule 2: a snapshot row only where nothing is known of its key
+CALL clear('memo');
+CALL take(50, 'r', NULL, '{"id": 1, "body": "snap"}');
+TABLE here;
+CALL take(60, 'r', NULL, '{"id": 1, "body": "again"}');
+CALL take(5, 'u', '{"id": 1, "body": "snap"}', '{"id": 1, "body": "any change is newer"}');
+CALL take(30, 'd', '{"id": 2, "body": "x"}', NULL);
+CALL take(60, 'r', NULL, '{"id": 2, "body": "deleted"}');
+TABLE here;
+
+-- rule 3: against the tombstone
+CALL clear('memo');
+CALL take(20, 'd', '{"id": 1, "body": "x"}', NULL);
+CALL take(19, 'u', NULL, '{"id": 1, "body": "old"}');
+-- of the same transaction, later in its log; of another node
+CALL take(20, 'c', NULL, '{"id": 1, "body": "other"}', peer => 'other');
+CALL take(20, 'c', NULL, '{"id": 1, "body": "again"}');
+TABLE here;
+CALL take(21, 'd', '{"id": 1, "body": "again"}', NULL);
+CALL take(22, 'c', NULL, '{"id": 1, "body": "new"}');
+TABLE here;
+
+-- rule 4: an equal row that is newer is written, so that its version is known
+CALL clear('memo');
+CALL take(10, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(12, 'u', NULL, '{"id": 1, "body": "a"}');
+TABLE here;
+CALL take(11, 'u', NULL, '{"id": 1, "body": "a"}');
+CALL take(12, 'u', NULL, '{"id": 1, "body": "a"}');
+TABLE here;
+-- also where only the key can be set
+CREATE TABLE tag (id int PRIMARY KEY);
+SELECT cdcsync.add_table('tag');
+SELECT go('c', 'tag', NULL, '{"id": 1}');
+SELECT cdcsync.apply('peer.public.tag', '{"id": 1}',
+	event('u', 'tag', NULL, '{"id": 1}', at => now() - interval '1 s'), modes());
+SELECT cdcsync.apply('peer.public.tag', '{"id": 1}',
+	event('u', 'tag', NULL, '{"id": 1}', at => clock_timestamp()), modes());
+TABLE tag;
+
+-- rule 5: newer, older; at the same time the writer's own order, else the larger text
+CALL take(13, 'u', NULL, '{"id": 1, "body": "newer"}');
+CALL take(12, 'u', NULL, '{"id": 1, "body": "older"}');
+CALL take(13, 'u', NULL, '{"id": 1, "body": "b"}');
+CALL take(13, 'u', NULL, '{"id": 1, "body": "aaaaa"}', peer => 'other');
+CALL take(13, 'u', NULL, '{"id": 1, "body": "zz"}');
+CALL take(13, 'u', NULL, '{"id": 1, "body": "a"}', peer => 'other');
+TABLE here;
+
+-- a local row has its commit's time
+UPDATE memo SET body = 'local';
+CALL take(14, 'u', NULL, '{"id": 1, "body": "remote"}');
+CALL take(14, 'd', '{"id": 1, "body": "remote"}', NULL);
+TABLE here;
+-- and so has a local delete
+DELETE FROM memo;
+TABLE here;
+CALL take(15, 'u', NULL, '{"id": 1, "body": "remote"}');
+SELECT cdcsync.prune_tombstones();
+SELECT version IS NOT NULL AS kept FROM cdcsync.tombstone_data WHERE relation = 'memo'::regclass;
+TABLE here;
+-- a remote delete raises it no further
+CALL take(16, 'd', '{"id": 1, "body": "remote"}', NULL, peer => 'other');
+TABLE here;
+
+-- insert and delete of one transaction
+BEGIN;
+INSERT INTO memo VALUES (5, 'short');
+DELETE FROM memo WHERE id = 5;
+INSERT INTO memo VALUES (5, 'long');
+COMMIT;
+TABLE here;
+
+-- rule 6: a delete without a row; rule 7: with one
+CALL clear('memo');
+CALL take(20, 'd', '{"id": 1, "body": "x"}', NULL);
+CALL take(19, 'd', '{"id": 1, "body": "x"}', NULL, peer => 'other');
+CALL take(25, 'd', '{"id": 1, "body": "x"}', NULL, peer => 'other');
+TABLE here;
+CALL take(30, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(29, 'd', '{"id": 1, "body": "never"}', NULL);
+CALL take(30, 'd', '{"id": 1, "body": "a"}', NULL);
+TABLE here;
+
+-- rule 9: a lone null value is a delete at the record's time, which at the door is now
+CALL take(40, 'c', NULL, '{"id": 1, "body": "a"}');
+SELECT cdcsync.apply('peer.public.memo', '{"id": 1}', NULL);
+SELECT what, id FROM here;
+SELECT cdcsync.apply('peer.public.memo', '{"id": 7}', NULL);
+
+-- an event of the future
+SELECT cdcsync.apply('peer.public.memo', '{"id": 8}',
+	event('c', 'memo', NULL, '{"id": 8, "body": "x"}', at => '2100-01-01 00:00:00+00'), modes());
+
+-- conflicts: before is compared whole, and the writer's own rows are no conflict
+DELETE FROM cdcsync.conflict_data;
+CALL clear('memo');
+CALL take(10, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(11, 'u', '{"id": 1, "body": "x"}', '{"id": 1, "body": "b"}');
+CALL take(12, 'u', '{"id": 1, "body": "b"}', '{"id": 1, "body": "c"}', peer => 'other');
+CALL take(13, 'u', '{"id": 1, "body": "b"}', '{"id": 1, "body": "d"}');
+SELECT conflict_type, resolution, local_row, remote_row, before_row, local_origin, remote_origin,
+	seconds(local_version::timestamptz) AS local, seconds(remote_version::timestamptz) AS remote
+FROM cdcsync.conflict_history WHERE relation = 'memo'::regclass AND key = '{"id": 1}'
+ORDER BY id DESC LIMIT 2;
+
+-- rules of registration
+SELECT cdcsync.alter_table_rule('memo', version_column => 'body');
+SELECT cdcsync.remove_table('memo');
+SELECT cdcsync.remove_table('tag');
+DROP TABLE memo, tag CASCADE;
+DROP PROCEDURE take;
+DROP FUNCTION at, seconds;

@@ -1,0 +1,585 @@
+/*
+ * decide.c
+ *		Events meet their key: what conflict.c needs to know, and what it decides.
+ *
+ * Here things are compared and decisions carried out, on the row in memory; the rules
+ * are conflict.c's.  What costs something is looked up only where a rule asks for it:
+ * tombstones for keys without a row, the row's last writer and the whole of "before"
+ * where there may be a conflict.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "conflict_log.h"
+#include "decide.h"
+#include "guc.h"
+#include "handler.h"
+#include "row.h"
+#include "row_json.h"
+#include "unique.h"
+#include "unixtime.h"
+
+/* An event and the state of its key */
+typedef struct Meeting
+{
+	CdcTableApply *ta;
+	CdcRelation *rel;
+	CdcKeyState *ks;
+	CdcApplyItem *item;
+	CdcSituation s;
+	CdcVersion	version;		/* the event's */
+	CdcRow		after;			/* of an upsert */
+	CdcRow		before;			/* exists is false if there is none, or it is not decoded yet */
+	List	   *others;			/* of CdcKeyState *: rows that have its unique values */
+} Meeting;
+
+static void decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed);
+
+/* The event's version */
+static CdcVersion event_version(const Meeting *m);
+static CdcVersion time_version(const Meeting *m);
+static CdcVersion after_version(const Meeting *m);
+static CdcVersion before_version(const Meeting *m);
+
+/* What there is to compare */
+static void meet_row(Meeting *m);
+static void meet_upsert(Meeting *m);
+static bool before_is_row(Meeting *m);
+static void decode_before(Meeting *m);
+static bool written_by_peer(const Meeting *m);
+static void meet_tombstone(Meeting *m);
+static bool behind_horizon(const Meeting *m);
+static void meet_others(Meeting *m);
+static CdcOrder order_to_other(const Meeting *m, const CdcRow *row, CdcKeyState *other);
+static CdcOrder order_of(int comparison);
+
+/* What is decided */
+static CdcDecision handle(Meeting *m, CdcDecision d, CdcConflictRecord *record);
+static CdcDecision ask_handler(Meeting *m, CdcDecision d, const char *function,
+							   CdcConflictRecord *record);
+static void take_merged_row(Meeting *m, Jsonb *row, const CdcConflictRecord *record);
+static void stamp_merged_row(Meeting *m);
+static void carry_out(Meeting *m, const CdcDecision *d);
+static void put(Meeting *m, const CdcRow *after);
+static void remove_row(Meeting *m);
+static void remove_others(Meeting *m);
+static void check_complete(const Meeting *m);
+pg_noreturn static void refuse(const Meeting *m, const CdcDecision *d, bool undecidable);
+static void count(const Meeting *m, const CdcDecision *d);
+
+/* Records of conflicts */
+static CdcConflictRecord *make_record(Meeting *m, const CdcDecision *d);
+static Jsonb *key_jsonb(const Meeting *m);
+static Jsonb *row_or_null(CdcRelation *rel, const CdcRow *row);
+static void keep_record(Meeting *m, const CdcConflictRecord *record);
+
+void
+cdc_decide_key(CdcTableApply *ta, CdcKeyState *ks)
+{
+	for (int i = ks->first; i < ks->end; i++)
+		decide_item(ta, ks, &ta->items[i]);
+	ks->write = cdc_conflict_net_write(&ks->net);
+}
+
+static void
+decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
+{
+	CdcApplyItem *item = keyed->item;
+	Meeting		m = {.ta = ta, .rel = ta->rel, .ks = ks, .item = item, .after = keyed->after};
+	CdcConflictRecord *record = NULL;
+	CdcDecision d;
+	bool		undecidable;
+
+	cdc_apply_current_message = item->event->message;
+	m.s.op = item->event->op;
+	m.s.own = item->own;
+	m.s.own_echo = item->own_echo;
+	m.s.commit_clock = m.rel->clock == CDC_CLOCK_COMMIT;
+	m.s.preset = cdc_conflict_rules_preset(m.rel->rule->conflicts, item->options->conflicts);
+	m.s.row = ks->row.exists;
+
+	m.version = event_version(&m);
+	if (m.s.row)
+		meet_row(&m);
+	if (!m.s.row || m.s.own)
+		meet_tombstone(&m);
+	if (ta->changes->how.unique && m.after.exists && !m.s.equal)
+		meet_others(&m);
+
+	d = cdc_conflict_decide(&m.s);
+	undecidable = d.action == CDC_ACTION_ERROR;
+	if (d.conflict != CDC_CT_NONE)
+	{
+		record = make_record(&m, &d);
+		d = handle(&m, d, record);
+		record->resolution = d.resolution;
+	}
+	if (d.action == CDC_ACTION_ERROR)
+	{
+		if (record)
+			cdc_conflict_log_stash(record, item->event->message);
+		refuse(&m, &d, undecidable);
+	}
+	carry_out(&m, &d);
+	if (record)
+		keep_record(&m, record);
+	count(&m, &d);
+	item->outcome = d.reason;
+}
+
+/* ---- the event's version ---- */
+
+static CdcVersion
+event_version(const Meeting *m)
+{
+	const CdcEvent *event = m->item->event;
+
+	if (m->s.commit_clock)
+		return time_version(m);
+	if (event->op == CDC_OP_NULL_VALUE)
+		return (CdcVersion){0};	/* it does not say what was deleted */
+	return event->op == CDC_OP_DELETE ? before_version(m) : after_version(m);
+}
+
+static CdcVersion
+time_version(const Meeting *m)
+{
+	TimestampTz time = cdc_unixtime_to_timestamptz(m->item->time);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (time > TimestampTzPlusMilliseconds(now, cdc_max_clock_skew))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("event of key %s of table %s is of the future: %s",
+						cdc_key_to_string(m->rel->key, m->ks->key), m->rel->qualified_name,
+						timestamptz_to_str(time)),
+				 errdetail("It is ahead of this node's clock by more than cdcsync.max_clock_skew."),
+				 errhint("Set the clocks of both nodes right, then run cdcsync.resume.")));
+	return cdc_clock_of_time(time);
+}
+
+static CdcVersion
+after_version(const Meeting *m)
+{
+	const CdcRelation *rel = m->rel;
+
+	if (!bms_is_member(rel->version, m->after.present))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("event has no version column \"%s\" of table %s",
+						rel->columns[rel->version].remote_name, rel->qualified_name),
+				 errhint("The column must be part of the source table and of its publication.")));
+	return cdc_clock_read(rel->clock, m->after.values[rel->version],
+						  m->after.nulls[rel->version]);
+}
+
+/* The version that a delete's author saw; unknown values cannot come from a full image */
+static CdcVersion
+before_version(const Meeting *m)
+{
+	CdcRelation *rel = m->rel;
+	CdcVersion	version;
+	Datum		value;
+	bool		isnull;
+
+	if (!cdc_row_decode_column(rel, &m->item->event->before, rel->version, false,
+							   m->item->options->producer, &value, &isnull) || isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("delete event does not say the version of the row it deleted"),
+				 errdetail("Column \"%s\" is missing or null in \"before\".",
+						   rel->columns[rel->version].remote_name),
+				 errhint("Set REPLICA IDENTITY FULL on the source table.")));
+	version = cdc_clock_read(rel->clock, value, false);
+	version.deleted = true;
+	return version;
+}
+
+/* ---- what there is to compare ---- */
+
+static void
+meet_row(Meeting *m)
+{
+	m->s.to_row = order_of(cdc_clock_compare(&m->version, &m->ks->version));
+	if (m->after.exists)
+		meet_upsert(m);
+	if (m->s.equal)
+		return;
+	if (!m->s.own || m->s.preset != CDC_PRESET_NONE)
+		m->s.before_is_row = before_is_row(m);
+	if (!m->s.own && !m->s.before_is_row)
+		m->s.same_writer = written_by_peer(m);
+}
+
+static void
+meet_upsert(Meeting *m)
+{
+	m->s.equal = cdc_row_equal(m->rel, &m->ks->row, &m->after);
+	if (!m->s.equal && m->s.to_row == CDC_SAME)
+	{
+		m->s.text_order = cdc_row_text_order(m->rel, &m->after, &m->ks->row);
+		m->s.same_writer = written_by_peer(m);
+	}
+}
+
+/*
+ * Did the author of the event see the row that is here?  Two rows of one version are
+ * the same but for a tie; presets decide by it, and then the whole row counts.
+ */
+static bool
+before_is_row(Meeting *m)
+{
+	CdcVersion	version;
+	Datum		value;
+	bool		isnull;
+
+	if (m->s.commit_clock || m->s.preset != CDC_PRESET_NONE)
+	{
+		decode_before(m);
+		return m->before.exists && cdc_row_equal(m->rel, &m->ks->row, &m->before);
+	}
+	if (!cdc_row_decode_column(m->rel, &m->item->event->before, m->rel->version, false,
+							   m->item->options->producer, &value, &isnull))
+		return false;
+	version = cdc_clock_read(m->rel->clock, value, isnull);
+	return cdc_clock_compare(&version, &m->ks->version) == 0;
+}
+
+static void
+decode_before(Meeting *m)
+{
+	if (!m->before.exists && m->item->event->before.present)
+		cdc_row_decode(&m->before, m->rel, &m->item->event->before,
+					   m->item->options->producer);
+}
+
+static bool
+written_by_peer(const Meeting *m)
+{
+	const char *writer = cdc_key_state_writer(m->ks);
+
+	return writer && strcmp(writer, m->item->event->peer) == 0;
+}
+
+static void
+meet_tombstone(Meeting *m)
+{
+	CdcKeyState *ks = m->ks;
+
+	if (!ks->tombstone_read)
+	{
+		ks->tombstone = cdc_tombstone_read(m->rel->key, m->rel->clock, ks->key);
+		ks->tombstone_read = true;
+	}
+	m->s.tombstone = ks->tombstone.found;
+	if (m->s.tombstone)
+		m->s.to_tombstone = order_of(cdc_clock_compare(&m->version, &ks->tombstone.version));
+	if (m->s.tombstone && !m->s.row)
+		m->s.same_writer = ks->tombstone.peer &&
+			strcmp(ks->tombstone.peer, m->item->event->peer) == 0;
+	if (!m->s.tombstone && !m->s.row)
+		m->s.behind_horizon = behind_horizon(m);
+}
+
+static bool
+behind_horizon(const Meeting *m)
+{
+	CdcTableApply *ta = m->ta;
+
+	if (!ta->horizon_read)
+	{
+		ta->horizon = cdc_tombstone_horizon(ta->rel->relid, ta->rel->clock);
+		ta->horizon_read = true;
+	}
+	return ta->horizon.known && cdc_clock_compare(&m->version, &ta->horizon) <= 0;
+}
+
+/* The newest of the rows that have its unique values is the one to be compared with */
+static void
+meet_others(Meeting *m)
+{
+	CdcRow		row = cdc_row_overlay(m->rel, &m->ks->row, &m->after);
+	ListCell   *lc;
+
+	m->others = cdc_unique_find(m->ta, m->ks->key, &row);
+	m->s.unique_rows = list_length(m->others);
+	m->s.to_unique_rows = CDC_NEWER;
+	foreach(lc, m->others)
+	{
+		if (order_to_other(m, &row, lfirst(lc)) != CDC_NEWER)
+			m->s.to_unique_rows = CDC_OLDER;
+	}
+}
+
+static CdcOrder
+order_to_other(const Meeting *m, const CdcRow *row, CdcKeyState *other)
+{
+	int			order = cdc_clock_compare(&m->version, &other->stored_version);
+
+	return order_of(order ? order : cdc_row_text_order(m->rel, row, &other->stored));
+}
+
+static CdcOrder
+order_of(int comparison)
+{
+	return comparison < 0 ? CDC_OLDER : comparison > 0 ? CDC_NEWER : CDC_SAME;
+}
+
+/* ---- what is decided ---- */
+
+static CdcDecision
+handle(Meeting *m, CdcDecision d, CdcConflictRecord *record)
+{
+	const char *function;
+	CdcHandling handling = cdc_conflict_rules_handling(m->rel->rule->conflicts,
+													   m->item->options->conflicts,
+													   d.conflict, &function);
+
+	if (handling == CDC_HANDLING_FUNCTION)
+		return ask_handler(m, d, function, record);
+	return cdc_conflict_handle(&m->s, d, handling);
+}
+
+static CdcDecision
+ask_handler(Meeting *m, CdcDecision d, const char *function, CdcConflictRecord *record)
+{
+	CdcHandlerAnswer answer = cdc_handler_call(function, record);
+
+	if (answer.row == NULL)
+		return cdc_conflict_handle(&m->s, d, answer.handling);
+	take_merged_row(m, answer.row, record);
+	d.action = CDC_ACTION_PUT;
+	d.resolution = CDC_RESOLUTION_MERGE;
+	d.reason = "conflict, merged by the handler";
+	return d;
+}
+
+/* Columns that the handler's row leaves out are the local row's, or the remote one's */
+static void
+take_merged_row(Meeting *m, Jsonb *row, const CdcConflictRecord *record)
+{
+	row = cdc_row_json_merge(record->local_row, row);
+	row = cdc_row_json_merge(record->remote_row ? record->remote_row : record->before_row, row);
+	m->after = cdc_row_from_jsonb(m->rel, row);
+	for (int i = 0; i < m->rel->key->ncolumns; i++)
+	{
+		m->after.values[m->rel->key_column[i]] = m->ks->key[i];
+		m->after.nulls[m->rel->key_column[i]] = false;
+	}
+	if (!m->s.commit_clock)
+		stamp_merged_row(m);
+	/* it may have other unique values than the event's */
+	m->others = m->ta->changes->how.unique ?
+		cdc_unique_find(m->ta, m->ks->key, &m->after) : NIL;
+}
+
+/* Newer than both sides, and the same wherever the same two meet */
+static void
+stamp_merged_row(Meeting *m)
+{
+	CdcRelation *rel = m->rel;
+	CdcVersion	newest = m->version;
+	CdcVersion	given = cdc_clock_read(rel->clock, m->after.values[rel->version],
+									   m->after.nulls[rel->version]);
+
+	if (m->s.row && cdc_clock_compare(&m->ks->version, &newest) > 0)
+		newest = m->ks->version;
+	if (!m->s.row && m->s.tombstone &&
+		cdc_clock_compare(&m->ks->tombstone.version, &newest) > 0)
+		newest = m->ks->tombstone.version;
+	newest.deleted = false;
+	m->version = cdc_clock_successor(rel->clock, &newest);
+	if (cdc_clock_compare(&given, &m->version) > 0)
+		m->version = given;
+	m->after.values[rel->version] = cdc_clock_to_datum(rel->clock, &m->version);
+	m->after.nulls[rel->version] = false;
+}
+
+static void
+carry_out(Meeting *m, const CdcDecision *d)
+{
+	switch (d->action)
+	{
+		case CDC_ACTION_PUT:
+			check_complete(m);
+			remove_others(m);
+			put(m, &m->after);
+			break;
+		case CDC_ACTION_TOUCH:
+			put(m, &m->ks->row);
+			break;
+		case CDC_ACTION_REMOVE:
+		case CDC_ACTION_RAISE:
+			remove_row(m);
+			break;
+		case CDC_ACTION_NONE:
+		case CDC_ACTION_ERROR:
+			break;
+	}
+	cdc_conflict_net_add(&m->ks->net, d->action);
+}
+
+static void
+put(Meeting *m, const CdcRow *after)
+{
+	CdcKeyState *ks = m->ks;
+
+	/* a row that went in this batch and comes back is still the stored one */
+	ks->row = cdc_row_overlay(m->rel, ks->row.exists ? &ks->row : &ks->stored, after);
+	ks->version = m->version;
+	ks->writer = m->item->event->peer;
+}
+
+static void
+remove_row(Meeting *m)
+{
+	CdcKeyState *ks = m->ks;
+
+	ks->row.exists = false;
+	ks->last_delete = m->item;
+	ks->delete_version = m->version;
+	ks->tombstone = (CdcTombstone){.found = true, .version = m->version,
+	.peer = unconstify(char *, m->item->event->peer)};
+	ks->tombstone_read = true;
+	ks->tombstone_rose = true;
+}
+
+/* They go as if their own version had been deleted, so that a newer edit of one survives */
+static void
+remove_others(Meeting *m)
+{
+	ListCell   *lc;
+
+	foreach(lc, m->others)
+	{
+		CdcKeyState *other = lfirst(lc);
+
+		other->delete_version = m->s.commit_clock ? m->version : other->stored_version;
+		other->delete_version.deleted = !m->s.commit_clock;
+		other->tombstone = (CdcTombstone){.found = true, .version = other->delete_version,
+		.peer = unconstify(char *, m->item->event->peer)};
+		other->tombstone_rose = true;
+		other->write = CDC_WRITE_DELETE;
+		m->ta->losers = lappend(m->ta->losers, other);
+	}
+}
+
+/* A new row cannot be made of an event that leaves out what did not change */
+static void
+check_complete(const Meeting *m)
+{
+	if (!m->after.unchanged || m->ks->row.exists || m->ks->stored.exists)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("event of key %s of table %s leaves out unchanged values, and there is no row here",
+					cdc_key_to_string(m->rel->key, m->ks->key), m->rel->qualified_name),
+			 errhint("Set REPLICA IDENTITY FULL on the source table and update the row there.")));
+}
+
+static void
+refuse(const Meeting *m, const CdcDecision *d, bool undecidable)
+{
+	char	   *key = cdc_key_to_string(m->rel->key, m->ks->key);
+
+	if (!undecidable)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("conflict %s at key %s of table %s", cdc_conflict_type_names[d->conflict],
+						key, m->rel->qualified_name),
+				 errdetail("Its handling is \"error\"."),
+				 errhint("Mend the row here, or change conflicts with cdcsync.alter_subscription or cdcsync.alter_table_rule; then run cdcsync.resume.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot decide about key %s of table %s", key, m->rel->qualified_name),
+			 errdetail("Reason: %s.", d->reason),
+			 m->s.op == CDC_OP_NULL_VALUE ?
+			 errhint("Delete the row here, then run cdcsync.resume.") :
+			 errhint("Insert the row here, and delete it again if it should be gone; then run cdcsync.resume.")));
+}
+
+static void
+count(const Meeting *m, const CdcDecision *d)
+{
+	int64	   *counters = m->ta->changes->counters;
+
+	counters[CDC_COUNT_EVENTS]++;
+	switch (d->action)
+	{
+		case CDC_ACTION_PUT:
+			counters[m->s.row ? CDC_COUNT_UPDATED : CDC_COUNT_INSERTED]++;
+			break;
+		case CDC_ACTION_TOUCH:
+			counters[CDC_COUNT_UPDATED]++;
+			break;
+		case CDC_ACTION_REMOVE:
+			counters[CDC_COUNT_DELETED]++;
+			break;
+		default:
+			counters[CDC_COUNT_UNCHANGED]++;
+			break;
+	}
+	if (d->conflict != CDC_CT_NONE)
+		counters[CDC_COUNT_CONFLICT + d->conflict]++;
+}
+
+/* ---- records of conflicts ---- */
+
+/* In a conflict of unique values the local row is the first one that has them */
+static CdcConflictRecord *
+make_record(Meeting *m, const CdcDecision *d)
+{
+	CdcConflictRecord *record = cdc_conflict_log_begin(m->item, d);
+	CdcKeyState *local = m->others ? linitial(m->others) : m->ks;
+	CdcVersion	version = local->row.exists ? local->version : local->tombstone.version;
+	CdcVersion	remote = m->version;
+
+	decode_before(m);
+	record->relation = m->rel->relid;
+	record->key = key_jsonb(m);
+	record->table_name = m->rel->qualified_name;
+	record->key_text = cdc_key_to_string(m->rel->key, m->ks->key);
+	record->local_row = row_or_null(m->rel, &local->row);
+	record->remote_row = row_or_null(m->rel, &m->after);
+	record->before_row = row_or_null(m->rel, &m->before);
+	if (local->row.exists || local->tombstone.found)
+		record->local_version = cdc_clock_to_text(m->rel->clock, &version);
+	record->remote_version = cdc_clock_to_text(m->rel->clock, &remote);
+	record->local_origin = local->row.exists ? cdc_key_state_writer(local) :
+		local->tombstone.found ? local->tombstone.peer : NULL;
+	return record;
+}
+
+/* As the row has it, that is with its numbers as numbers */
+static Jsonb *
+key_jsonb(const Meeting *m)
+{
+	CdcRow		row = {.exists = true};
+
+	row.values = palloc0(sizeof(Datum) * m->rel->ncolumns);
+	row.nulls = palloc0(sizeof(bool) * m->rel->ncolumns);
+	for (int i = 0; i < m->rel->key->ncolumns; i++)
+	{
+		row.values[m->rel->key_column[i]] = m->ks->key[i];
+		row.present = bms_add_member(row.present, m->rel->key_column[i]);
+	}
+	return cdc_row_to_jsonb(m->rel, &row);
+}
+
+static Jsonb *
+row_or_null(CdcRelation *rel, const CdcRow *row)
+{
+	return row->exists ? cdc_row_to_jsonb(rel, row) : NULL;
+}
+
+static void
+keep_record(Meeting *m, const CdcConflictRecord *record)
+{
+	CdcApplied *applied = m->ta->changes->applied;
+	MemoryContext old = MemoryContextSwitchTo(applied->context);
+
+	applied->conflicts = lappend(applied->conflicts, cdc_conflict_log_copy(record));
+	MemoryContextSwitchTo(old);
+}

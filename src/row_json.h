@@ -1,0 +1,30 @@
+/*
+ * row_json.h
+ *		Rows for people and for handlers: as JSON objects, and back.
+ */
+#ifndef CDC_ROW_JSON_H
+#define CDC_ROW_JSON_H
+
+#include "utils/jsonb.h"
+
+#include "write.h"
+
+/*
+ * The columns that a row has a value for, by their local names: booleans, finite numbers
+ * and json as such, all else as output text.
+ */
+extern Jsonb *cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row);
+
+/*
+ * A row of all columns; what the object leaves out is NULL, what the table does not have
+ * is ignored.  SPI is connected; raises what the columns' types say of wrong values.
+ */
+extern CdcRow cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object);
+
+/* An object of one text */
+extern Jsonb *cdc_row_json_pair(const char *name, const char *value);
+
+/* base with the fields that top has; base may be NULL */
+extern Jsonb *cdc_row_json_merge(Jsonb *base, Jsonb *top);
+
+#endif							/* CDC_ROW_JSON_H */

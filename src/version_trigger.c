@@ -1,0 +1,178 @@
+/*
+ * version_trigger.c
+ *		The triggers that keep a version column strictly growing.
+ *
+ * A local write gets a version above the row's old one, and above the tombstone of a key
+ * that is used again.  Wall clocks may therefore be wrong.
+ *
+ * A BEFORE trigger runs before the wait for a concurrent delete of the same key, and so
+ * cannot see that delete's tombstone: an AFTER trigger looks again.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "clock.h"
+#include "registered.h"
+#include "session.h"
+#include "tombstone.h"
+
+static bool key_changed(CdcRegistered *reg, TriggerData *trigdata);
+static bool raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple,
+						TupleDesc desc);
+static CdcVersion tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc);
+static void lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version);
+
+static bool
+key_changed(CdcRegistered *reg, TriggerData *trigdata)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	Datum		old_key[INDEX_MAX_KEYS];
+	Datum		new_key[INDEX_MAX_KEYS];
+
+	return cdc_registered_key(reg, trigdata->tg_trigtuple, desc, old_key) &&
+		cdc_registered_key(reg, trigdata->tg_newtuple, desc, new_key) &&
+		cdc_key_compare(reg->key, old_key, new_key) != 0;
+}
+
+/* A write that uses a key must come after the key's tombstone: was the floor too low? */
+static bool
+raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		key[INDEX_MAX_KEYS];
+	CdcTombstone tombstone;
+
+	if (!cdc_registered_key(reg, tuple, desc, key))
+		return false;			/* a NULL key: the constraint will say so */
+	tombstone = cdc_tombstone_read(reg->key, reg->clock, key);
+	if (!tombstone.found || cdc_clock_compare(&tombstone.version, floor) <= 0)
+		return false;
+	*floor = tombstone.version;
+	floor->deleted = false;
+	return true;
+}
+
+static CdcVersion
+tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, reg->version_attnum, desc, &isnull);
+
+	return cdc_clock_read(reg->clock, value, isnull);
+}
+
+/* An AFTER trigger found that the row just written is not newer than its tombstone */
+static void
+lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
+{
+	StringInfoData sql;
+	Relation	root = table_open(reg->key->relid, NoLock);
+	Oid			types[INDEX_MAX_KEYS + 1];
+	Datum		values[INDEX_MAX_KEYS + 1];
+	Oid			userid;
+	int			sec_context;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s SET %s = $1 WHERE ", cdc_registered_name(root),
+					 quote_identifier(reg->version_column));
+	types[0] = reg->version_type;
+	values[0] = cdc_clock_to_datum(reg->clock, version);
+	for (int i = 0; i < reg->key->ncolumns; i++)
+	{
+		appendStringInfo(&sql, "%s%s ", i ? " AND " : "",
+						 quote_identifier(reg->key->columns[i].name));
+		cdc_key_append_equality(&sql, &reg->key->columns[i]);
+		appendStringInfo(&sql, " $%d", i + 2);
+		types[i + 1] = reg->key->columns[i].type;
+		values[i + 1] = key[i];
+	}
+
+	/* whoever may insert need not have the right to update */
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(root->rd_rel->relowner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+	SPI_execute_with_args(sql.data, reg->key->ncolumns + 1, types, values, NULL, false, 0);
+	SPI_finish();
+	SetUserIdAndSecContext(userid, sec_context);
+	table_close(root, NoLock);
+}
+
+/*
+ * BEFORE INSERT OR UPDATE, each row: gives a local write its version.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_version_trigger);
+Datum
+cdcsync_version_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	HeapTuple	tuple;
+	CdcRegistered *reg;
+	CdcVersion	floor = {0};
+	CdcVersion	version;
+	Datum		value;
+	bool		isnull = false;
+	int			attnum;
+
+	cdc_registered_check_trigger(fcinfo, "version_trigger");
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
+		trigdata->tg_trigtuple;
+	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	if (reg == NULL)
+		PG_RETURN_POINTER(tuple);
+
+	desc = RelationGetDescr(trigdata->tg_relation);
+	version = tuple_version(reg, tuple, desc);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		floor = tuple_version(reg, trigdata->tg_trigtuple, desc);
+	if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) || key_changed(reg, trigdata))
+		raise_floor(&floor, reg, tuple, desc);
+	if (version.known && cdc_clock_compare(&version, &floor) > 0)
+		PG_RETURN_POINTER(tuple);
+
+	version = cdc_clock_next(reg->clock, &floor);
+	value = cdc_clock_to_datum(reg->clock, &version);
+	attnum = reg->version_attnum;
+	PG_RETURN_POINTER(heap_modify_tuple_by_cols(tuple, desc, 1, &attnum, &value, &isnull));
+}
+
+/*
+ * AFTER INSERT, AFTER UPDATE of the key, each row: looks for a tombstone that was not
+ * there yet when the row got its version.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_version_check_trigger);
+Datum
+cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	CdcRegistered *reg;
+	CdcVersion	floor;
+
+	cdc_registered_check_trigger(fcinfo, "version_check_trigger");
+	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	if (reg == NULL)
+		PG_RETURN_POINTER(NULL);
+
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
+		trigdata->tg_trigtuple;
+	desc = RelationGetDescr(trigdata->tg_relation);
+	floor = tuple_version(reg, tuple, desc);
+	if (raise_floor(&floor, reg, tuple, desc))
+	{
+		CdcVersion	version = cdc_clock_next(reg->clock, &floor);
+		Datum		key[INDEX_MAX_KEYS];
+
+		cdc_registered_key(reg, tuple, desc, key);
+		lift_row(reg, key, &version);
+	}
+	PG_RETURN_POINTER(NULL);
+}
