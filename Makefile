@@ -3,6 +3,7 @@
 #   make && make install      build and install into the server of PG_CONFIG
 #   make run n=2              a server and two clients that keep themselves in sync
 #   make test                 every test; make test T=010: one (test/run)
+#   make model               the conflict rules in every interleaving of a few operations
 #   make bench              what it costs, as ratios (bench/)
 #   make installcheck         what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
@@ -34,6 +35,11 @@ include test/stack/stack.mk
 .PHONY: test
 test:
 	@PG_CONFIG='$(PG_CONFIG)' test/run $(T)
+
+# make model depth=1 limit=1000000: so many operations more, so many states of a configuration at most
+.PHONY: model
+model:
+	@PG_CONFIG='$(PG_CONFIG)' test/model/run $(if $(depth),-d $(depth)) $(if $(limit),-l $(limit))
 
 .PHONY: bench
 bench:

@@ -213,6 +213,7 @@ cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how)
 	for (int i = 0; i < nitems; i++)
 	{
 		items[i]->group = group_of(apply, items[i]);
+		items[i]->counts = !items[i]->skip && items[i]->group->changes.rel;
 		if (is_of_commit_clock(items[i]) && items[i]->event->op == CDC_OP_READ)
 			items[i]->time = SNAPSHOT_TIME;
 	}
@@ -234,9 +235,7 @@ group_of(CdcApply *apply, const CdcApplyItem *item)
 static bool
 is_of_commit_clock(const CdcApplyItem *item)
 {
-	const CdcRelation *rel = item->group->changes.rel;
-
-	return rel && rel->clock == CDC_CLOCK_COMMIT && !item->skip;
+	return item->counts && item->group->changes.rel->clock == CDC_CLOCK_COMMIT;
 }
 
 int
@@ -252,7 +251,7 @@ cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until)
 		const CdcApplyItem *item = apply->items[i];
 		bool		of_commit_clock = is_of_commit_clock(item);
 
-		if (item->skip || item->group->changes.rel == NULL)
+		if (!item->counts)
 			continue;
 		if (of_commit_clock && must_wait(item, now, hold_until))
 			return i;

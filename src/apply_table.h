@@ -31,6 +31,7 @@ typedef struct CdcApplyItem
 	bool		own;			/* own event or own echo */
 	bool		own_echo;		/* the latter */
 	bool		skip;			/* what its subscription leaves out */
+	bool		counts;			/* neither that, nor of a table that is not registered */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;
 

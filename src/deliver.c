@@ -311,7 +311,7 @@ store_offsets(Prepared *run, int n)
 /*
  * A commit of version-column tables may hold many source times: the latest stands for
  * all.  It is known before anything is written, for rows of this transaction have it as
- * their version under the commit clock.
+ * their version under the commit clock.  What is skipped has no part in it.
  */
 static void
 stamp(Prepared *run, int n)
@@ -320,7 +320,7 @@ stamp(Prepared *run, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (run[i].item)
+		if (run[i].item && run[i].item->counts)
 			latest = Max(latest, run[i].item->time);
 	}
 	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
