@@ -1,11 +1,12 @@
 # cdcsync: a PostgreSQL extension, built by PGXS
 #
-#   make && make install      build and install into the server of PG_CONFIG
-#   make run n=2              a server and two clients that keep themselves in sync
-#   make test                 every test; make test T=010: one (test/run)
+#   make && make install     build and install into the server of PG_CONFIG
+#   make run n=2             a server and two clients that keep themselves in sync
+#   make test                every test; make test T=010: one (test/run)
 #   make model               the conflict rules in every interleaving of a few operations
-#   make bench              what it costs, as ratios (bench/)
-#   make installcheck         what needs no Kafka, on a running server that has the extension
+#   make converge            random transactions, faults and clocks until all nodes are equal
+#   make bench               what it costs, as ratios (bench/)
+#   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
 DATA = cdcsync--1.0.sql
@@ -40,6 +41,12 @@ test:
 .PHONY: model
 model:
 	@PG_CONFIG='$(PG_CONFIG)' test/model/run $(if $(depth),-d $(depth)) $(if $(limit),-l $(limit))
+
+# make converge rounds=200 topology=hub,mesh clock=both seed=1 (test/t/050_converge.pl)
+.PHONY: converge
+converge:
+	@$(foreach v,rounds first seed topology clock nodes transactions,$(if $($(v)),CONVERGE_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
+		PG_CONFIG='$(PG_CONFIG)' test/run -v 050
 
 .PHONY: bench
 bench:

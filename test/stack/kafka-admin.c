@@ -7,6 +7,7 @@
  *	kafka-admin BROKERS topic-delete NAME
  *	kafka-admin BROKERS topic-grow NAME PARTITIONS
  *	kafka-admin BROKERS topic-offsets NAME			partition, first and next offset, one line each
+ *	kafka-admin BROKERS topic-ends PREFIX			topic, partition and next offset of all topics that begin so
  *	kafka-admin BROKERS records-delete NAME PARTITION OFFSET	all before the offset
  *	kafka-admin BROKERS transaction NAME PARTITION commit|abort	values from standard input, one a line
  */
@@ -199,6 +200,28 @@ topic_offsets(const char *name)
 }
 
 static void
+topic_ends(const char *prefix)
+{
+	const rd_kafka_metadata_t *md = metadata(NULL, TIMEOUT_MS);
+
+	for (int t = 0; t < md->topic_cnt; t++)
+	{
+		const rd_kafka_metadata_topic_t *topic = &md->topics[t];
+
+		if (strncmp(topic->topic, prefix, strlen(prefix)) != 0)
+			continue;
+		for (int p = 0; p < topic->partition_cnt; p++)
+		{
+			int64_t		low,
+						high;
+
+			check(rd_kafka_query_watermark_offsets(rk, topic->topic, p, &low, &high, TIMEOUT_MS));
+			printf("%s %d %lld\n", topic->topic, p, (long long) high);
+		}
+	}
+}
+
+static void
 topics(void)
 {
 	const rd_kafka_metadata_t *md = metadata(NULL, TIMEOUT_MS);
@@ -267,6 +290,8 @@ main(int argc, char **argv)
 		topic_grow(queue, arg[0], (int) number(arg[1]));
 	else if (strcmp(verb, "topic-offsets") == 0 && nargs == 1)
 		topic_offsets(arg[0]);
+	else if (strcmp(verb, "topic-ends") == 0 && nargs == 1)
+		topic_ends(arg[0]);
 	else if (strcmp(verb, "records-delete") == 0 && nargs == 3)
 		records_delete(queue, arg[0], (int) number(arg[1]), number(arg[2]));
 	else if (strcmp(verb, "transaction") == 0 && nargs == 3 &&

@@ -1,0 +1,129 @@
+# Convergence: random transactions on overlapping keys, at all nodes at once, while links are cut, workers killed and clocks
+# shifted; then everything is connected again, and all nodes must come to hold the same rows, and fall silent.
+#
+#	make converge rounds=200 seed=1 nodes=3 topology=mesh clock=version
+#
+# topology: hub, mesh, shared, pernode, chain (several: hub,mesh).  clock: version, commit, both.  The seed decides what is done
+# where and when; what comes of it depends on the machine as well.  first=17 leaves out the rounds before.
+use strict;
+use warnings;
+use CdcTest;
+use Converge::Nodes;
+use Converge::Plan;
+use Converge::Report;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+my $rounds = parameter('rounds', 3);
+my $first = parameter('first', 1);
+my $seed = parameter('seed', 1);
+my @topologies = split(/,/, parameter('topology', 'hub,mesh'));
+my $clock = parameter('clock', 'both');
+my $transactions = parameter('transactions', 40);
+my @tables = grep { $clock eq 'both' || ($_->{version} ? 'version' : 'commit') eq $clock } @Converge::Plan::TABLES;
+
+die "clock=$clock: version, commit or both\n" if !@tables;
+plan skip_all => 'there is no library that shifts clocks: apt-get install libfaketime' if !Converge::Node::library();
+foreach my $topology (@topologies)
+{
+	my $shape = $Converge::Nodes::TOPOLOGY{$topology}
+	  or die "topology=$topology: " . join(', ', sort keys %Converge::Nodes::TOPOLOGY) . "\n";
+	last if !converge($topology, parameter('nodes', $shape->{nodes}), ($shape->{topic} ? 1 : 1 + $seed % 2));
+}
+done_testing();
+
+sub parameter
+{
+	my ($name, $default) = @_;
+
+	return $ENV{"CONVERGE_\U$name"} // $default;
+}
+
+# All rounds in one topology; false after the first that fails
+sub converge
+{
+	my ($topology, $n, $partitions) = @_;
+	my %config = (topology => $topology, nodes => $n, tables => \@tables, partitions => $partitions, seed => $seed, transactions => $transactions);
+	my $plan = Converge::Plan->new(%config);
+	my $nodes = Converge::Nodes->make(%config);
+	my %sum;
+
+	note("topology=$topology clock=$clock nodes=$n seed=$seed rounds=$rounds, $partitions partitions");
+	$nodes->settle or return failed('the nodes settle at the beginning', $nodes, $n, 0);
+	my $before = { rows => $nodes->rows, ends => $nodes->ends };
+	my $start = time;
+	foreach my $number (1 .. $first + $rounds - 1)
+	{
+		my $round = $plan->next_round;
+		next if $number < $first;
+		my $name = "$topology, $clock clock, round $number, $round->{style}";
+		my $round_start = time;
+
+		run($nodes, $round);
+		my $written = time;
+		my $problem = !$nodes->heal ? 'not connected again' : !$nodes->settle ? 'not settled' : '';
+		my $rows = $nodes->rows;
+		my @differences = Converge::Report::differences($rows, $n);
+		my @complaints = ($nodes->complaints, map({ "unexpected: $_" } $nodes->strange_errors));
+		push @complaints, 'a process has crashed' if $nodes->crashes;
+		push @complaints, $problem if $problem;
+		if (@differences || @complaints)
+		{
+			diag($_) foreach @complaints;
+			Converge::Report::show($nodes, $round, $rows, $before->{rows}, $before->{ends}, @differences);
+			return failed($name, $nodes, $n, $number);
+		}
+		note(sprintf('%s: %d statements, %.1f s and %.1f s', $name, scalar @{ $round->{steps} }, $written - $round_start, time - $written));
+		pass($name);
+		$sum{statements} += @{ $round->{steps} };
+		$nodes->count_conflicts;
+		$before = { rows => $rows, ends => $nodes->ends };
+	}
+	my $counts = $nodes->{counts};
+	note(sprintf('%s, %s clock: %d rounds in %.0f s, %d statements, 0 differences',
+		$topology, $clock, $rounds, time - $start, $sum{statements}));
+	note('faults: ' . listed($nodes->{faults}));
+	note('events and conflicts: ' . listed($counts));
+	ok(scalar(grep { /^confl_/ && $counts->{$_} } keys %$counts), "$topology: there were conflicts");
+	return 1;
+}
+
+sub listed
+{
+	my ($n) = @_;
+
+	return join(', ', map { "$_ $n->{$_}" } grep { $n->{$_} } sort keys %$n);
+}
+
+sub failed
+{
+	my ($name, $nodes, $n, $number) = @_;
+
+	fail($name);
+	diag("to run it again: make converge topology=$nodes->{topology} clock=$clock nodes=$n seed=$seed rounds=$number transactions=$transactions");
+	return 0;
+}
+
+# The events of a round at their times
+sub run
+{
+	my ($nodes, $round) = @_;
+	my @events = @{ $round->{events} };
+	my $strict = grep { !$_->{version} } @tables;
+
+	$nodes->set_clocks($strict, @{ $round->{clocks} });
+	my $start = time;
+	while (my $event = shift @events)
+	{
+		my $pause = $event->{at} - (time - $start);
+		sleep $pause if $pause > 0;
+		if ($event->{do} eq 'write')
+		{
+			$nodes->{node}[ $event->{node} ]{writers}[ $event->{writer} ]->send($event->{text});
+			next;
+		}
+		my $end = $nodes->strike($event);
+		@events = sort { $a->{at} <=> $b->{at} } $end, @events if $end;
+	}
+	return;
+}
