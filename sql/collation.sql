@@ -37,7 +37,7 @@ SELECT cdcsync.remove_table('ci');
 DROP TABLE ci;
 DROP COLLATION any_case;
 
--- a type under which they are equal; its values are not converted yet
+-- a type under which they are equal; its tombstones are found, too
 CREATE EXTENSION citext;
 CREATE TABLE ci (id citext PRIMARY KEY, body text, v bigint);
 SELECT cdcsync.add_table('ci', version_column => 'v');

@@ -6,10 +6,12 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 
 #include "producer.h"
 
 #define DEFAULT_PLACEHOLDER "__debezium_unavailable_value"
+#define DEFAULT_MONEY_DIGITS 2
 
 typedef struct Mode
 {
@@ -24,6 +26,7 @@ static const Mode time_precision_modes[] = {
 	{"isostring", CDC_TIME_ISOSTRING},
 	{"microseconds", CDC_TIME_MICROSECONDS},
 	{"nanoseconds", CDC_TIME_NANOSECONDS},
+	{"structured", CDC_TIME_STRUCTURED},
 	{NULL}
 };
 
@@ -42,7 +45,7 @@ static const Mode binary_modes[] = {
 	{NULL}
 };
 
-/* Modes of types that are not converted yet: only checked */
+/* Values that speak for themselves: these are only checked */
 static const Mode interval_modes[] = {{"numeric"}, {"string"}, {NULL}};
 static const Mode hstore_modes[] = {{"json"}, {"map"}, {NULL}};
 static const Mode booleans[] = {{"true"}, {"false"}, {NULL}};
@@ -52,6 +55,7 @@ typedef enum PropertyKind
 	PROPERTY_TIME_PRECISION,
 	PROPERTY_DECIMAL,
 	PROPERTY_BINARY,
+	PROPERTY_MONEY_DIGITS,
 	PROPERTY_PLACEHOLDER,
 	PROPERTY_UNUSED
 } PropertyKind;
@@ -70,6 +74,7 @@ static const Property properties[] = {
 	{"hstore.handling.mode", PROPERTY_UNUSED, hstore_modes},
 	{"include.unknown.datatypes", PROPERTY_UNUSED, booleans},
 	{"interval.handling.mode", PROPERTY_UNUSED, interval_modes},
+	{"money.fraction.digits", PROPERTY_MONEY_DIGITS, NULL},
 	{"time.precision.mode", PROPERTY_TIME_PRECISION, time_precision_modes},
 	{"unavailable.value.placeholder", PROPERTY_PLACEHOLDER, NULL},
 };
@@ -77,6 +82,7 @@ static const Property properties[] = {
 static void set_property(CdcProducer *producer, const char *name, const JsonbValue *value);
 static const Property *find_property(const char *name);
 static char *property_text(const char *name, const JsonbValue *value);
+static int	small_number(const char *name, const char *text);
 static int	find_mode(const Property *property, const char *text);
 
 CdcProducer *
@@ -89,6 +95,7 @@ cdc_producer_parse(Jsonb *object)
 	char	   *name = NULL;
 
 	producer->placeholder = DEFAULT_PLACEHOLDER;
+	producer->money_digits = DEFAULT_MONEY_DIGITS;
 	if (object == NULL)
 		return producer;
 	if (!JB_ROOT_IS_OBJECT(object))
@@ -125,6 +132,9 @@ set_property(CdcProducer *producer, const char *name, const JsonbValue *value)
 		case PROPERTY_BINARY:
 			producer->binary = mode;
 			break;
+		case PROPERTY_MONEY_DIGITS:
+			producer->money_digits = small_number(name, text);
+			break;
 		case PROPERTY_PLACEHOLDER:
 			if (text[0] == '\0')
 				ereport(ERROR,
@@ -157,17 +167,30 @@ find_property(const char *name)
 			 errhint("Valid properties are: %s.", names.data)));
 }
 
-/* A connector's own configuration has texts only, but true is a natural way to say "true" */
+/* A connector's own configuration has texts only, but true and 2 are natural, too */
 static char *
 property_text(const char *name, const JsonbValue *value)
 {
 	if (value->type == jbvBool)
 		return pstrdup(value->val.boolean ? "true" : "false");
+	if (value->type == jbvNumeric)
+		return numeric_normalize(value->val.numeric);
 	if (value->type != jbvString)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("value of producer property \"%s\" must be a string", name)));
 	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static int
+small_number(const char *name, const char *text)
+{
+	if (strlen(text) != 1 || *text < '0' || *text > '9')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for producer property \"%s\": \"%s\"", name, text),
+				 errhint("Valid values are 0 to 9.")));
+	return *text - '0';
 }
 
 /* In any case of letters, as the connector reads it */

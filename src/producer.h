@@ -19,7 +19,8 @@ typedef enum CdcTimePrecisionMode
 	CDC_TIME_CONNECT,
 	CDC_TIME_ISOSTRING,
 	CDC_TIME_MICROSECONDS,
-	CDC_TIME_NANOSECONDS
+	CDC_TIME_NANOSECONDS,
+	CDC_TIME_STRUCTURED
 } CdcTimePrecisionMode;
 
 typedef enum CdcDecimalMode
@@ -44,6 +45,7 @@ typedef struct CdcProducer
 	CdcTimePrecisionMode time_precision;	/* time.precision.mode */
 	CdcDecimalMode decimal;		/* decimal.handling.mode */
 	CdcBinaryMode binary;		/* binary.handling.mode */
+	int			money_digits;	/* money.fraction.digits, the connector's default if not given */
 	const char *placeholder;	/* unavailable.value.placeholder, never NULL */
 } CdcProducer;
 

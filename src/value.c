@@ -10,15 +10,23 @@
  *
  * Values go the straight way into a Datum where that is simple, otherwise as text
  * through the type's input function.  Constraints of domains are checked at the end.
+ *
+ * A type is found by its OID; those of extensions that Debezium knows by their name, as
+ * Debezium finds them.  All others are opaque to it: it sends their text, as it sends
+ * bytes.
  */
 #include "postgres.h"
 
 #include "compat.h"
+#include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "common/md5.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/uuid.h"
 
 #include "decode.h"
@@ -28,7 +36,8 @@
 #include "value_convert.h"
 
 static const CdcValueKind *find_kind(Oid type);
-static const CdcValueKind *find_array_kind(Oid element_type);
+static const CdcValueKind *find_kind_by_category(Oid type);
+static const CdcValueKind *find_kind_by_name(const char *name);
 static CdcValueStatus decode(CdcConversion *c, Datum *value);
 static const CdcConversionRule *find_rule(const CdcConversion *c);
 static bool token_is_placeholder(CdcConversion *c);
@@ -40,16 +49,16 @@ static CdcValueStatus convert_text(CdcConversion *c, Datum *value);
 static bool fits(const CdcValueType *vt, const char *text, int len);
 static CdcValueStatus convert_uuid(CdcConversion *c, Datum *value);
 static bool parse_uuid(const char *text, int len, pg_uuid_t *uuid);
-static CdcValueStatus convert_by_input(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_array(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_elements(CdcConversion *c, const CdcToken *tokens, int n,
+									   Datum *elems, bool *nulls);
 static bool is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n);
+static bool is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n);
+static bool is_placeholder_uuid(CdcConversion *c, const CdcToken *token);
 static void check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n);
 static bool is_java_array(const CdcToken *token);
 
-static void imply_by_form(CdcConversion *c);
-
 /* Errors */
-pg_noreturn static void unsupported(const CdcValueType *vt);
 static void input_context(void *arg);
 static char *type_name(const CdcValueType *vt);
 static const char *form_name(CdcTokenType type);
@@ -74,44 +83,84 @@ static const CdcConversionRule uuid_rules[] = {
 	{0}
 };
 
-static const CdcConversionRule json_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_JSON, CDC_FORM_STRING, convert_by_input},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_by_input},
-	{0}
-};
-
 static const CdcConversionRule array_rules[] = {
 	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array},
 	{0}
 };
 
-/* Where a column may be of no such type, ordinary types first */
+/* Ordinary types first */
 static const CdcValueKind kinds[] = {
-	{INT4OID, cdc_value_integer_rules, imply_by_form},
-	{INT8OID, cdc_value_integer_rules, imply_by_form},
-	{INT2OID, cdc_value_integer_rules, imply_by_form},
-	{TEXTOID, text_rules, imply_by_form},
-	{VARCHAROID, text_rules, imply_by_form},
-	{BPCHAROID, text_rules, imply_by_form},
-	{BOOLOID, boolean_rules, imply_by_form},
-	{NUMERICOID, cdc_value_numeric_rules, cdc_value_imply_numeric},
-	{TIMESTAMPTZOID, cdc_value_timestamptz_rules, cdc_value_imply_timestamptz},
-	{TIMESTAMPOID, cdc_value_timestamp_rules, cdc_value_imply_timestamp},
-	{DATEOID, cdc_value_date_rules, cdc_value_imply_date},
-	{TIMEOID, cdc_value_time_rules, cdc_value_imply_time},
-	{UUIDOID, uuid_rules, imply_by_form},
-	{JSONBOID, json_rules, imply_by_form},
-	{JSONOID, json_rules, imply_by_form},
-	{BYTEAOID, cdc_value_bytea_rules, cdc_value_imply_bytea},
-	{FLOAT8OID, cdc_value_float8_rules, cdc_value_imply_float},
-	{FLOAT4OID, cdc_value_float4_rules, cdc_value_imply_float},
+	{INT4OID, cdc_value_integer_rules, cdc_value_imply_by_form, true},
+	{INT8OID, cdc_value_integer_rules, cdc_value_imply_by_form, true},
+	{INT2OID, cdc_value_integer_rules, cdc_value_imply_by_form, true},
+	{TEXTOID, text_rules, cdc_value_imply_by_form},
+	{VARCHAROID, text_rules, cdc_value_imply_by_form},
+	{BPCHAROID, text_rules, cdc_value_imply_by_form},
+	{BOOLOID, boolean_rules, cdc_value_imply_by_form, true},
+	{NUMERICOID, cdc_value_numeric_rules, cdc_value_imply_numeric, true},
+	{TIMESTAMPTZOID, cdc_value_timestamptz_rules, cdc_value_imply_timestamptz, true},
+	{TIMESTAMPOID, cdc_value_timestamp_rules, cdc_value_imply_timestamp, true},
+	{DATEOID, cdc_value_date_rules, cdc_value_imply_date, true},
+	{TIMEOID, cdc_value_time_rules, cdc_value_imply_time, true},
+	{UUIDOID, uuid_rules, cdc_value_imply_by_form},
+	{JSONBOID, cdc_value_json_rules, cdc_value_imply_by_form},
+	{JSONOID, cdc_value_json_rules, cdc_value_imply_by_form},
+	{BYTEAOID, cdc_value_bytea_rules, cdc_value_imply_bytea, true},
+	{FLOAT8OID, cdc_value_float8_rules, cdc_value_imply_float, true},
+	{FLOAT4OID, cdc_value_float4_rules, cdc_value_imply_float, true},
+	{TIMETZOID, cdc_value_timetz_rules, cdc_value_imply_timetz, true},
+	{INTERVALOID, cdc_value_interval_rules, cdc_value_imply_interval, true},
+	{MONEYOID, cdc_value_money_rules, cdc_value_imply_numeric, true},
+	{OIDOID, cdc_value_oid_rules, cdc_value_imply_by_form, true},
+	{BITOID, cdc_value_bits_rules, cdc_value_imply_bits, true},
+	{VARBITOID, cdc_value_bits_rules, cdc_value_imply_bits, true},
+	{XMLOID, cdc_value_xml_rules, cdc_value_imply_by_form},
+	{INETOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{CIDROID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{MACADDROID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{MACADDR8OID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{CHAROID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{NAMEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{INT4RANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{INT8RANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{NUMRANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{TSRANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{TSTZRANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{DATERANGEOID, cdc_value_string_rules, cdc_value_imply_by_form},
+	{TSVECTOROID, cdc_value_tsvector_rules, cdc_value_imply_tsvector},
+	{POINTOID, cdc_value_point_rules, cdc_value_imply_point, true},
+	{LINEOID, cdc_value_line_rules, cdc_value_imply_line, true},
+	{CIRCLEOID, cdc_value_circle_rules, cdc_value_imply_circle, true},
+	{BOXOID, cdc_value_shape_rules, cdc_value_imply_shape, true},
+	{LSEGOID, cdc_value_shape_rules, cdc_value_imply_shape, true},
+	{PATHOID, cdc_value_shape_rules, cdc_value_imply_shape, true},
+	{POLYGONOID, cdc_value_shape_rules, cdc_value_imply_shape, true},
 };
 
-static const CdcValueKind array_kind = {InvalidOid, array_rules, imply_by_form};
+/* Types of extensions that Debezium knows */
+static const struct
+{
+	const char *name;
+	CdcValueKind kind;
+}			named_kinds[] = {
+	{"citext", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form, true}},
+	{"geography", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
+	{"geometry", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
+	{"halfvec", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
+	{"hstore", {InvalidOid, cdc_value_hstore_rules, cdc_value_imply_hstore, true}},
+	{"isbn", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
+	{"ltree", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
+	{"sparsevec", {InvalidOid, cdc_value_sparse_vector_rules, cdc_value_imply_sparse_vector, true}},
+	{"vector", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
+};
 
-/* Of other elements it is not known that Debezium writes them truly */
-static const Oid array_elements[] = {
-	INT2OID, INT4OID, INT8OID, TEXTOID, VARCHAROID, BPCHAROID
+static const CdcValueKind enum_kind = {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form};
+static const CdcValueKind opaque_kind = {InvalidOid, cdc_value_opaque_rules, cdc_value_imply_opaque, true};
+static const CdcValueKind array_kind = {InvalidOid, array_rules, cdc_value_imply_by_form};
+
+/* Of which Debezium sends no arrays, whatever its settings are, or null for each of them */
+static const Oid unsent_elements[] = {
+	BITOID, INTERVALOID, MONEYOID, NAMEOID, POINTOID, REFCURSOROID, VARBITOID, XMLOID
 };
 
 void
@@ -129,14 +178,18 @@ cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod
 	getTypeInputInfo(vt->base_type, &input, &vt->typioparam);
 	fmgr_info(input, &vt->input);
 
-	vt->kind = find_kind(vt->base_type);
 	vt->element_type = get_element_type(vt->base_type);
-	if (OidIsValid(vt->element_type))
+	if (!OidIsValid(vt->element_type))
 	{
-		vt->kind = find_array_kind(vt->element_type);
-		vt->element = palloc(sizeof(CdcValueType));
-		cdc_value_type_init(vt->element, column, vt->element_type, vt->typmod);
+		vt->kind = find_kind(vt->base_type);
+		return;
 	}
+	vt->kind = &array_kind;
+	vt->element = palloc(sizeof(CdcValueType));
+	cdc_value_type_init(vt->element, column, vt->element_type, vt->typmod);
+	/* it looks through a domain, but not through the domain of an array's elements */
+	if (vt->element->type != vt->element->base_type)
+		vt->element->kind = &opaque_kind;
 }
 
 static const CdcValueKind *
@@ -147,18 +200,49 @@ find_kind(Oid type)
 		if (kinds[i].type == type)
 			return &kinds[i];
 	}
-	return NULL;
+	return find_kind_by_category(type);
 }
 
 static const CdcValueKind *
-find_array_kind(Oid element_type)
+find_kind_by_category(Oid type)
 {
-	for (int i = 0; i < lengthof(array_elements); i++)
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	const CdcValueKind *kind = &opaque_kind;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typtype == TYPTYPE_ENUM)
+		kind = &enum_kind;
+	else if (form->typtype == TYPTYPE_BASE && type >= FirstNormalObjectId)
+		kind = find_kind_by_name(NameStr(form->typname));
+	ReleaseSysCache(tuple);
+	return kind;
+}
+
+static const CdcValueKind *
+find_kind_by_name(const char *name)
+{
+	for (int i = 0; i < lengthof(named_kinds); i++)
 	{
-		if (array_elements[i] == element_type)
-			return &array_kind;
+		if (strcmp(named_kinds[i].name, name) == 0)
+			return &named_kinds[i].kind;
 	}
-	return NULL;
+	return &opaque_kind;
+}
+
+bool
+cdc_value_is_sent(Oid type)
+{
+	Oid			element_type = get_element_type(getBaseType(type));
+
+	for (int i = 0; i < lengthof(unsent_elements); i++)
+	{
+		if (unsent_elements[i] == element_type)
+			return false;
+	}
+	return true;
 }
 
 CdcValueStatus
@@ -167,10 +251,6 @@ cdc_value_decode(const CdcToken *token, const CdcSchema *schema,
 {
 	CdcConversion c;
 	CdcValueStatus status = CDC_VALUE_NULL;
-
-	/* even NULL: what cannot be converted at the source comes as that */
-	if (vt->kind == NULL)
-		unsupported(vt);
 
 	*value = (Datum) 0;
 	if (token->type != CDC_TOKEN_NULL)
@@ -239,8 +319,8 @@ cdc_value_imply(CdcConversion *c, CdcSchemaType type, CdcSemantic semantic)
 }
 
 /* For types that come in one form only, or in forms that speak for themselves */
-static void
-imply_by_form(CdcConversion *c)
+void
+cdc_value_imply_by_form(CdcConversion *c)
 {
 	static const CdcSchemaType types[] = {
 		[CDC_TOKEN_TRUE] = CDC_SCHEMA_BOOLEAN,
@@ -265,6 +345,60 @@ cdc_value_input(CdcValueType *vt, char *text)
 	value = InputFunctionCall(&vt->input, text, vt->typioparam, vt->typmod);
 	error_context_stack = callback.previous;
 	return value;
+}
+
+/* Likewise of another function that makes a value of this type */
+Datum
+cdc_value_call(CdcValueType *vt, PGFunction function, Datum argument)
+{
+	ErrorContextCallback callback = {error_context_stack, input_context, vt};
+	Datum		value;
+
+	error_context_stack = &callback;
+	value = DirectFunctionCall1(function, argument);
+	error_context_stack = callback.previous;
+	return value;
+}
+
+/* Text through the input function, and the text is freed */
+CdcValueStatus
+cdc_value_set_input(CdcConversion *c, char *text, Datum *value)
+{
+	*value = cdc_value_input(c->vt, text);
+	pfree(text);
+	return CDC_VALUE_SET;
+}
+
+/* The token's text as it stands */
+CdcValueStatus
+cdc_value_by_input(CdcConversion *c, Datum *value)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+
+	if (!c->token->escaped)
+		text = pnstrdup(text, len);
+	return cdc_value_set_input(c, text, value);
+}
+
+void
+cdc_value_members(CdcConversion *c, const char *const *names, int n, CdcToken *found)
+{
+	int			nmembers;
+	CdcField   *members = cdc_decode_members(c->token, &nmembers);
+
+	memset(found, 0, n * sizeof(CdcToken));
+	for (int i = 0; i < nmembers; i++)
+	{
+		for (int m = 0; m < n; m++)
+		{
+			if (strlen(names[m]) == members[i].namelen &&
+				memcmp(names[m], members[i].name, members[i].namelen) == 0)
+				found[m] = members[i].token;
+		}
+	}
+	if (members != NULL)
+		pfree(members);
 }
 
 /* The token's text with escapes resolved; not NUL-terminated unless there were any */
@@ -329,7 +463,7 @@ convert_text(CdcConversion *c, Datum *value)
 	char	   *text = cdc_value_text(c, &len);
 
 	if (!fits(c->vt, text, len))
-		return convert_by_input(c, value);
+		return cdc_value_by_input(c, value);
 	*value = PointerGetDatum(cstring_to_text_with_len(text, len));
 	if (c->token->escaped)
 		pfree(text);
@@ -355,7 +489,7 @@ convert_uuid(CdcConversion *c, Datum *value)
 	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
 
 	if (!parse_uuid(c->token->text, c->token->len, uuid))
-		return convert_by_input(c, value);
+		return cdc_value_by_input(c, value);
 	*value = UUIDPGetDatum(uuid);
 	return CDC_VALUE_SET;
 }
@@ -392,19 +526,6 @@ parse_uuid(const char *text, int len, pg_uuid_t *uuid)
 }
 
 static CdcValueStatus
-convert_by_input(CdcConversion *c, Datum *value)
-{
-	int			len;
-	char	   *text = cdc_value_text(c, &len);
-
-	if (!c->token->escaped)
-		text = pnstrdup(text, len);
-	*value = cdc_value_input(c->vt, text);
-	pfree(text);
-	return CDC_VALUE_SET;
-}
-
-static CdcValueStatus
 convert_array(CdcConversion *c, Datum *value)
 {
 	CdcValueType *vt = c->vt->element;
@@ -420,17 +541,10 @@ convert_array(CdcConversion *c, Datum *value)
 
 	elems = palloc(Max(n, 1) * sizeof(Datum));
 	nulls = palloc(Max(n, 1) * sizeof(bool));
-	for (int i = 0; i < n; i++)
-	{
-		CdcConversion elem = {.token = &tokens[i], .schema = c->schema->items,
-			.producer = c->producer, .vt = vt};
-
-		nulls[i] = tokens[i].type == CDC_TOKEN_NULL;
-		if (!nulls[i])
-			decode(&elem, &elems[i]);
-	}
+	if (convert_elements(c, tokens, n, elems, nulls) == CDC_VALUE_UNCHANGED)
+		return CDC_VALUE_UNCHANGED;
 	*value = PointerGetDatum(construct_md_array(elems, nulls, n > 0 ? 1 : 0, &n, &lower_bound,
-												vt->base_type, vt->typlen, vt->typbyval,
+												vt->type, vt->typlen, vt->typbyval,
 												vt->typalign));
 	if (n > 0)
 		pfree(tokens);
@@ -439,22 +553,52 @@ convert_array(CdcConversion *c, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-/* The placeholder as the only element of texts, or its bytes as int4 or int8 */
+/* Unchanged is one whose only element is the placeholder, in the encoding of its type */
+static CdcValueStatus
+convert_elements(CdcConversion *c, const CdcToken *tokens, int n, Datum *elems, bool *nulls)
+{
+	CdcValueType *vt = c->vt->element;
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcConversion elem = {.token = &tokens[i], .schema = c->schema->items,
+			.producer = c->producer, .vt = vt};
+
+		elems[i] = (Datum) 0;
+		nulls[i] = tokens[i].type == CDC_TOKEN_NULL;
+		if (!nulls[i] && decode(&elem, &elems[i]) == CDC_VALUE_UNCHANGED && n == 1)
+			return CDC_VALUE_UNCHANGED;
+		if (vt->type != vt->base_type)
+			check_domain(vt, elems[i], nulls[i]);
+	}
+	return CDC_VALUE_SET;
+}
+
+/* As the element's type can take it: as a text, as codes of its letters, as a UUID */
 static bool
 is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
 {
-	Oid			type = c->vt->element_type;
+	CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
+
+	switch (c->vt->element->base_type)
+	{
+		case INT4OID:
+		case INT8OID:
+		case DATEOID:
+			return is_placeholder_codes(c, tokens, n);
+		case UUIDOID:
+			return n == 1 && is_placeholder_uuid(c, tokens);
+		default:
+			return n == 1 && token_is_placeholder(&elem);
+	}
+}
+
+static bool
+is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n)
+{
 	const char *placeholder = c->producer->placeholder;
 
-	if (type != INT2OID && type != INT4OID && type != INT8OID)
-	{
-		CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
-
-		return n == 1 && token_is_placeholder(&elem);
-	}
-
-	/* of int2 it makes no placeholder */
-	if (type == INT2OID || n != strlen(placeholder))
+	if (n != strlen(placeholder))
 		return false;
 	for (int i = 0; i < n; i++)
 	{
@@ -467,9 +611,26 @@ is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
 	return true;
 }
 
+/* Java's nameUUIDFromBytes(): the MD5 sum, marked as version 3 */
+static bool
+is_placeholder_uuid(CdcConversion *c, const CdcToken *token)
+{
+	const char *placeholder = c->producer->placeholder;
+	pg_uuid_t	expected;
+	pg_uuid_t	uuid;
+	const char *error;
+
+	if (token->type != CDC_TOKEN_STRING || !parse_uuid(token->text, token->len, &uuid) ||
+		!pg_md5_binary(placeholder, strlen(placeholder), expected.data, &error))
+		return false;
+	expected.data[6] = (expected.data[6] & 0x0f) | 0x30;
+	expected.data[8] = (expected.data[8] & 0x3f) | 0x80;
+	return memcmp(&uuid, &expected, sizeof(uuid)) == 0;
+}
+
 /*
- * Debezium writes the outer dimension only: of numbers each row of the array has become
- * null, of texts the name of a Java array.
+ * Debezium writes the outer dimension only: each row of the array has become null, or of
+ * text-like elements the name of a Java array.
  */
 static void
 check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
@@ -480,9 +641,11 @@ check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
 	for (int i = 0; i < n; i++)
 	{
 		nnulls += tokens[i].type == CDC_TOKEN_NULL;
-		refuse |= tokens[i].type == CDC_TOKEN_ARRAY || is_java_array(&tokens[i]);
+		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY &&
+				   c->vt->element->kind->imply != cdc_value_imply_vector) ||
+			is_java_array(&tokens[i]);
 	}
-	if (n > 0 && nnulls == n && c->vt->element->typlen > 0)
+	if (n > 0 && nnulls == n && c->vt->element->kind->rows_are_null)
 		refuse = true;
 	if (refuse)
 		ereport(ERROR,
@@ -490,7 +653,7 @@ check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
 				 errmsg("cannot decode a multidimensional array for column \"%s\" of type %s",
 						c->vt->column, type_name(c->vt)),
 				 errdetail("Debezium does not write the elements of its inner dimensions; "
-						   "an array of numbers that are all null cannot be told from one.")));
+						   "an array whose elements are all null cannot be told from one.")));
 }
 
 /* ^\[+[A-Z][\w.$]*;?@[0-9a-f]+$, such as [Ljava.lang.String;@4470f8a6 */
@@ -553,6 +716,16 @@ cdc_value_invalid(CdcConversion *c)
 }
 
 void
+cdc_value_out_of_range(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("value for column \"%s\" of type %s is out of range: %s",
+					c->vt->column, format_type_be(c->vt->base_type),
+					cdc_decode_excerpt(c->token->text, c->token->len))));
+}
+
+void
 cdc_value_ambiguous(CdcConversion *c, const char *setting)
 {
 	ereport(ERROR,
@@ -566,14 +739,6 @@ cdc_value_ambiguous(CdcConversion *c, const char *setting)
 			 errhint("Give %s in the subscription's producer option, or set "
 					 "value.converter.schemas.enable=true in the connector.", setting) :
 			 errhint("Give %s in the subscription's producer option.", setting)));
-}
-
-static void
-unsupported(const CdcValueType *vt)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("type %s of column \"%s\" is not supported", type_name(vt), vt->column)));
 }
 
 /* No type: a catalog must not be asked inside an error */

@@ -23,7 +23,7 @@ typedef struct CdcValueType
 	Oid			element_type;	/* of an array's elements, else InvalidOid */
 	FmgrInfo	input;			/* the base type's input function */
 	Oid			typioparam;
-	const struct CdcValueKind *kind;	/* how to convert to it; NULL: not supported */
+	const struct CdcValueKind *kind;	/* how to convert to it */
 	struct CdcValueType *element;	/* likewise for an array's elements */
 	void	   *domain;			/* checked constraints, owned by domain_check() */
 	MemoryContext context;		/* where that lives: as long as this does */
@@ -53,5 +53,8 @@ extern CdcValueStatus cdc_value_decode(const CdcToken *token,
 									   const CdcSchema *schema,
 									   const CdcProducer *producer,
 									   CdcValueType *vt, Datum *value);
+
+/* false: no event ever has a column of this type, whatever the connector's settings */
+extern bool cdc_value_is_sent(Oid type);
 
 #endif							/* CDC_VALUE_H */

@@ -1,10 +1,22 @@
 /*
  * value_bytes.c
- *		bytea, and the base64 in which Connect writes bytes.
+ *		bytea, bit strings, the text of types that Debezium does not know; base64.
+ *
+ * What Debezium does not know (and sends only if include.unknown.datatypes is true) comes
+ * as bytes that are the value's text, or in the other modes of binary.handling.mode as a
+ * text that encodes them.  That is how composite types, multiranges and most types of
+ * extensions travel.
+ *
+ * A bit string comes as the number that it stands for: Java's BitSet, lowest byte first,
+ * without the bytes that are zero at the end.  Its length must be known from elsewhere.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/varbit.h"
 
 #include "decode.h"
 #include "value_convert.h"
@@ -13,12 +25,30 @@ static CdcValueStatus convert_bytes(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_string(CdcConversion *c, Datum *value);
 static CdcValueStatus from_base64(CdcConversion *c, bool url_safe, Datum *value);
 static CdcValueStatus from_hex(CdcConversion *c, Datum *value);
+static CdcValueStatus from_bytes(CdcConversion *c, Datum bytes, Datum *value);
+static CdcValueStatus convert_bit(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_bits(CdcConversion *c, Datum *value);
+static int	bits_length(CdcConversion *c, int nsignificant);
+pg_noreturn static void leading_zeros_lost(CdcConversion *c);
 static int	base64_digit(char c, bool url_safe);
 static int	hex_digit(char c);
 
 const CdcConversionRule cdc_value_bytea_rules[] = {
 	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_opaque_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+/* Of one bit it makes a boolean */
+const CdcConversionRule cdc_value_bits_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits},
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit},
 	{0}
 };
 
@@ -59,6 +89,111 @@ convert_string(CdcConversion *c, Datum *value)
 			break;
 	}
 	cdc_value_ambiguous(c, "binary.handling.mode");
+}
+
+void
+cdc_value_imply_opaque(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_STRING && c->producer->binary == CDC_BINARY_UNKNOWN)
+		cdc_value_ambiguous(c, "binary.handling.mode");
+	cdc_value_imply_bytea(c);
+}
+
+CdcValueStatus
+cdc_value_opaque(CdcConversion *c, Datum *value)
+{
+	Datum		bytes;
+	CdcValueStatus status = convert_bytes(c, &bytes);
+
+	return status == CDC_VALUE_SET ? from_bytes(c, bytes, value) : status;
+}
+
+/* If bytes come as bytes, a string is a text that needs no decoding */
+CdcValueStatus
+cdc_value_opaque_string(CdcConversion *c, Datum *value)
+{
+	Datum		bytes;
+
+	if (c->producer->binary == CDC_BINARY_BYTES)
+		return cdc_value_by_input(c, value);
+	convert_string(c, &bytes);
+	return from_bytes(c, bytes, value);
+}
+
+static CdcValueStatus
+from_bytes(CdcConversion *c, Datum bytes, Datum *value)
+{
+	char	   *data = VARDATA(DatumGetPointer(bytes));
+	int			len = VARSIZE(DatumGetPointer(bytes)) - VARHDRSZ;
+
+	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
+		cdc_value_invalid(c);
+	return cdc_value_set_input(c, pnstrdup(data, len), value);
+}
+
+void
+cdc_value_imply_bits(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_STRING)
+		cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS);
+	else
+		cdc_value_imply_by_form(c);
+}
+
+static CdcValueStatus
+convert_bit(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, pstrdup(c->token->type == CDC_TOKEN_TRUE ? "1" : "0"), value);
+}
+
+static CdcValueStatus
+convert_bits(CdcConversion *c, Datum *value)
+{
+	Datum		datum;
+	unsigned char *bytes;
+	int			nbits;
+	int			length;
+	char	   *text;
+
+	from_base64(c, false, &datum);
+	bytes = (unsigned char *) VARDATA(DatumGetPointer(datum));
+	nbits = (VARSIZE(DatumGetPointer(datum)) - VARHDRSZ) * BITS_PER_BYTE;
+	while (nbits > 0 && (bytes[(nbits - 1) / 8] >> (nbits - 1) % 8 & 1) == 0)
+		nbits--;
+
+	length = bits_length(c, nbits);
+	text = palloc(length + 1);
+	for (int i = 0; i < length; i++)
+		text[length - 1 - i] = i < nbits && (bytes[i / 8] >> i % 8 & 1) ? '1' : '0';
+	text[length] = '\0';
+	return cdc_value_set_input(c, text, value);
+}
+
+/* A varbit's is certain only if its highest bit says so; a bit(n)'s is n */
+static int
+bits_length(CdcConversion *c, int nsignificant)
+{
+	int			length = c->schema->length;
+
+	if (length < 0 || length > MaxAttrSize * BITS_PER_BYTE)
+		length = c->vt->typmod;
+	if (length > 0 && length < nsignificant)
+		cdc_value_invalid(c);
+	if (c->vt->base_type == VARBITOID ? length != nsignificant : length <= 0)
+		leading_zeros_lost(c);
+	return length;
+}
+
+static void
+leading_zeros_lost(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s: leading zeros are not in the event",
+					c->vt->column,
+					format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
+			 errdetail("Debezium writes the number that a bit string stands for: 11 and 0011 are one."),
+			 errhint("Use bit(n) or text, or leave the column out by column.exclude.list of the connector.")));
 }
 
 static CdcValueStatus

@@ -1,6 +1,6 @@
 /*
  * value_number.c
- *		Integers, floats and numeric.
+ *		Integers, oid, floats, numeric and money.
  *
  * A number goes from the message's text to the type without passing through a double.
  * Connect's Decimal is its unscaled value as a big-endian integer of any length, in
@@ -29,11 +29,17 @@
 static CdcValueStatus convert_integer(CdcConversion *c, Datum *value);
 static bool integer_datum(Oid type, int64 n, Datum *value);
 static CdcValueStatus convert_decimal_to_integer(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_oid(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_number(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_double(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_float_to_double(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_decimal(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_numeric_text(CdcConversion *c, Datum *value);
+static char *numeric_text(CdcConversion *c);
+static CdcValueStatus convert_decimal_to_money(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_text_to_money(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_double_to_money(CdcConversion *c, Datum *value);
+static CdcValueStatus set_money(CdcConversion *c, char *text, Datum *value);
 static char *special_number(const char *text, int len);
 
 static char *decimal_text(CdcConversion *c);
@@ -41,7 +47,6 @@ pg_noreturn static void no_scale(CdcConversion *c);
 static CdcToken variable_decimal(CdcConversion *c, int *scale);
 static char *integer_digits(const unsigned char *bytes, int nbytes);
 static char *insert_point(const char *digits, bool negative, int scale);
-static CdcValueStatus set_by_input(CdcConversion *c, char *text, Datum *value);
 
 const CdcConversionRule cdc_value_integer_rules[] = {
 	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
@@ -52,6 +57,11 @@ const CdcConversionRule cdc_value_integer_rules[] = {
 	convert_decimal_to_integer},
 	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT,
 	convert_decimal_to_integer},
+	{0}
+};
+
+const CdcConversionRule cdc_value_oid_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_oid},
 	{0}
 };
 
@@ -78,6 +88,15 @@ const CdcConversionRule cdc_value_numeric_rules[] = {
 	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
 	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
 	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{0}
+};
+
+/* Never by its input function, whose form depends on lc_monetary */
+const CdcConversionRule cdc_value_money_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal_to_money},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_text_to_money},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_double_to_money},
 	{0}
 };
 
@@ -111,7 +130,9 @@ cdc_value_imply_numeric(CdcConversion *c)
 		case CDC_DECIMAL_PRECISE:
 			cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL);
 			/* as the source's driver reads it, which takes a negative one for positive */
-			if (c->vt->typmod >= VARHDRSZ)
+			if (c->vt->base_type == MONEYOID)
+				c->implied.scale = c->producer->money_digits;
+			else if (c->vt->typmod >= VARHDRSZ)
 				c->implied.scale = (c->vt->typmod - VARHDRSZ) & 0x7ff;
 			break;
 	}
@@ -142,6 +163,20 @@ integer_datum(Oid type, int64 n, Datum *value)
 	return true;
 }
 
+/* The input function would take -1 for the largest */
+static CdcValueStatus
+convert_oid(CdcConversion *c, Datum *value)
+{
+	int64		n;
+
+	if (!cdc_decode_integer(c->token, &n))
+		cdc_value_invalid(c);
+	if (n < 0 || n > PG_UINT32_MAX)
+		cdc_value_out_of_range(c);
+	*value = ObjectIdGetDatum((Oid) n);
+	return CDC_VALUE_SET;
+}
+
 /* A fraction of zeros is none */
 static CdcValueStatus
 convert_decimal_to_integer(CdcConversion *c, Datum *value)
@@ -155,27 +190,34 @@ convert_decimal_to_integer(CdcConversion *c, Datum *value)
 			cdc_value_invalid(c);
 		*point = '\0';
 	}
-	return set_by_input(c, text, value);
+	return cdc_value_set_input(c, text, value);
 }
 
 static CdcValueStatus
 convert_number(CdcConversion *c, Datum *value)
 {
-	return set_by_input(c, cdc_decode_string(c->token), value);
+	return cdc_value_set_input(c, cdc_decode_string(c->token), value);
 }
 
-/* Connect quotes what JSON has no number for */
 static CdcValueStatus
 convert_double(CdcConversion *c, Datum *value)
 {
-	char	   *special;
+	return cdc_value_set_input(c, cdc_value_double_text(c, c->token), value);
+}
 
-	if (c->token->type == CDC_TOKEN_NUMBER)
-		return convert_number(c, value);
-	special = special_number(c->token->text, c->token->len);
+/* Connect quotes what JSON has no number for */
+char *
+cdc_value_double_text(CdcConversion *c, const CdcToken *token)
+{
+	char	   *special = NULL;
+
+	if (token->type == CDC_TOKEN_NUMBER)
+		return cdc_decode_string(token);
+	if (token->type == CDC_TOKEN_STRING)
+		special = special_number(token->text, token->len);
 	if (special == NULL)
 		cdc_value_invalid(c);
-	return set_by_input(c, special, value);
+	return special;
 }
 
 /* As the server widens it: the exact value, not the nearest to its shortest text */
@@ -194,11 +236,17 @@ convert_float_to_double(CdcConversion *c, Datum *value)
 static CdcValueStatus
 convert_decimal(CdcConversion *c, Datum *value)
 {
-	return set_by_input(c, decimal_text(c), value);
+	return cdc_value_set_input(c, decimal_text(c), value);
 }
 
 static CdcValueStatus
 convert_numeric_text(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, numeric_text(c), value);
+}
+
+static char *
+numeric_text(CdcConversion *c)
 {
 	int			len;
 	char	   *text = cdc_value_text(c, &len);
@@ -206,7 +254,35 @@ convert_numeric_text(CdcConversion *c, Datum *value)
 
 	if (special == NULL && (len == 0 || strspn(text, "0123456789+-.eE") < len))
 		cdc_value_invalid(c);
-	return set_by_input(c, special != NULL ? special : pnstrdup(text, len), value);
+	return special != NULL ? special : pnstrdup(text, len);
+}
+
+static CdcValueStatus
+convert_decimal_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, decimal_text(c), value);
+}
+
+static CdcValueStatus
+convert_text_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, numeric_text(c), value);
+}
+
+static CdcValueStatus
+convert_double_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, cdc_decode_string(c->token), value);
+}
+
+static CdcValueStatus
+set_money(CdcConversion *c, char *text, Datum *value)
+{
+	Datum		number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+											 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+	*value = cdc_value_call(c->vt, numeric_cash, number);
+	return CDC_VALUE_SET;
 }
 
 /* Java's and Debezium's names of what is no finite number, as the server has them */
@@ -361,12 +437,4 @@ insert_point(const char *digits, bool negative, int scale)
 		*p++ = i < 0 ? '0' : digits[i];
 	*p = '\0';
 	return text;
-}
-
-static CdcValueStatus
-set_by_input(CdcConversion *c, char *text, Datum *value)
-{
-	*value = cdc_value_input(c->vt, text);
-	pfree(text);
-	return CDC_VALUE_SET;
 }

@@ -1,6 +1,6 @@
 /*
  * value_time.c
- *		date, time, timestamp and timestamptz.
+ *		date, time, timetz, timestamp, timestamptz and interval.
  *
  * Debezium counts days and (milli-, micro-, nano-) seconds since 1970 in the proleptic
  * Gregorian calendar, as the server does since 2000: only the epoch differs.  Texts are
@@ -9,9 +9,13 @@
  * strictly.
  *
  * Infinity arrives as numbers that pgjdbc and Java made of it.
+ *
+ * An interval arrives as ISO 8601 or, if the connector is not told otherwise, as a number
+ * of microseconds in which months and days have been dissolved: that one is refused.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -46,11 +50,9 @@ static CdcValueStatus convert_timestamp(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_iso_timestamp(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_zoned_timestamp(CdcConversion *c, Datum *value);
 
-/* Datums */
-static CdcValueStatus set_date(CdcConversion *c, int64 days, Datum *value);
-static CdcValueStatus set_time(CdcConversion *c, int64 usecs, Datum *value);
-static CdcValueStatus set_timestamp(CdcConversion *c, Timestamp timestamp, PGFunction scale,
-									Datum *value);
+static CdcValueStatus convert_zoned_time(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_interval(CdcConversion *c, Datum *value);
+pg_noreturn static CdcValueStatus refuse_duration(CdcConversion *c, Datum *value);
 pg_noreturn static void out_of_range(CdcConversion *c);
 
 /* Numbers */
@@ -72,6 +74,8 @@ const CdcConversionRule cdc_value_date_rules[] = {
 	{CDC_SCHEMA_INT32, CDC_SEMANTIC_DATE, CDC_FORM_NUMBER, convert_date},
 	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_DATE, CDC_FORM_NUMBER, convert_date},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_DATE, CDC_FORM_STRING, convert_iso_date},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DATE, CDC_FORM_OBJECT,
+	cdc_value_structured_date},
 	{0}
 };
 
@@ -81,6 +85,8 @@ const CdcConversionRule cdc_value_time_rules[] = {
 	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_TIME, CDC_FORM_NUMBER, convert_time},
 	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIME, CDC_FORM_NUMBER, convert_time},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIME, CDC_FORM_STRING, convert_iso_time},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIME, CDC_FORM_OBJECT,
+	cdc_value_structured_time},
 	{0}
 };
 
@@ -90,20 +96,41 @@ const CdcConversionRule cdc_value_timestamp_rules[] = {
 	{CDC_SCHEMA_INT64, CDC_SEMANTIC_CONNECT_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
 	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIMESTAMP, CDC_FORM_STRING, convert_iso_timestamp},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIMESTAMP, CDC_FORM_OBJECT,
+	cdc_value_structured_timestamp},
 	{0}
 };
 
 const CdcConversionRule cdc_value_timestamptz_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIMESTAMP, CDC_FORM_STRING,
 	convert_zoned_timestamp},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIMESTAMP, CDC_FORM_OBJECT,
+	cdc_value_structured_timestamp},
 	{0}
 };
 
-/* In every mode a number is days and a string is ISO 8601 */
+const CdcConversionRule cdc_value_timetz_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIME, CDC_FORM_STRING, convert_zoned_time},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIME, CDC_FORM_OBJECT,
+	cdc_value_structured_timetz},
+	{0}
+};
+
+const CdcConversionRule cdc_value_interval_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_INTERVAL, CDC_FORM_STRING, convert_interval},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_DURATION, CDC_FORM_NUMBER, refuse_duration},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DURATION, CDC_FORM_OBJECT,
+	cdc_value_structured_duration},
+	{0}
+};
+
+/* In every mode an object is structured, a string is ISO 8601, and a number days */
 void
 cdc_value_imply_date(CdcConversion *c)
 {
-	if (c->token->type == CDC_TOKEN_STRING)
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DATE);
+	else if (c->token->type == CDC_TOKEN_STRING)
 		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_DATE);
 	else
 		cdc_value_imply(c, CDC_SCHEMA_INT32, CDC_SEMANTIC_DATE);
@@ -112,7 +139,9 @@ cdc_value_imply_date(CdcConversion *c)
 void
 cdc_value_imply_time(CdcConversion *c)
 {
-	if (c->token->type == CDC_TOKEN_STRING)
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIME);
+	else if (c->token->type == CDC_TOKEN_STRING)
 		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIME);
 	else if (c->producer->time_precision == CDC_TIME_ADAPTIVE_TIME_MICROSECONDS)
 		cdc_value_imply(c, CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_TIME);
@@ -137,7 +166,9 @@ cdc_value_imply_timestamp(CdcConversion *c)
 		[NANOSECONDS] = CDC_SEMANTIC_NANO_TIMESTAMP,
 	};
 
-	if (c->token->type == CDC_TOKEN_STRING)
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIMESTAMP);
+	else if (c->token->type == CDC_TOKEN_STRING)
 		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIMESTAMP);
 	else
 		cdc_value_imply(c, CDC_SCHEMA_INT64, semantics[unit_of_mode(c)]);
@@ -146,7 +177,30 @@ cdc_value_imply_timestamp(CdcConversion *c)
 void
 cdc_value_imply_timestamptz(CdcConversion *c)
 {
-	cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIMESTAMP);
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIMESTAMP);
+	else
+		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIMESTAMP);
+}
+
+void
+cdc_value_imply_timetz(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIME);
+	else
+		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIME);
+}
+
+void
+cdc_value_imply_interval(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_OBJECT)
+		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DURATION);
+	else if (c->token->type == CDC_TOKEN_NUMBER)
+		cdc_value_imply(c, CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_DURATION);
+	else
+		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_INTERVAL);
 }
 
 static CdcValueStatus
@@ -167,7 +221,7 @@ convert_date(CdcConversion *c, Datum *value)
 			*value = DateADTGetDatum(DATEVAL_NOBEGIN);
 			return CDC_VALUE_SET;
 		default:
-			return set_date(c, days, value);
+			return cdc_value_set_date(c, days, value);
 	}
 }
 
@@ -193,7 +247,7 @@ convert_iso_date(CdcConversion *c, Datum *value)
 	}
 	if (!parse_date(&p, end, &days) || !parse_end(&p, end))
 		cdc_value_invalid(c);
-	return set_date(c, days, value);
+	return cdc_value_set_date(c, days, value);
 }
 
 static CdcValueStatus
@@ -213,7 +267,7 @@ convert_time(CdcConversion *c, Datum *value)
 			n /= 1000;
 			break;
 	}
-	return set_time(c, n, value);
+	return cdc_value_set_time(c, n, value);
 }
 
 static CdcValueStatus
@@ -226,7 +280,7 @@ convert_iso_time(CdcConversion *c, Datum *value)
 
 	if (!parse_time(&p, end, &usecs) || !parse_end(&p, end))
 		cdc_value_invalid(c);
-	return set_time(c, usecs, value);
+	return cdc_value_set_time(c, usecs, value);
 }
 
 /* Nanoseconds of a source end in three zeros; infinity comes in each unit */
@@ -260,7 +314,7 @@ convert_timestamp(CdcConversion *c, Datum *value)
 	else if (pg_sub_s64_overflow(n, EPOCH_USECS, &timestamp) ||
 			 !IS_VALID_TIMESTAMP(timestamp))
 		out_of_range(c);
-	return set_timestamp(c, timestamp, timestamp_scale, value);
+	return cdc_value_set_timestamp(c, timestamp, value);
 }
 
 static CdcValueStatus
@@ -274,7 +328,7 @@ convert_iso_timestamp(CdcConversion *c, Datum *value)
 		cdc_value_invalid(c);
 	else if (timestamp == PLUS_INFINITY_USECS - EPOCH_USECS)
 		timestamp = DT_NOEND;
-	return set_timestamp(c, timestamp, timestamp_scale, value);
+	return cdc_value_set_timestamp(c, timestamp, value);
 }
 
 static CdcValueStatus
@@ -284,16 +338,56 @@ convert_zoned_timestamp(CdcConversion *c, Datum *value)
 
 	if (text_is(c, "infinity"))
 		timestamp = DT_NOEND;
-	else if (text_is(c, "-infinity"))
-		timestamp = DT_NOBEGIN;
+	else if (text_is(c, "-infinity") || text_is(c, "+292269055-12-02T23:00:00.000000Z") ||
+			 text_is(c, "+292269055-12-02T23:00:00Z"))
+		timestamp = DT_NOBEGIN; /* the long ones are of an array's element */
 	else if (!parse_iso_timestamp(c, true, &timestamp))
 		cdc_value_invalid(c);
-	return set_timestamp(c, timestamp, timestamptz_scale, value);
+	return cdc_value_set_timestamp(c, timestamp, value);
+}
+
+/* 04:05:06.789012Z */
+static CdcValueStatus
+convert_zoned_time(CdcConversion *c, Datum *value)
+{
+	int			len;
+	const char *p = cdc_value_text(c, &len);
+	const char *end = p + len;
+	int64		usecs;
+	int64		zone;
+
+	if (!parse_time(&p, end, &usecs) || !parse_zone(&p, end, &zone) || p != end)
+		cdc_value_invalid(c);
+	return cdc_value_set_timetz(c, usecs, -(zone / USECS_PER_SEC), value);
+}
+
+/* P1Y2M3DT4H5M6.78S, each with a sign of its own: the server takes it as it is */
+static CdcValueStatus
+convert_interval(CdcConversion *c, Datum *value)
+{
+	int			len;
+	const char *text = cdc_value_text(c, &len);
+
+	if (len == 0 || *text != 'P' || strspn(text, "PYMDTHS0123456789.-") < len)
+		cdc_value_invalid(c);
+	return cdc_value_by_input(c, value);
+}
+
+static CdcValueStatus
+refuse_duration(CdcConversion *c, Datum *value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s from a number of microseconds",
+					c->vt->column, format_type_be(c->vt->base_type)),
+			 errdetail("Debezium counts 30.4375 days of 24 hours for a month: months, days and hours "
+					   "cannot be told apart any more."),
+			 errhint("Set interval.handling.mode=string in the connector.")));
 }
 
 /* days since 1970 */
-static CdcValueStatus
-set_date(CdcConversion *c, int64 days, Datum *value)
+CdcValueStatus
+cdc_value_set_date(CdcConversion *c, int64 days, Datum *value)
 {
 	if (days < PG_INT32_MIN || days > PG_INT32_MAX || !IS_VALID_DATE(days - EPOCH_DAYS))
 		out_of_range(c);
@@ -301,8 +395,8 @@ set_date(CdcConversion *c, int64 days, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-static CdcValueStatus
-set_time(CdcConversion *c, int64 usecs, Datum *value)
+CdcValueStatus
+cdc_value_set_time(CdcConversion *c, int64 usecs, Datum *value)
 {
 	if (usecs < 0 || usecs > USECS_PER_DAY)
 		out_of_range(c);
@@ -311,13 +405,29 @@ set_time(CdcConversion *c, int64 usecs, Datum *value)
 	return CDC_VALUE_SET;
 }
 
+CdcValueStatus
+cdc_value_set_timetz(CdcConversion *c, int64 usecs, int zone, Datum *value)
+{
+	TimeTzADT  *result = palloc(sizeof(TimeTzADT));
+
+	if (usecs < 0 || usecs > USECS_PER_DAY)
+		out_of_range(c);
+	AdjustTimeForTypmod(&usecs, c->vt->typmod);
+	result->time = usecs;
+	result->zone = zone;
+	*value = TimeTzADTPGetDatum(result);
+	return CDC_VALUE_SET;
+}
+
 /* Rounds to the column's precision by the type's own scale function */
-static CdcValueStatus
-set_timestamp(CdcConversion *c, Timestamp timestamp, PGFunction scale, Datum *value)
+CdcValueStatus
+cdc_value_set_timestamp(CdcConversion *c, Timestamp timestamp, Datum *value)
 {
 	*value = TimestampGetDatum(timestamp);
 	if (c->vt->typmod >= 0 && c->vt->typmod < MAX_TIMESTAMP_PRECISION)
-		*value = DirectFunctionCall2(scale, *value, Int32GetDatum(c->vt->typmod));
+		*value = DirectFunctionCall2(c->vt->base_type == TIMESTAMPOID ?
+									 timestamp_scale : timestamptz_scale,
+									 *value, Int32GetDatum(c->vt->typmod));
 	return CDC_VALUE_SET;
 }
 
@@ -370,6 +480,7 @@ unit_of_mode(CdcConversion *c)
 		case CDC_TIME_NANOSECONDS:
 			return NANOSECONDS;
 		case CDC_TIME_ISOSTRING:	/* would be a string */
+		case CDC_TIME_STRUCTURED:	/* an object */
 		case CDC_TIME_UNKNOWN:
 			break;
 	}

@@ -90,4 +90,9 @@ record_topics() { kafka_admin topics | cut -d ' ' -f 1 | grep "^${1//./\\.}\\." 
 
 record_topic() { kcat -q -J -e -C -b "127.0.0.1:$KAFKA_PORT" -t "$1" -o beginning 2>/dev/null; }
 
-record_complete() { record_topic "$1.message" | grep -q cdcsync_record_end; }
+# no more comes of a connector that has failed
+record_complete() {
+	record_topic "$1.message" | grep -q cdcsync_record_end && return
+	! connector_failed "$1" || return 2
+	return 1
+}
