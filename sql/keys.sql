@@ -25,6 +25,21 @@ TABLE nums;
 SELECT keyed('nums', '{"id": "2.000"}', 'u', NULL, '{"id": "2.000", "body": "c", "v": 3}');
 SELECT keyed('nums', '{"id": "2.0"}', 'u', NULL, '{"id": "2.0", "body": "c", "v": 3}');
 TABLE nums;
+-- the log shows that as a delete of the one spelling and an insert of the other: the delete is of an older version
+CREATE TABLE logged (n int GENERATED ALWAYS AS IDENTITY, old text, new text);
+CREATE FUNCTION log_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.logged (old, new) VALUES (OLD::text, NEW::text);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER log_update AFTER UPDATE ON nums FOR EACH ROW EXECUTE FUNCTION log_update();
+ALTER TABLE nums ENABLE ALWAYS TRIGGER log_update;
+SELECT keyed('nums', '{"id": "2.0000"}', 'u', NULL, '{"id": "2.0000", "body": "c", "v": 3}');
+SELECT keyed('nums', '{"id": "2"}', 'u', NULL, '{"id": "2", "body": "d", "v": 4}');
+SELECT old, new FROM logged ORDER BY n;
+DROP TRIGGER log_update ON nums;
+DROP TABLE logged;
+DROP FUNCTION log_update;
 -- the tombstone is found by equality, and there is one
 DELETE FROM nums WHERE id = 1;
 SELECT keyed('nums', '{"id": "1"}', 'u', NULL, '{"id": "1", "body": "old", "v": 2}');

@@ -214,6 +214,25 @@ cdc_clock_successor(CdcClock clock, const CdcVersion *after)
 	return next;
 }
 
+CdcVersion
+cdc_clock_predecessor(CdcClock clock, const CdcVersion *before)
+{
+	CdcVersion	previous = *before;
+	int64		lowest = clock == CDC_CLOCK_INT2 ? PG_INT16_MIN :
+		clock == CDC_CLOCK_INT4 ? PG_INT32_MIN :
+		clock == CDC_CLOCK_INT8 ? PG_INT64_MIN : MIN_TIMESTAMP;
+
+	if (!before->known)
+		return previous;
+	if (clock == CDC_CLOCK_NUMERIC)
+		previous.numeric = DatumGetNumeric(DirectFunctionCall2(numeric_sub,
+															   NumericGetDatum(before->numeric),
+															   NumericGetDatum(int64_to_numeric(1))));
+	else if (before->value > lowest)
+		previous.value--;
+	return previous;
+}
+
 /* What the wall clock says, in the version's own measure; other clocks begin at 1 */
 static int64
 clock_now(CdcClock clock)

@@ -67,6 +67,9 @@ extern CdcVersion cdc_clock_of_time(TimestampTz time);
 extern CdcVersion cdc_clock_next(CdcClock clock, const CdcVersion *after);
 extern CdcVersion cdc_clock_successor(CdcClock clock, const CdcVersion *after);
 
+/* One below, of a version column; unknown stays unknown, and the lowest is its own */
+extern CdcVersion cdc_clock_predecessor(CdcClock clock, const CdcVersion *before);
+
 /* As a value of the version column, and as text; NULL if unknown */
 extern Datum cdc_clock_to_datum(CdcClock clock, const CdcVersion *version);
 extern char *cdc_clock_to_text(CdcClock clock, const CdcVersion *version);

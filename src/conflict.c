@@ -303,6 +303,9 @@ decide_remove(const CdcSituation *s)
 	CdcConflictType removed = known ? CDC_CT_NONE : CDC_CT_DELETE_ORIGIN_DIFFERS;
 	CdcConflictType kept = known ? CDC_CT_NONE : CDC_CT_DELETE_EXISTS;
 
+	/* an update that spells the key otherwise is read as delete and insert, in any order */
+	if (s->respelled && s->same_writer)
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "the key was spelled so before");
 	if (s->preset == CDC_PRESET_HUB)
 		return decision(CDC_ACTION_REMOVE, removed, "deleted");
 	if (s->preset == CDC_PRESET_SPOKE && !s->before_is_row)

@@ -211,6 +211,8 @@ meet_row(Meeting *m)
 		m->s.before_is_row = before_is_row(m);
 	if (!m->s.own && !m->s.before_is_row)
 		m->s.same_writer = written_by_peer(m);
+	if (m->s.commit_clock && m->s.to_row == CDC_SAME && !m->after.exists && m->before.exists)
+		m->s.respelled = !cdc_row_same_key_text(m->rel, &m->before, &m->ks->row);
 }
 
 static void

@@ -32,6 +32,8 @@ static void write_deletes(CdcTableApply *ta);
 static void write_updates(CdcTableApply *ta, bool all);
 static bool sets_all(CdcRelation *rel, const CdcKeyState *ks);
 static CdcStatementKind update_kind(const CdcRelation *rel, bool all);
+static bool respelled_below(CdcTableApply *ta, const CdcKeyState *ks);
+static void write_respelled(CdcTableApply *ta);
 static void write_inserts(CdcTableApply *ta);
 static void check_inserted(CdcTableApply *ta);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
@@ -54,6 +56,7 @@ cdc_net_write(CdcTableApply *ta)
 {
 	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
 	write_deletes(ta);
+	write_respelled(ta);
 	write_updates(ta, false);
 	write_updates(ta, true);
 	write_inserts(ta);
@@ -90,10 +93,57 @@ write_updates(CdcTableApply *ta, bool all)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable && sets_all(ta->rel, ks) == all)
+		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable &&
+			sets_all(ta->rel, ks) == all && !respelled_below(ta, ks))
 			cdc_write_add(set, n++, &ks->row);
 	}
 	check_count(ta, cdc_write_execute(set, update_kind(ta->rel, all)), n);
+}
+
+/*
+ * An update that only spells the key otherwise (numeric 1.0 as 1.00) is read from the
+ * log as a delete of the one and an insert of the other.  That delete comes just after
+ * the version that the row had: after the insert's, unless the version grew with it.
+ */
+static bool
+respelled_below(CdcTableApply *ta, const CdcKeyState *ks)
+{
+	return ks->write == CDC_WRITE_UPDATE && ta->rel->updatable &&
+		ta->rel->clock != CDC_CLOCK_COMMIT &&
+		cdc_clock_compare(&ks->version, &ks->stored_version) <= 0 &&
+		!cdc_row_same_key_text(ta->rel, &ks->stored, &ks->row);
+}
+
+/* So the row first gets a version below the new one, and the delete goes with that */
+static void
+write_respelled(CdcTableApply *ta)
+{
+	CdcRelation *rel = ta->rel;
+	CdcRowSet  *below = cdc_write_begin(rel);
+	CdcRowSet  *set = cdc_write_begin(rel);
+	int			n = 0;
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		CdcKeyState *ks = &ta->keys[i];
+		CdcVersion	version;
+		CdcRow		row;
+
+		if (!respelled_below(ta, ks))
+			continue;
+		row = ks->stored;
+		row.values = palloc(sizeof(Datum) * rel->ncolumns);
+		row.nulls = palloc(sizeof(bool) * rel->ncolumns);
+		memcpy(row.values, ks->stored.values, sizeof(Datum) * rel->ncolumns);
+		memcpy(row.nulls, ks->stored.nulls, sizeof(bool) * rel->ncolumns);
+		version = cdc_clock_predecessor(rel->clock, &ks->version);
+		row.values[rel->version] = cdc_clock_to_datum(rel->clock, &version);
+		row.nulls[rel->version] = !version.known;
+		cdc_write_add(below, n, &row);
+		cdc_write_add(set, n++, &ks->row);
+	}
+	check_count(ta, cdc_write_execute(below, update_kind(rel, true)), n);
+	check_count(ta, cdc_write_execute(set, CDC_SQL_UPDATE_KEY_ALL), n);
 }
 
 /* Where no other column can be set, all are */

@@ -120,6 +120,20 @@ cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 	return true;
 }
 
+bool
+cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
+{
+	for (int i = 0; i < rel->key->ncolumns; i++)
+	{
+		int			column = rel->key_column[i];
+
+		if (bms_is_member(column, a->present) &&
+			!values_equal(&rel->columns[column], a->values[column], b->values[column]))
+			return false;
+	}
+	return true;
+}
+
 static bool
 values_equal(CdcColumn *col, Datum a, Datum b)
 {

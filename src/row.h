@@ -32,6 +32,9 @@ extern bool cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *to
 /* Have both the same bytes in the columns that foreign keys may point to? */
 extern bool cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b);
 
+/* Is the key of a, as far as it has one, the same text as that of b? */
+extern bool cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b);
+
 /* The order of the canonical texts of top and base, over the columns that top has */
 extern int	cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base);
 
