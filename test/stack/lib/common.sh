@@ -19,6 +19,9 @@ bad_usage() { printf 'stack: %s\n' "$1" >&2; exit 2; }
 # is_number TEXT: a plain decimal without leading zero, short enough to count with
 is_number() { [[ $1 =~ ^(0|[1-9][0-9]{0,5})$ ]]; }
 
+# join SEPARATOR WORD…
+join() { local separator=$1 first=$2; shift 2; printf '%s' "$first" "${@/#/$separator}"; }
+
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; printf '%s' "${t%???}"; }
 seconds_since() { local ms=$(($(now_ms) - $1)); printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100)); }
 
@@ -70,7 +73,7 @@ find_base_port() {
 	local try base p
 	for try in {1..50}; do
 		base=$((10000 + (RANDOM + try) % 200 * 110))
-		for p in 100 101 103; do port_open $((base + p)) && continue 2; done
+		for p in 100 101 102 103; do port_open $((base + p)) && continue 2; done
 		printf '%s' "$base"
 		return
 	done

@@ -203,6 +203,7 @@ connector_put() { # NAME JSON
 }
 
 connector_set_state() { # NAME pause|resume|stop STATE
+	connector_gone "$1" && die "there is no connector $1" "make it again: make run"
 	rest_or_die PUT "connectors/$1/$2" >/dev/null
 	wait_until "connector $1 to be $3" 30 connector_has_state "$1" "$3" || {
 		connector_explain "$1"

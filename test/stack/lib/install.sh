@@ -50,6 +50,7 @@ missing_packages() {
 	type -P jq >/dev/null || echo jq
 	[[ ${1:-} != record ]] || type -P kcat >/dev/null || echo kcat
 	find_postgres || echo postgresql-POSTGRES
+	[[ $STACK_DEMO == no ]] || find_python || echo python3-venv
 	type -P psql >/dev/null || echo postgresql-client-POSTGRES
 	[[ $STACK_EXTENSION == no ]] || find_pgxs || echo postgresql-server-dev-POSTGRES
 }
@@ -89,6 +90,8 @@ install_packages() { # [record]
 		say "    done in $(seconds_since "$start") s"
 	fi
 	find_java || die "no java of version $JAVA_MIN or newer" "install one, or set JAVA_HOME"
+	[[ $STACK_DEMO == no ]] || find_python ||
+		die "no python3 of version ${PYTHON_MIN/,/.} or newer with venv" "install one, or do without the demo: STACK_DEMO=no make run"
 	find_postgres || die "no PostgreSQL server found" "set PG_CONFIG to its pg_config"
 }
 

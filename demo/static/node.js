@@ -1,0 +1,82 @@
+// One node: its state, its switch, its rows, its conflicts.
+import {ask} from './api.js';
+import {makeConflicts} from './conflicts.js';
+import {element, setAttribute, setText} from './dom.js';
+import {makeNote} from './note.js';
+import {makeTodos} from './todos.js';
+
+const TABLES = {todos: 'todos', note: 'shared_note'};
+
+export function makeNode(name) {
+	const title = element('h2', {id: `node-${name}`}, name);
+	const toggle = makeSwitch(name);
+	const state = element('p', {class: 'state'});
+	const pending = element('p', {class: 'pending'});
+	const error = element('p', {class: 'error', role: 'status'});
+	const panels = {todos: makeTodos(name), note: makeNote(name)};
+	const conflicts = makeConflicts(name);
+	const content = element('div', {class: 'content'}, panels.todos, panels.note, conflicts);
+	const node = element('article', {class: 'node', 'aria-labelledby': `node-${name}`},
+		element('div', {class: 'head'}, title, toggle), state, pending, error, content);
+
+	node.show = (now, tab) => {
+		const up = !now.error;
+		const problem = [now.error, now.sending.error, ...problems(now)].filter(Boolean).join(' ');
+		setText(error, problem);
+		setAttribute(error, 'hidden', !problem);
+		setAttribute(node, 'data-state', !up ? 'down' : now.online === false ? 'offline' : problem ? 'trouble' : 'online');
+		setText(state, up ? describe(now) : 'down');
+		setText(pending, up ? `To send ${now.pending.out}, to receive ${now.pending.in}` : '');
+		setAttribute(pending, 'data-pending', up && now.pending.out + now.pending.in > 0);
+		toggle.show(now);
+		setAttribute(content, 'hidden', !up);
+		if (!up) return;
+		for (const [key, panel] of Object.entries(panels)) {
+			setAttribute(panel, 'hidden', key !== tab);
+			panel.show(now);
+		}
+		conflicts.show(now, TABLES[tab]);
+	};
+	return node;
+}
+
+// The server has none: it is where the clients meet.
+function makeSwitch(name) {
+	const box = element('input', {type: 'checkbox', role: 'switch', 'aria-label': `${name} online`, onchange: change});
+	const label = element('span');
+	const toggle = element('label', {class: 'switch'}, box, label);
+	let busy = false;
+	let state;
+
+	async function change() {
+		busy = true;
+		setText(label, box.checked ? 'going online …' : 'going offline …');
+		setAttribute(box, 'disabled', true);
+		const done = await ask('POST', `/api/nodes/${name}/${box.checked ? 'online' : 'offline'}`);
+		busy = false;
+		setAttribute(box, 'disabled', false);
+		if (!done) toggle.show(state);
+	}
+
+	toggle.show = now => {
+		state = now;
+		setAttribute(toggle, 'hidden', now.number === 0 || now.online === undefined);
+		if (busy) return;
+		box.checked = now.online !== false;
+		setText(label, now.online === null ? 'in between' : now.online ? 'online' : 'offline');
+	};
+	return toggle;
+}
+
+function describe(now) {
+	const states = [...new Set(now.subscriptions.map(subscription => subscription.state))];
+	const lag = now.subscriptions.reduce((sum, subscription) => sum + (subscription.lag ?? 0), 0);
+	return `receiving: ${states.join(', ') || 'no subscription'}, lag ${lag} · sending: ${now.sending.state.toLowerCase()}`;
+}
+
+// A fault that is over leaves its last error: only states tell.
+function problems(now) {
+	return (now.subscriptions ?? [])
+		.filter(subscription => subscription.state === 'error' || subscription.state === 'waiting')
+		.map(subscription => `${subscription.topic}: ${subscription.last_error}.`);
+}
