@@ -56,6 +56,12 @@ CALL load('every-nano', :'content');
 \set path :srcdir '/test/fixtures/every-atm.jsonl'
 \set content `cat :'path'`
 CALL load('every-atm', :'content');
+\set path :srcdir '/test/fixtures/extensions.jsonl'
+\set content `cat :'path'`
+CALL load('extensions', :'content');
+\set path :srcdir '/test/fixtures/extensions-plain.jsonl'
+\set content `cat :'path'`
+CALL load('extensions-plain', :'content');
 
 SELECT fixture, topic, count(*), count(value) AS "values", bool_or(value LIKE '{"schema":%') AS schemas
 FROM recorded GROUP BY fixture, topic ORDER BY fixture COLLATE "C", topic COLLATE "C";

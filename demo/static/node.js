@@ -5,6 +5,7 @@ import {element, setAttribute, setText} from './dom.js';
 import {makeNote} from './note.js';
 import {makeTodos} from './todos.js';
 
+const PATIENCE = 5000; // ms
 const TABLES = {todos: 'todos', note: 'shared_note'};
 
 export function makeNode(name) {
@@ -45,23 +46,28 @@ function makeSwitch(name) {
 	const box = element('input', {type: 'checkbox', role: 'switch', 'aria-label': `${name} online`, onchange: change});
 	const label = element('span');
 	const toggle = element('label', {class: 'switch'}, box, label);
-	let busy = false;
 	let state;
+	let wanted = null; // what was asked for is shown until the node is so
 
 	async function change() {
-		busy = true;
-		setText(label, box.checked ? 'going online …' : 'going offline …');
+		wanted = box.checked;
+		setText(label, wanted ? 'going online …' : 'going offline …');
 		setAttribute(box, 'disabled', true);
-		const done = await ask('POST', `/api/nodes/${name}/${box.checked ? 'online' : 'offline'}`);
-		busy = false;
+		const done = await ask('POST', `/api/nodes/${name}/${wanted ? 'online' : 'offline'}`);
 		setAttribute(box, 'disabled', false);
-		if (!done) toggle.show(state);
+		setTimeout(settle, done ? PATIENCE : 0);
+	}
+
+	function settle() {
+		wanted = null;
+		toggle.show(state);
 	}
 
 	toggle.show = now => {
 		state = now;
 		setAttribute(toggle, 'hidden', now.number === 0 || now.online === undefined);
-		if (busy) return;
+		if (wanted !== null && wanted !== now.online) return;
+		wanted = null;
 		box.checked = now.online !== false;
 		setText(label, now.online === null ? 'in between' : now.online ? 'online' : 'offline');
 	};
