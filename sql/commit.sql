@@ -177,6 +177,13 @@ TABLE spelled;
 SELECT cdcsync.remove_table('spelled');
 DROP TABLE spelled;
 
+-- several paths are warned of
+BEGIN;
+SELECT cdcsync.subscribe('one', '{a}');
+SELECT cdcsync.subscribe('two', '{b}', origin => 'none');
+SELECT cdcsync.alter_subscription('two', origin => 'any');
+ROLLBACK;
+
 -- rules of registration
 SELECT cdcsync.alter_table_rule('memo', version_column => 'body');
 SELECT cdcsync.remove_table('memo');

@@ -61,6 +61,11 @@ SELECT go('u', 'page', '{"id": 1, "body": "b", "v": 3}', '{"id": 1, "body": "new
 SELECT go('c', 'page', NULL, '{"id": 1, "body": "newer", "v": 11}');
 SELECT go('d', 'page', '{"id": 1, "body": "b", "v": 13}', NULL);
 TABLE page; TABLE kept;
+-- a create that is newer wins; the second time it is there already
+CALL start('last_update_wins');
+SELECT go('c', 'page', NULL, '{"id": 1, "body": "newer", "v": 11}');
+SELECT go('c', 'page', NULL, '{"id": 1, "body": "newer", "v": 11}');
+TABLE page; TABLE kept;
 -- what is no conflict is not asked about
 CALL start('error');
 SELECT go('u', 'page', '{"id": 1, "body": "local", "v": 10}', '{"id": 1, "body": "next", "v": 11}');

@@ -15,6 +15,12 @@ SELECT to_timestamp(version / 1000000) AT TIME ZONE 'UTC' AS horizon FROM cdcsyn
 -- not newer than the horizon, and neither row nor tombstone: nobody can know
 SELECT go('u', 'hor', NULL, '{"id": 2, "body": "y", "v": "2026-01-01T12:00:00Z"}');
 SELECT go('c', 'hor', NULL, '{"id": 3, "body": "y", "v": "2026-01-01T11:00:00Z"}');
+-- but handling may say what to do with it
+SELECT cdcsync.alter_table_rule('hor', conflicts => '{"update_deleted": "keep_local"}');
+SELECT go('c', 'hor', NULL, '{"id": 4, "body": "y", "v": "2026-01-01T11:00:00Z"}');
+SELECT cdcsync.alter_table_rule('hor', conflicts => '{"update_deleted": "apply_remote"}');
+SELECT go('c', 'hor', NULL, '{"id": 4, "body": "y", "v": "2026-01-01T11:00:00Z"}');
+SELECT cdcsync.alter_table_rule('hor', conflicts => '{}');
 -- newer than the horizon, or with a row or a tombstone, as ever
 SELECT go('c', 'hor', NULL, '{"id": 3, "body": "y", "v": "2026-01-01T12:00:00.000001Z"}');
 SELECT go('u', 'hor', NULL, '{"id": 3, "body": "z", "v": "2026-01-01T11:00:00Z"}');

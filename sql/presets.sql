@@ -115,6 +115,19 @@ CALL start('spoke');
 SELECT go('u', 'card', '{"id": 1, "body": "seen", "v": 4}', '{"id": 1, "body": "older", "v": 5}');
 SELECT go('d', 'card', '{"id": 1, "body": "seen", "v": 99}', NULL);
 TABLE card; TABLE kept;
+CALL start('hub', NULL);
+SELECT go('u', 'card', '{"id": 1, "body": "b", "v": 4}', '{"id": 1, "body": "remote", "v": 5}');
+CALL start('hub', NULL);
+SELECT go('d', 'card', '{"id": 1, "body": "b", "v": 4}', NULL);
+CALL start('hub');
+SELECT cdcsync.apply('peer.public.card', '{"id": 1}', event('u', 'card', '{"id": 1, "body": "seen", "v": 10}',
+	'{"id": 1, "body": "newer", "v": 1}', at => clock_timestamp()), modes());
+CALL start('spoke');
+SELECT go('c', 'card', NULL, '{"id": 1, "body": "remote", "v": 1}');
+CALL start('spoke', NULL);
+SELECT go('u', 'card', '{"id": 1, "body": "b", "v": 4}', '{"id": 1, "body": "remote", "v": 5}');
+CALL start('spoke', NULL);
+SELECT go('d', 'card', '{"id": 1, "body": "b", "v": 4}', NULL);
 
 SELECT cdcsync.remove_table('card');
 DROP PROCEDURE start;

@@ -111,6 +111,9 @@ SELECT * FROM cdcsync.apply('peer.public.note', ARRAY['{"id": 7}', NULL, '{"id":
 	event('t', 'note', NULL, NULL),
 	event('c', 'note', NULL, '{"id": 8, "body": "after", "v": 1}')], modes());
 TABLE here;
+-- one's own never
+SELECT cdcsync.apply('me.public.note', NULL, event('t', 'note', NULL, NULL, 'me'));
+TABLE here;
 SELECT cdcsync.alter_table_rule('note', truncate => false);
 
 -- rule 11: a key change is its delete and its create
