@@ -176,6 +176,15 @@ CALL take(30, 'd', '{"id": "1.00"}', NULL, tab => 'spelled');
 TABLE spelled;
 SELECT cdcsync.remove_table('spelled');
 DROP TABLE spelled;
+-- "before" that has no key, though the message has one
+CREATE TABLE named (id text PRIMARY KEY);
+SELECT cdcsync.add_table('named');
+CALL take(10, 'c', NULL, '{"id": "k"}', tab => 'named');
+BEGIN;
+SELECT cdcsync.apply('peer.public.named', '{"id": "k"}', event('d', 'named', '{"id": null}', NULL, at => at(10)), producer => modes());
+ROLLBACK;
+SELECT cdcsync.remove_table('named');
+DROP TABLE named;
 
 -- several paths are warned of
 BEGIN;

@@ -127,7 +127,7 @@ cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 	{
 		int			column = rel->key_column[i];
 
-		if (bms_is_member(column, a->present) &&
+		if (bms_is_member(column, a->present) && !a->nulls[column] &&
 			!values_equal(&rel->columns[column], a->values[column], b->values[column]))
 			return false;
 	}

@@ -71,7 +71,8 @@ find_text(const CdcRelation *map, Relation rel, Relation index)
 static List *
 column_texts(Relation rel, Relation index)
 {
-	ListCell   *expression = list_head(RelationGetIndexExpressions(index));
+	List	   *expressions = RelationGetIndexExpressions(index);	/* a copy, each time */
+	ListCell   *expression = list_head(expressions);
 	List	   *context = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
 	List	   *texts = NIL;
 
@@ -84,7 +85,7 @@ column_texts(Relation rel, Relation index)
 		else
 		{
 			texts = lappend(texts, deparse_expression(lfirst(expression), context, false, false));
-			expression = lnext(RelationGetIndexExpressions(index), expression);
+			expression = lnext(expressions, expression);
 		}
 	}
 	return texts;
