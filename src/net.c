@@ -34,6 +34,7 @@ static bool sets_all(CdcRelation *rel, const CdcKeyState *ks);
 static CdcStatementKind update_kind(const CdcRelation *rel, bool all);
 static bool respelled_below(CdcTableApply *ta, const CdcKeyState *ks);
 static void write_respelled(CdcTableApply *ta);
+static CdcRow row_below(CdcRelation *rel, const CdcKeyState *ks);
 static void write_inserts(CdcTableApply *ta);
 static void check_inserted(CdcTableApply *ta);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
@@ -93,8 +94,7 @@ write_updates(CdcTableApply *ta, bool all)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable &&
-			sets_all(ta->rel, ks) == all && !respelled_below(ta, ks))
+		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable && sets_all(ta->rel, ks) == all)
 			cdc_write_add(set, n++, &ks->row);
 	}
 	check_count(ta, cdc_write_execute(set, update_kind(ta->rel, all)), n);
@@ -118,32 +118,40 @@ respelled_below(CdcTableApply *ta, const CdcKeyState *ks)
 static void
 write_respelled(CdcTableApply *ta)
 {
-	CdcRelation *rel = ta->rel;
-	CdcRowSet  *below = cdc_write_begin(rel);
-	CdcRowSet  *set = cdc_write_begin(rel);
+	CdcRowSet  *below = cdc_write_begin(ta->rel);
+	CdcRowSet  *set = cdc_write_begin(ta->rel);
 	int			n = 0;
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
 		CdcKeyState *ks = &ta->keys[i];
-		CdcVersion	version;
 		CdcRow		row;
 
 		if (!respelled_below(ta, ks))
 			continue;
-		row = ks->stored;
-		row.values = palloc(sizeof(Datum) * rel->ncolumns);
-		row.nulls = palloc(sizeof(bool) * rel->ncolumns);
-		memcpy(row.values, ks->stored.values, sizeof(Datum) * rel->ncolumns);
-		memcpy(row.nulls, ks->stored.nulls, sizeof(bool) * rel->ncolumns);
-		version = cdc_clock_predecessor(rel->clock, &ks->version);
-		row.values[rel->version] = cdc_clock_to_datum(rel->clock, &version);
-		row.nulls[rel->version] = !version.known;
+		row = row_below(ta->rel, ks);
 		cdc_write_add(below, n, &row);
 		cdc_write_add(set, n++, &ks->row);
+		ks->write = CDC_WRITE_NOTHING;	/* done */
 	}
-	check_count(ta, cdc_write_execute(below, update_kind(rel, true)), n);
+	check_count(ta, cdc_write_execute(below, update_kind(ta->rel, true)), n);
 	check_count(ta, cdc_write_execute(set, CDC_SQL_UPDATE_KEY_ALL), n);
+}
+
+/* The stored row, with a version below the one it is to have */
+static CdcRow
+row_below(CdcRelation *rel, const CdcKeyState *ks)
+{
+	CdcVersion	version = cdc_clock_predecessor(rel->clock, &ks->version);
+	CdcRow		row = ks->stored;
+
+	row.values = palloc(sizeof(Datum) * rel->ncolumns);
+	row.nulls = palloc(sizeof(bool) * rel->ncolumns);
+	memcpy(row.values, ks->stored.values, sizeof(Datum) * rel->ncolumns);
+	memcpy(row.nulls, ks->stored.nulls, sizeof(bool) * rel->ncolumns);
+	row.values[rel->version] = cdc_clock_to_datum(rel->clock, &version);
+	row.nulls[rel->version] = !version.known;
+	return row;
 }
 
 /* Where no other column can be set, all are */
