@@ -18,6 +18,7 @@ class Board:
         self.nodes = {node.name: node for node in nodes}
         self.connect = connect
         self.contents = {}  # by node: what Node.read returns; None while it is down
+        self.versions = {}  # by node: those of its content
         self.errors = {}  # by node: why it is down
         self.connectors = {}  # by name
         self.connect_error = None
@@ -68,7 +69,6 @@ class Board:
     async def _follow(self, node):
         while True:
             await self._read(node)
-            self._publish_all()
             try:
                 await asyncio.wait_for(self.dirty[node.name].wait(), REFRESH_SECONDS)
                 await asyncio.sleep(GATHER_SECONDS)
@@ -78,26 +78,27 @@ class Board:
 
     async def _read(self, node):
         try:
-            self.contents[node.name] = await node.read()
-            self.errors[node.name] = None
+            content, why = await node.read(), None
         except Unreachable:
-            self._went_down(node, f"{node.name} cannot be reached. Start it again: make run")
+            content, why = None, f"{node.name} cannot be reached. Start it again: make run"
         except psycopg.Error as error:
-            self._went_down(node, f"{node.name}: {error.diag.message_primary or error}. Begin anew: make clean-run, then make run")
-
-    def _went_down(self, node, why):
-        self.contents[node.name] = None
-        self.errors[node.name] = why
+            reason = error.diag.message_primary or error
+            content, why = None, f"{node.name}: {reason}. Begin anew: make clean-run, then make run"
+        if node.name in self.contents and (content, why) == (self.contents[node.name], self.errors[node.name]):
+            return
+        self.contents[node.name], self.errors[node.name] = content, why
+        self.versions[node.name] = versions(content) if content else {}
+        self._publish_all()
 
     async def _watch_connectors(self):
         while True:
             try:
-                self.connectors = await self.connect.states()
-                self.connect_error = None
+                connectors, why = await self.connect.states(), None
             except ConnectError as error:
-                self.connectors = {}
-                self.connect_error = f"{error}. Start it again: make run"
-            self._publish_all()
+                connectors, why = {}, f"{error}. Start it again: make run"
+            if (connectors, why) != (self.connectors, self.connect_error):
+                self.connectors, self.connect_error = connectors, why
+                self._publish_all()
             await asyncio.sleep(REFRESH_SECONDS)
 
     # what is told
@@ -152,13 +153,11 @@ class Board:
     def _pending(self, name):
         """Changes that this node and its peers have not exchanged: a client's with the server, the server's with all."""
         peers = [peer for peer in self.nodes if (peer == "server") != (name == "server") and self.contents.get(peer)]
-        mine = versions(self.contents[name])
-        out = into = 0
-        for peer in peers:
-            theirs = versions(self.contents[peer])
-            out += count_newer(mine, theirs)
-            into += count_newer(theirs, mine)
-        return {"out": out, "in": into}
+        mine = self.versions[name]
+        return {
+            "out": sum(count_newer(mine, self.versions[peer]) for peer in peers),
+            "in": sum(count_newer(self.versions[peer], mine) for peer in peers),
+        }
 
 
 def versions(content):

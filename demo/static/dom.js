@@ -44,6 +44,11 @@ export function flash(target) {
 	target.classList.add('flash');
 }
 
+// When a row was written last, and by whom
+export function stamp(row) {
+	return `${clock(row.updated_at)} · ${row.origin ? `from ${row.origin}` : 'written here'}`;
+}
+
 export function clock(version) {
 	const at = new Date(version);
 	const two = number => String(number).padStart(2, '0');

@@ -1,6 +1,6 @@
 // The note that all nodes share: one row, so that edits collide.
 import {ask} from './api.js';
-import {clock, element, flash, setAttribute, setText} from './dom.js';
+import {element, flash, setAttribute, setText, stamp} from './dom.js';
 
 export function makeNote(node) {
 	const text = element('textarea', {rows: 6, maxlength: 10000, 'aria-label': `Shared note on ${node}`, oninput: () => mark(true)});
@@ -33,8 +33,7 @@ export function makeNote(node) {
 		note = state.note;
 		if (!dirty) mark(false);
 		if (!first && note?.origin && note.updated_at !== before) flash(panel);
-		const writer = note && (note.origin ? `from ${note.origin}` : 'written here');
-		setText(meta, note ? `${clock(note.updated_at)} · ${writer}${dirty ? ' · you are editing' : ''}` : 'no note yet');
+		setText(meta, note ? stamp(note) + (dirty ? ' · you are editing' : '') : 'no note yet');
 		setAttribute(meta, 'title', note && `version ${note.updated_at}`);
 	};
 	mark(false);

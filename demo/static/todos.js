@@ -1,6 +1,6 @@
 // The todos of one node.
 import {ask} from './api.js';
-import {clock, element, flash, keepList, setAttribute, setText} from './dom.js';
+import {element, flash, keepList, setAttribute, setText, stamp} from './dom.js';
 
 export function makeTodos(node) {
 	const list = element('ul', {class: 'todos', 'aria-label': `Todos on ${node}`});
@@ -61,7 +61,7 @@ function makeTodo(node, first) {
 		setAttribute(remove, 'aria-label', `Delete: ${todo.title}`);
 		setText(title, todo.title);
 		setText(description, todo.description ?? '');
-		setText(meta, `${clock(todo.updated_at)} · ${todo.origin ? `from ${todo.origin}` : 'written here'}`);
+		setText(meta, stamp(todo));
 		setAttribute(meta, 'title', `version ${todo.updated_at}; key (${todo.id}, ${todo.client_id})`);
 	};
 

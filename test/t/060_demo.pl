@@ -3,7 +3,6 @@
 # What is done there is in test/demo/browser.py.  CDC_SCREENSHOTS=DIR keeps a picture of each step.
 use strict;
 use warnings;
-use Cwd 'abs_path';
 use File::Temp 'tempdir';
 use IPC::Run;
 use Test::More;

@@ -53,7 +53,6 @@ node_schema() { # I
 		return
 	fi
 	if ! out=$({
-		cat "$ROOT/demo/schema.sql"
 		if [[ $STACK_EXTENSION == no ]]; then
 			printf 'ALTER TABLE %s REPLICA IDENTITY FULL;\n' "${TABLES[@]}"
 			echo "CREATE PUBLICATION cdcsync FOR TABLE $(join ', ' "${TABLES[@]}");"
@@ -61,7 +60,7 @@ node_schema() { # I
 			echo 'CREATE EXTENSION cdcsync;'
 			printf "SELECT cdcsync.add_table('%s', version_column => 'updated_at');\n" "${TABLES[@]}"
 		fi
-	} | node_sql "$1" --single-transaction -v node="$1" -f - 2>&1); then
+	} | node_sql "$1" --single-transaction -v node="$1" -f "$ROOT/demo/schema.sql" -f - 2>&1); then
 		die "$(node_name "$1"): its tables could not be set up: $out" "its log: $DIR/log/$(node_name "$1").log"
 	fi
 	script_sum >"$DIR/nodes/$(node_name "$1")/script"
