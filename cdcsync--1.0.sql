@@ -391,7 +391,7 @@ AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict_row'
 LANGUAGE C STRICT;
 
 COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, jsonb) IS
-'write this row as a new local change, which wins everywhere; columns left out are as they were in the conflict';
+'write this row as a new local change, which wins everywhere; columns left out stay as they are';
 
 CREATE FUNCTION cdcsync.prune_conflicts()
 RETURNS bigint

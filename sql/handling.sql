@@ -127,6 +127,30 @@ DROP FUNCTION answer;
 SELECT go('c', 'page', NULL, '{"id": 1, "body": "older", "v": 9}');
 TABLE page;
 
+-- nor does anybody become the owner by naming a function of theirs in a subscription
+CREATE ROLE mallory;
+CREATE FUNCTION answer(c cdcsync.conflict) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'asked by %, about %', current_user, c.conflict_type;
+END
+$$;
+ALTER FUNCTION answer OWNER TO mallory;
+SELECT go('c', 'page', NULL, '{"id": 1, "body": "older", "v": 9}');
+GRANT page_owner TO mallory;
+SELECT go('c', 'page', NULL, '{"id": 1, "body": "older", "v": 9}');
+ALTER FUNCTION answer OWNER TO page_owner;
+REVOKE page_owner FROM mallory;
+SELECT go('c', 'page', NULL, '{"id": 1, "body": "older", "v": 9}');
+DROP FUNCTION answer;
+DROP ROLE mallory;
+TABLE page;
+
+-- a lone null value, if it is applied, deletes the row that is here, of its version
+CALL start('{"delete_origin_differs": "apply_remote"}');
+SELECT cdcsync.apply('peer.public.page', '{"id": 1}', NULL, modes());
+TABLE page;
+SELECT key, version FROM cdcsync.tombstone WHERE relation = 'page'::regclass;
+
 -- a record that cannot be written does not stop the change
 CALL start('last_update_wins');
 ALTER TABLE cdcsync.conflict_data ADD CONSTRAINT never CHECK (false) NOT VALID;
@@ -134,8 +158,55 @@ SELECT go('u', 'page', '{"id": 1, "body": "b", "v": 9}', '{"id": 1, "body": "new
 ALTER TABLE cdcsync.conflict_data DROP CONSTRAINT never;
 TABLE page; TABLE kept;
 
+
+-- what a handler's row leaves out is of its own key, whosever unique value is in the way
+CREATE TABLE team (id int PRIMARY KEY, u text UNIQUE, w text UNIQUE, doc jsonb, raw json, v bigint);
+CREATE FUNCTION merge_team(c cdcsync.conflict) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT jsonb_build_object('row', current_setting('test.answer')::jsonb)
+$$;
+SELECT cdcsync.add_table('team', version_column => 'v', conflicts => '{"update_exists": "public.merge_team", "update_origin_differs": "public.merge_team"}');
+CREATE PROCEDURE start_team(answer text) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('test.answer', answer, false);
+	CALL clear('team');
+	DELETE FROM cdcsync.conflict_data;
+	INSERT INTO team VALUES (1, 'a', 'k', 'null', '{"x":  1}', 10), (2, 'b', 'l', '{}', '{}', 20), (3, 'c', 'm', '{}', '{}', 30);
+END
+$$;
+CREATE VIEW kept_team AS
+	SELECT key, conflict_type, resolution, local_row ->> 'id' AS local, remote_row ->> 'u' AS remote
+	FROM cdcsync.conflict_history WHERE relation = 'team'::regclass ORDER BY id;
+CALL start_team('{"u": "x"}');
+SELECT go('u', 'team', '{"id": 1, "u": "a", "w": "k", "v": 10}', '{"id": 1, "u": "b", "w": "k", "v": 25}');
+SELECT * FROM team ORDER BY id; TABLE kept_team;
+CALL start_team('{}');
+SELECT go('u', 'team', '{"id": 9, "u": "a", "w": "k", "v": 10}', '{"id": 9, "u": "b", "w": "z", "v": 25}');
+SELECT * FROM team ORDER BY id; TABLE kept_team;
+-- the merged row has a unique value of a row that the handler was not asked about: the newest keeps it
+CALL start_team('{"u": "b"}');
+SELECT go('u', 'team', '{"id": 1, "u": "q", "w": "q", "v": 9}', '{"id": 1, "u": "a", "w": "k", "v": 11}');
+SELECT * FROM team ORDER BY id; TABLE kept_team;
+CALL start_team('{"u": "b"}');
+SELECT go('u', 'team', '{"id": 1, "u": "q", "w": "q", "v": 9}', '{"id": 1, "u": "a", "w": "k", "v": 21}');
+SELECT * FROM team ORDER BY id; TABLE kept_team;
+-- a conflict about the key is recorded with the key's row, also where others have unique values
+SELECT cdcsync.alter_table_rule('team', conflicts => 'last_update_wins');
+CALL start_team('{}');
+SELECT cdcsync.apply('peer.public.team', ARRAY['{"id": 3}', '{"id": 1}'], ARRAY[
+	event('u', 'team', '{"id": 3, "u": "c", "w": "m", "v": 30}', '{"id": 3, "u": "b", "w": "m", "v": 31}'),
+	event('u', 'team', '{"id": 1, "u": "q", "w": "k", "v": 5}', '{"id": 1, "u": "b", "w": "k", "v": 9}')], modes());
+SELECT * FROM team ORDER BY id; TABLE kept_team;
+-- json that jsonb cannot hold is recorded as text
+CALL start_team('{}');
+SELECT go('u', 'team', '{"id": 1, "u": "a", "w": "k", "v": 5}', '{"id": 1, "u": "a", "w": "k", "raw": "{\"a\": \"\\u0000\", \"b\": 1}", "v": 11}');
+SELECT raw FROM team WHERE id = 1;
+SELECT remote_row, local_row -> 'raw' AS local_raw FROM cdcsync.conflict_history WHERE relation = 'team'::regclass;
+SELECT cdcsync.remove_table('team');
+DROP TABLE team CASCADE;
+DROP FUNCTION merge_team;
+
 SELECT cdcsync.remove_table('page');
-DROP PROCEDURE answers, all_types, start;
+DROP PROCEDURE start_team, answers, all_types, start;
 DROP TABLE page CASCADE;
 DROP FUNCTION add_hits;
 REVOKE ALL ON SCHEMA public FROM page_owner;

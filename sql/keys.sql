@@ -139,6 +139,18 @@ SELECT keyed('uniq', '{"a": 1}', 'u', NULL, '{"a": 2, "b": 2, "c": 1, "v": 2}');
 SELECT keyed('uniq', '{"a": 2}', 'd', '{"a": 2, "b": 2, "c": 1, "v": 2}', NULL);
 SELECT * FROM tombstones('uniq');
 SELECT count(*) FROM uniq;
+-- Debezium takes another unique index for the key, or none: a change of the key comes as one update
+SELECT keyed('uniq', '{"a": 5}', 'c', NULL, '{"a": 5, "b": 5, "c": 5, "v": 10}');
+SELECT keyed('uniq', '{"a": 5}', 'u', '{"a": 5, "b": 5, "c": 5, "v": 10}', '{"a": 5, "b": 5, "c": 6, "v": 11}');
+SELECT keyed('uniq', NULL, 'u', '{"a": 5, "b": 5, "c": 6, "v": 11}', '{"a": 5, "b": 5, "c": 7, "v": 12}');
+-- the same again: nothing
+SELECT keyed('uniq', NULL, 'u', '{"a": 5, "b": 5, "c": 6, "v": 11}', '{"a": 5, "b": 5, "c": 7, "v": 12}');
+SELECT keyed('uniq', NULL, 'u', '{"a": 5, "b": 5, "c": 7, "v": 12}', '{"a": 5, "b": 5, "c": 7, "v": 13}');
+TABLE uniq;
+SELECT * FROM tombstones('uniq');
+-- of two rows
+SELECT keyed('uniq', '{"c": 7}', 'd', '{"a": 5, "b": 5, "c": 8, "v": 12}', NULL);
+TABLE uniq;
 SELECT cdcsync.remove_table('uniq');
 DROP TABLE uniq;
 

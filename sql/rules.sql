@@ -142,12 +142,24 @@ CALL clear('note');
 SELECT go('c', 'note', NULL, '{"id": 1, "body": "a", "v": null}');
 SELECT go('u', 'note', NULL, '{"id": 1, "body": "b", "v": -5}');
 TABLE here;
+-- but a delete cannot name it
+SELECT cdcsync.remove_table('note');
+INSERT INTO note VALUES (2, 'c', NULL);
+SELECT cdcsync.add_table('note', version_column => 'v');
+UPDATE note SET v = v WHERE v IS NULL;
+TABLE here;
 
 -- what a delete cannot do without
 SELECT go('d', 'note', '{"id": 1, "body": "b", "v": null}', NULL);
 SELECT go('d', 'note', '{"id": 1}', NULL);
 -- nor an upsert
 SELECT go('u', 'note', NULL, '{"id": 1, "body": "b"}');
+
+-- a version that cannot grow does not begin anew
+CALL clear('note');
+SELECT go('c', 'note', NULL, '{"id": 1, "body": "last", "v": 9223372036854775807}');
+UPDATE note SET body = 'one more';
+TABLE here;
 
 DROP VIEW here;
 SELECT cdcsync.remove_table('note');

@@ -63,6 +63,10 @@ static bool is_of_commit_clock(const CdcApplyItem *item);
 static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
 static CdcTableGroup *find_group(CdcApply *apply, const CdcApplyItem *item);
 static void take_item(CdcApply *apply, CdcApplyItem *item);
+static bool moves(const CdcTableGroup *group, const CdcApplyItem *item);
+static void take_moved(CdcTableGroup *group, CdcApplyItem *item);
+static CdcApplyItem *part_of(const CdcApplyItem *item, CdcOp op);
+static void take_change(CdcTableGroup *group, CdcApplyItem *item);
 static void take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
 static void skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
 static void skip(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item, const char *outcome);
@@ -297,8 +301,61 @@ take_item(CdcApply *apply, CdcApplyItem *item)
 		skip_unknown(apply, group, item);
 	else if (item->event->op == CDC_OP_TRUNCATE)
 		take_truncate(apply, group, item);
+	else if (moves(group, item))
+		take_moved(group, item);
 	else
-		group->changes.items[group->changes.nitems++] = item;
+		take_change(group, item);
+}
+
+static bool
+moves(const CdcTableGroup *group, const CdcApplyItem *item)
+{
+	bool		moved;
+
+	cdc_apply_current_message = item->event->message;
+	moved = cdc_apply_table_moves(group->changes.rel, item);
+	cdc_apply_current_message = NULL;
+	return moved;
+}
+
+/* An update that changes the key is a delete and a create, each decided alone */
+static void
+take_moved(CdcTableGroup *group, CdcApplyItem *item)
+{
+	take_change(group, part_of(item, CDC_OP_DELETE));
+	take_change(group, part_of(item, CDC_OP_CREATE));
+	item->outcome = "key changed, taken as a delete and a create";
+}
+
+static CdcApplyItem *
+part_of(const CdcApplyItem *item, CdcOp op)
+{
+	CdcApplyItem *part = palloc(sizeof(CdcApplyItem));
+	CdcEvent   *event = palloc(sizeof(CdcEvent));
+
+	*event = *item->event;
+	event->op = op;
+	if (op == CDC_OP_DELETE)
+		event->after.present = false;
+	else
+		event->before.present = false;
+	*part = *item;
+	part->event = event;
+	return part;
+}
+
+static void
+take_change(CdcTableGroup *group, CdcApplyItem *item)
+{
+	CdcTableChanges *changes = &group->changes;
+
+	if (changes->nitems == changes->max_items)
+	{
+		changes->max_items *= 2;
+		changes->items = repalloc_huge(changes->items,
+									   sizeof(CdcApplyItem *) * changes->max_items);
+	}
+	changes->items[changes->nitems++] = item;
 }
 
 /* Each table is opened once in a transaction */
@@ -321,6 +378,7 @@ find_group(CdcApply *apply, const CdcApplyItem *item)
 	group->table = event->table;
 	group->changes.rel = cdc_relation_open(event->schema, event->table);
 	group->changes.how = apply->how;
+	group->changes.max_items = apply->nitems;
 	group->changes.items = palloc_extended(sizeof(CdcApplyItem *) * apply->nitems,
 										   MCXT_ALLOC_HUGE);
 	apply->groups = lappend(apply->groups, group);

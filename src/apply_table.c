@@ -29,6 +29,8 @@ const CdcMessage *cdc_apply_current_message = NULL;
 
 static void collect_keys(CdcTableApply *ta);
 static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
+static void refuse_other_key(CdcTableApply *ta, const CdcKeyedItem *keyed);
+static bool key_is_shown(CdcRelation *rel, const CdcImage *image);
 static bool row_key(CdcRelation *rel, const CdcRow *row, Datum *key);
 static bool image_key(CdcRelation *rel, const CdcImage *image, bool of_key,
 					  const CdcProducer *producer, Datum *key);
@@ -62,6 +64,25 @@ cdc_apply_table_truncate(CdcRelation *rel)
 	cdc_owner_begin(&scope, rel->owner);
 	cdc_write_truncate(rel);
 	cdc_owner_end(&scope);
+}
+
+bool
+cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item)
+{
+	const CdcEvent *event = item->event;
+	Datum		old_key[INDEX_MAX_KEYS];
+	Datum		new_key[INDEX_MAX_KEYS];
+	CdcOwnerScope scope;
+	bool		moves;
+
+	if (event->op != CDC_OP_UPDATE || !event->before.present || key_is_shown(rel, &event->key))
+		return false;
+	cdc_owner_begin(&scope, rel->owner);
+	moves = image_key(rel, &event->before, false, item->options->producer, old_key) &&
+		image_key(rel, &event->after, false, item->options->producer, new_key) &&
+		cdc_key_compare(rel->key, old_key, new_key) != 0;
+	cdc_owner_end(&scope);
+	return moves;
 }
 
 /* ---- keys ---- */
@@ -109,14 +130,55 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 	keyed->after.exists = false;
 	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)
 		cdc_row_decode(&keyed->after, rel, &event->after, producer);
-	if (row_key(rel, &keyed->after, keyed->key) ||
-		image_key(rel, &event->key, true, producer, keyed->key) ||
-		image_key(rel, &event->before, false, producer, keyed->key))
+	if (row_key(rel, &keyed->after, keyed->key))
+		return;
+	if (image_key(rel, &event->key, true, producer, keyed->key))
+	{
+		refuse_other_key(ta, keyed);
+		return;
+	}
+	if (image_key(rel, &event->before, false, producer, keyed->key))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("event has no key of table %s", rel->qualified_name),
 			 errhint("Set REPLICA IDENTITY FULL on the source table, or message.key.columns in the connector.")));
+}
+
+/* A delete of one row that shows another says nothing that could be applied */
+static void
+refuse_other_key(CdcTableApply *ta, const CdcKeyedItem *keyed)
+{
+	CdcRelation *rel = ta->rel;
+	Datum		key[INDEX_MAX_KEYS];
+
+	if (!image_key(rel, &keyed->item->event->before, false, keyed->item->options->producer, key) ||
+		cdc_key_compare(rel->key, key, keyed->key) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("message key and \"before\" of table %s are of two rows", rel->qualified_name),
+			 errdetail("The key is %s, that of \"before\" is %s.",
+					   cdc_key_to_string(rel->key, keyed->key),
+					   cdc_key_to_string(rel->key, key)),
+			 errhint("Look for a transformation of the connector that changes one of the two.")));
+}
+
+/* Does the image have all columns of the key? */
+static bool
+key_is_shown(CdcRelation *rel, const CdcImage *image)
+{
+	CdcShape   *shape;
+
+	if (!image->present)
+		return false;
+	shape = cdc_relation_shape(rel, image, true);
+	for (int i = 0; i < rel->key->ncolumns; i++)
+	{
+		if (shape->field[rel->key_column[i]] < 0)
+			return false;
+	}
+	return true;
 }
 
 static bool

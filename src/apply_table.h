@@ -54,6 +54,7 @@ typedef struct CdcTableChanges
 {
 	CdcRelation *rel;
 	int			nitems;
+	int			max_items;		/* allocated */
 	CdcApplyItem **items;		/* in the order of the log; no truncates */
 	CdcApplyHow how;
 	int64		counters[CDC_NCOUNTERS];
@@ -68,6 +69,13 @@ typedef struct CdcTableChanges
  * and so that they are looked for.
  */
 extern void cdc_apply_table(CdcTableChanges *changes);
+
+/*
+ * Does an update change the key, without Debezium having made a delete and a create of
+ * it?  It does so where the message's key changes: without a primary key that need not
+ * have the columns of the key here.
+ */
+extern bool cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item);
 
 /* Empty a table, as a truncate event says */
 extern void cdc_apply_table_truncate(CdcRelation *rel);

@@ -13,6 +13,7 @@
 #include "access/commit_ts.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -36,6 +37,7 @@ static const ClockType clock_types[] = {
 	{NUMERICOID, CDC_CLOCK_NUMERIC},
 };
 
+static int64 increment(CdcClock clock, int64 value);
 static int64 clock_now(CdcClock clock);
 
 CdcClock
@@ -210,7 +212,23 @@ cdc_clock_successor(CdcClock clock, const CdcVersion *after)
 															   NumericGetDatum(one)));
 		return next;
 	}
-	next.value = after->known ? after->value + 1 : clock_now(clock);
+	next.value = after->known ? increment(clock, after->value) : clock_now(clock);
+	return next;
+}
+
+/* Smaller types are checked where the value becomes one of them */
+static int64
+increment(CdcClock clock, int64 value)
+{
+	int64		next;
+
+	if (pg_add_s64_overflow(value, 1, &next) ||
+		(cdc_clock_is_time(clock) && !IS_VALID_TIMESTAMP(next)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version out of range"),
+				 errdetail("The row has the largest version that its type can hold."),
+				 errhint("Delete the row, and insert it with another key.")));
 	return next;
 }
 

@@ -35,9 +35,12 @@ typedef JsonParseErrorType CdcJsonActionResult;
 /* 16: ownership and privilege checks by class */
 #if PG_VERSION_NUM < 160000
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "utils/acl.h"
 #define object_ownercheck(classid, objectid, roleid) \
 	(AssertMacro((classid) == RelationRelationId), pg_class_ownercheck((objectid), (roleid)))
+#define object_aclcheck(classid, objectid, roleid, mode) \
+	(AssertMacro((classid) == ProcedureRelationId), pg_proc_aclcheck((objectid), (roleid), (mode)))
 #endif
 
 /* 16: what a check hook hands over comes from guc_malloc() */

@@ -22,7 +22,6 @@ static CdcDecision decide_against_tombstone(const CdcSituation *s);
 static CdcDecision decide_replace(const CdcSituation *s);
 static CdcDecision decide_hub_replace(const CdcSituation *s, CdcConflictType conflict);
 static CdcDecision decide_by_version(const CdcSituation *s, CdcConflictType conflict);
-static CdcDecision decide_unique(const CdcSituation *s, CdcDecision decision);
 static CdcDecision decide_delete(const CdcSituation *s);
 static CdcDecision decide_remove(const CdcSituation *s);
 static CdcDecision decide_null_value(const CdcSituation *s);
@@ -79,8 +78,8 @@ cdc_conflict_decide(const CdcSituation *s)
 	if (s->own && own_is_stale(s))
 		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "own change, nothing newer");
 	d = decide_by_op(s);
-	if (s->unique_rows > 0 && d.action == CDC_ACTION_PUT)
-		d = decide_unique(s, d);
+	if (d.action == CDC_ACTION_PUT)
+		d = cdc_conflict_decide_unique(s, d);
 	d.resolution = resolution_of(s, d.action);
 	return d;
 }
@@ -259,11 +258,13 @@ decide_by_version(const CdcSituation *s, CdcConflictType conflict)
  * The row to be would take unique values of other rows: the newest of all stays.  Under
  * a preset the server's word goes on a spoke.
  */
-static CdcDecision
-decide_unique(const CdcSituation *s, CdcDecision d)
+CdcDecision
+cdc_conflict_decide_unique(const CdcSituation *s, CdcDecision d)
 {
 	int			found = s->unique_rows;
 
+	if (found == 0)
+		return d;
 	if (s->op != CDC_OP_UPDATE && s->row)
 		found++;				/* its key, too */
 	if (found > 1)
@@ -277,7 +278,16 @@ decide_unique(const CdcSituation *s, CdcDecision d)
 		d.action = CDC_ACTION_NONE;
 		d.reason = "older than a row that has its unique value";
 	}
+	d.resolution = resolution_of(s, d.action);
 	return d;
+}
+
+/* An insert whose key exists, and that does not get as far, is about its key */
+bool
+cdc_conflict_is_unique(const CdcSituation *s, CdcConflictType conflict)
+{
+	return conflict == CDC_CT_UPDATE_EXISTS || conflict == CDC_CT_MULTIPLE_UNIQUE_CONFLICTS ||
+		(conflict == CDC_CT_INSERT_EXISTS && !s->row);
 }
 
 /* Rule 6: a delete meets no row */

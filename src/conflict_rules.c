@@ -48,7 +48,6 @@ static void take_object(CdcConflictRules *rules, const char *text);
 static CdcConflictType type_from_name(const char *name);
 static void take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value);
 static char *quoted_function(const char *name);
-static void check_function(const char *function);
 
 CdcConflictRules *
 cdc_conflict_rules_parse(const char *text)
@@ -177,12 +176,12 @@ cdc_conflict_rules_check(const char *text)
 	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
 	{
 		if (rules->function[type])
-			check_function(rules->function[type]);
+			(void) cdc_conflict_rules_find_function(rules->function[type]);
 	}
 }
 
-static void
-check_function(const char *function)
+Oid
+cdc_conflict_rules_find_function(const char *function)
 {
 	Oid			argtypes[1] = {cdc_conflict_rules_argument_type()};
 	List	   *name = textToQualifiedNameList(cstring_to_text(function));
@@ -194,6 +193,7 @@ check_function(const char *function)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function %s(cdcsync.conflict) returning jsonb does not exist", function),
 				 errhint("Create it before it is named in conflicts.")));
+	return funcid;
 }
 
 /* Whoever owns a table need not have any right on the schema */

@@ -36,6 +36,9 @@ extern CdcHandling cdc_conflict_rules_handling(const CdcConflictRules *table,
 /* A handling by its name, but for functions; false if there is none of this name */
 extern bool cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling);
 
+/* A function that handles conflicts, by its quoted name; raises an error if there is none */
+extern Oid	cdc_conflict_rules_find_function(const char *function);
+
 /* The type of a handler's argument, cdcsync.conflict */
 extern Oid	cdc_conflict_rules_argument_type(void);
 

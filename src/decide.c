@@ -59,15 +59,20 @@ static CdcOrder order_of(int comparison);
 static CdcDecision handle(Meeting *m, CdcDecision d, CdcConflictRecord *record);
 static CdcDecision ask_handler(Meeting *m, CdcDecision d, const char *function,
 							   CdcConflictRecord *record);
-static void take_merged_row(Meeting *m, Jsonb *row, const CdcConflictRecord *record);
+static void take_merged_row(Meeting *m, Jsonb *row);
+static CdcRow row_to_merge(Meeting *m);
+static bool takes_more(Meeting *m);
+static bool has_row(const List *keys, const CdcRow *row);
 static void stamp_merged_row(Meeting *m);
 static void carry_out(Meeting *m, const CdcDecision *d);
 static void put(Meeting *m, const CdcRow *after);
 static void remove_row(Meeting *m);
+static CdcVersion deleted_version(const Meeting *m);
 static void remove_others(Meeting *m);
 static void check_complete(const Meeting *m);
 pg_noreturn static void refuse(const Meeting *m, const CdcDecision *d, bool undecidable);
 static void count(const Meeting *m, const CdcDecision *d);
+static void count_conflict(const Meeting *m, const CdcDecision *d);
 
 /* Records of conflicts */
 static CdcConflictRecord *make_record(Meeting *m, const CdcDecision *d);
@@ -115,6 +120,13 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 		record = make_record(&m, &d);
 		d = handle(&m, d, record);
 		record->resolution = d.resolution;
+		if (d.resolution == CDC_RESOLUTION_MERGE && takes_more(&m))
+		{
+			keep_record(&m, record);
+			count_conflict(&m, &d);
+			d = cdc_conflict_decide_unique(&m.s, d);
+			record = make_record(&m, &d);
+		}
 	}
 	if (d.action == CDC_ACTION_ERROR)
 	{
@@ -351,30 +363,73 @@ ask_handler(Meeting *m, CdcDecision d, const char *function, CdcConflictRecord *
 
 	if (answer.row == NULL)
 		return cdc_conflict_handle(&m->s, d, answer.handling);
-	take_merged_row(m, answer.row, record);
+	take_merged_row(m, answer.row);
 	d.action = CDC_ACTION_PUT;
 	d.resolution = CDC_RESOLUTION_MERGE;
 	d.reason = "conflict, merged by the handler";
 	return d;
 }
 
-/* Columns that the handler's row leaves out are the local row's, or the remote one's */
 static void
-take_merged_row(Meeting *m, Jsonb *row, const CdcConflictRecord *record)
+take_merged_row(Meeting *m, Jsonb *object)
 {
-	row = cdc_row_json_merge(record->local_row, row);
-	row = cdc_row_json_merge(record->remote_row ? record->remote_row : record->before_row, row);
-	m->after = cdc_row_from_jsonb(m->rel, row);
+	CdcRow		row = cdc_row_from_jsonb(m->rel, object);
+	CdcRow		base = row_to_merge(m);
+
+	m->after = cdc_row_overlay(m->rel, &base, &row);
+	m->after.unchanged = base.unchanged &&
+		bms_num_members(m->after.present) < m->rel->ncolumns;
 	for (int i = 0; i < m->rel->key->ncolumns; i++)
 	{
 		m->after.values[m->rel->key_column[i]] = m->ks->key[i];
 		m->after.nulls[m->rel->key_column[i]] = false;
+		m->after.present = bms_add_member(m->after.present, m->rel->key_column[i]);
 	}
 	if (!m->s.commit_clock)
 		stamp_merged_row(m);
-	/* it may have other unique values than the event's */
-	m->others = m->ta->changes->how.unique ?
-		cdc_unique_find(m->ta, m->ks->key, &m->after) : NIL;
+}
+
+/* Columns that the handler's row leaves out are the local row's, or else the remote one's */
+static CdcRow
+row_to_merge(Meeting *m)
+{
+	if (m->ks->row.exists)
+		return m->ks->row;
+	decode_before(m);
+	return m->after.exists ? m->after : m->before;
+}
+
+/* Does the merged row take unique values of rows that the handler was not asked about? */
+static bool
+takes_more(Meeting *m)
+{
+	List	   *asked = m->others;
+	ListCell   *lc;
+
+	if (!m->ta->changes->how.unique)
+		return false;
+	meet_others(m);
+	foreach(lc, m->others)
+	{
+		if (!has_row(asked, &((CdcKeyState *) lfirst(lc))->stored))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_row(const List *keys, const CdcRow *row)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		CdcKeyState *ks = lfirst(lc);
+
+		if (ItemPointerEquals(&ks->stored.tid, unconstify(ItemPointerData *, &row->tid)))
+			return true;
+	}
+	return false;
 }
 
 /* Newer than both sides, and the same wherever the same two meet */
@@ -439,13 +494,27 @@ remove_row(Meeting *m)
 {
 	CdcKeyState *ks = m->ks;
 
+	ks->delete_version = deleted_version(m);
 	ks->row.exists = false;
 	ks->last_delete = m->item;
-	ks->delete_version = m->version;
-	ks->tombstone = (CdcTombstone){.found = true, .version = m->version,
+	ks->tombstone = (CdcTombstone){.found = true, .version = ks->delete_version,
 	.peer = unconstify(char *, m->item->event->peer)};
 	ks->tombstone_read = true;
 	ks->tombstone_rose = true;
+}
+
+/* What a null value deletes, if its handling says so, is the row here */
+static CdcVersion
+deleted_version(const Meeting *m)
+{
+	CdcVersion	version = m->version;
+
+	if (m->s.op == CDC_OP_NULL_VALUE && !m->s.commit_clock)
+	{
+		version = m->ks->version;
+		version.deleted = true;
+	}
+	return version;
 }
 
 /* They go as if their own version had been deleted, so that a newer edit of one survives */
@@ -523,8 +592,14 @@ count(const Meeting *m, const CdcDecision *d)
 			counters[CDC_COUNT_UNCHANGED]++;
 			break;
 	}
+	count_conflict(m, d);
+}
+
+static void
+count_conflict(const Meeting *m, const CdcDecision *d)
+{
 	if (d->conflict != CDC_CT_NONE)
-		counters[CDC_COUNT_CONFLICT + d->conflict]++;
+		m->ta->changes->counters[CDC_COUNT_CONFLICT + d->conflict]++;
 }
 
 /* ---- records of conflicts ---- */
@@ -534,7 +609,8 @@ static CdcConflictRecord *
 make_record(Meeting *m, const CdcDecision *d)
 {
 	CdcConflictRecord *record = cdc_conflict_log_begin(m->item, d);
-	CdcKeyState *local = m->others ? linitial(m->others) : m->ks;
+	CdcKeyState *local = m->others && cdc_conflict_is_unique(&m->s, d->conflict) ?
+		linitial(m->others) : m->ks;
 	CdcVersion	version = local->row.exists ? local->version : local->tombstone.version;
 	CdcVersion	remote = m->version;
 

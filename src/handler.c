@@ -7,21 +7,29 @@
  * returns {"resolution": "apply_remote" | "keep_local" | "skip" | "error" |
  * "last_update_wins"}, {"row": {...}}, or NULL for last_update_wins.  The name is looked
  * up at each call: a function that is created anew is the one that is asked.
+ *
+ * It runs with the rights of the table's owner.  Whoever may change subscriptions names
+ * it, for tables of any owner: so its own owner must have those rights already.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "catalog/pg_proc.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "conflict_rules.h"
 #include "handler.h"
 
+static void check_rights(const char *function, Oid funcid);
+static Oid	function_owner(Oid funcid);
+static Datum call(Oid funcid, Datum arg, bool *isnull);
 static Datum record_to_composite(const CdcConflictRecord *record, Oid type);
 static CdcHandlerAnswer read_answer(const char *function, Jsonb *answer);
 static JsonbValue *find_field(Jsonb *answer, const char *name, JsonbValue *buffer);
@@ -30,22 +38,67 @@ pg_noreturn static void refuse_answer(const char *function, Jsonb *answer);
 CdcHandlerAnswer
 cdc_handler_call(const char *function, const CdcConflictRecord *record)
 {
-	char	   *sql = psprintf("SELECT %s($1)", function);
-	Oid			type = cdc_conflict_rules_argument_type();
-	Datum		arg = record_to_composite(record, type);
+	Oid			funcid = cdc_conflict_rules_find_function(function);
 	CdcHandlerAnswer answer = {.handling = CDC_HANDLING_LAST_UPDATE_WINS};
 	Datum		value;
 	bool		isnull;
-	int			result = SPI_execute_with_args(sql, 1, &type, &arg, NULL, false, 2);
 
-	if (result != SPI_OK_SELECT || SPI_processed != 1 ||
-		SPI_gettypeid(SPI_tuptable->tupdesc, 1) != JSONBOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("conflict handler %s does not return one jsonb", function),
-				 errhint("Create it as %s(cdcsync.conflict) RETURNS jsonb.", function)));
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	check_rights(function, funcid);
+	value = call(funcid, record_to_composite(record, cdc_conflict_rules_argument_type()),
+				 &isnull);
 	return isnull ? answer : read_answer(function, DatumGetJsonbP(value));
+}
+
+/* Of the current user, the table's owner, and of whoever wrote the function */
+static void
+check_rights(const char *function, Oid funcid)
+{
+	Oid			owner = function_owner(funcid);
+	AclResult	result = object_aclcheck(ProcedureRelationId, funcid, GetUserId(), ACL_EXECUTE);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, function);
+	if (!has_privs_of_role(owner, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("conflict handler %s must not run with the rights of role \"%s\"",
+						function, GetUserNameFromId(GetUserId(), false)),
+				 errdetail("It belongs to role \"%s\", which does not have the rights of the table's owner.",
+						   GetUserNameFromId(owner, false)),
+				 errhint("Run ALTER FUNCTION %s(cdcsync.conflict) OWNER TO the table's owner, or name another handler; then run cdcsync.resume.",
+						 function)));
+}
+
+static Oid
+function_owner(Oid funcid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", funcid);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* The function that was checked, whatever its name may mean by now */
+static Datum
+call(Oid funcid, Datum arg, bool *isnull)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	FmgrInfo	flinfo;
+	Datum		value;
+
+	fmgr_info(funcid, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = arg;
+	fcinfo->args[0].isnull = false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	value = FunctionCallInvoke(fcinfo);
+	PopActiveSnapshot();
+	*isnull = fcinfo->isnull;
+	return value;
 }
 
 static Datum

@@ -37,6 +37,7 @@ static void write_respelled(CdcTableApply *ta);
 static CdcRow row_below(CdcRelation *rel, const CdcKeyState *ks);
 static void write_inserts(CdcTableApply *ta);
 static void check_inserted(CdcTableApply *ta);
+static bool was_met(const CdcKeyState *ks, const CdcTombstone *tombstone);
 static void write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState *),
 							void (*write) (void *), void (*refused) (WriteArgs *));
 static bool attempt(void (*write) (void *), WriteArgs *args);
@@ -213,9 +214,18 @@ check_inserted(CdcTableApply *ta)
 		if (ks->write != CDC_WRITE_INSERT)
 			continue;
 		tombstone = cdc_tombstone_read(ta->rel->key, ta->rel->clock, ks->key);
-		if (tombstone.found && cdc_clock_compare(&tombstone.version, &ks->version) > 0)
+		if (tombstone.found && cdc_clock_compare(&tombstone.version, &ks->version) > 0 &&
+			!was_met(ks, &tombstone))
 			changed_concurrently(ta, 1, 0);
 	}
+}
+
+/* Was the row decided in the face of it, as under a preset or by a handling? */
+static bool
+was_met(const CdcKeyState *ks, const CdcTombstone *tombstone)
+{
+	return ks->tombstone_read && ks->tombstone.found &&
+		cdc_clock_compare(&tombstone->version, &ks->tombstone.version) <= 0;
 }
 
 uint64

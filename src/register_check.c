@@ -71,6 +71,8 @@ static bool is_reserved(Oid relid);
 static void raise_objection(const Objection *objection, Oid relid, Oid member);
 static bool is_key_column(const CdcKey *key, AttrNumber attnum);
 static void refuse_infinite_versions(Relation rel, Form_pg_attribute att);
+static void warn_of_null_versions(Relation rel, Form_pg_attribute att);
+static bool has_row(Relation rel, Form_pg_attribute att, const char *condition);
 
 void
 cdc_register_check_owner(Oid relid)
@@ -286,10 +288,11 @@ cdc_register_check_version_column(Oid relid, const char *column)
 				 errmsg("version column \"%s\" is part of the key", column)));
 	(void) cdc_clock_for_type(att->atttypid, att->atttypmod, column);
 	refuse_infinite_versions(rel, att);
+	warn_of_null_versions(rel, att);
 	relation_close(rel, NoLock);
 }
 
-/* Nothing could ever be newer than these; a NULL does no harm, it is the oldest */
+/* Nothing could ever be newer than these */
 static void
 refuse_infinite_versions(Relation rel, Form_pg_attribute att)
 {
@@ -299,17 +302,36 @@ refuse_infinite_versions(Relation rel, Form_pg_attribute att)
 		values = "NaN,infinity,-infinity";
 	else if (att->atttypid != TIMESTAMPTZOID && att->atttypid != TIMESTAMPOID)
 		return;
-	cdc_catalog_command(psprintf("SELECT FROM %s WHERE %s OPERATOR(pg_catalog.=) "
-								 "ANY ('{%s}'::%s[]) LIMIT 1",
-								 cdc_registered_name(rel),
-								 quote_identifier(NameStr(att->attname)), values,
-								 format_type_be_qualified(att->atttypid)));
-	if (SPI_processed > 0)
+	if (has_row(rel, att, psprintf("OPERATOR(pg_catalog.=) ANY ('{%s}'::%s[])", values,
+								   format_type_be_qualified(att->atttypid))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("version column \"%s\" of table \"%s\" has an infinite value",
 						NameStr(att->attname), RelationGetRelationName(rel)),
 				 errhint("Write finite values first.")));
+}
+
+/* A NULL is the oldest version, but no version that a delete could name */
+static void
+warn_of_null_versions(Relation rel, Form_pg_attribute att)
+{
+	const char *column = quote_identifier(NameStr(att->attname));
+
+	if (!att->attnotnull && has_row(rel, att, "IS NULL"))
+		ereport(WARNING,
+				(errmsg("version column \"%s\" of table \"%s\" is NULL in some rows",
+						NameStr(att->attname), RelationGetRelationName(rel)),
+				 errdetail("Deleting such a row would stop the nodes that read it."),
+				 errhint("Give them versions: run UPDATE %s SET %s = %s WHERE %s IS NULL.",
+						 cdc_registered_name(rel), column, column, column)));
+}
+
+static bool
+has_row(Relation rel, Form_pg_attribute att, const char *condition)
+{
+	cdc_catalog_command(psprintf("SELECT FROM %s WHERE %s %s LIMIT 1", cdc_registered_name(rel),
+								 quote_identifier(NameStr(att->attname)), condition));
+	return SPI_processed > 0;
 }
 
 void

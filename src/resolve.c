@@ -38,6 +38,7 @@ static const char *resolve(int64 id, const char *choice, Jsonb *given);
 static Conflict read_conflict(int64 id);
 static Jsonb *tuple_jsonb(int column);
 static Jsonb *choose(const Conflict *conflict, const char *choice, Jsonb *given);
+static Jsonb *complete(const Conflict *conflict, Jsonb *row);
 static const char *write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel,
 							 Jsonb *row);
 static const char *delete_row(CdcRegistered *reg, Relation rel, Jsonb *key);
@@ -126,16 +127,12 @@ tuple_jsonb(int column)
 	return isnull ? NULL : DatumGetJsonbP(value);
 }
 
-/* A row that is given may leave out columns: they are as they were, here or there */
+/* A row that is given may leave out columns: what is here now keeps them */
 static Jsonb *
 choose(const Conflict *conflict, const char *choice, Jsonb *given)
 {
 	if (given)
-	{
-		given = cdc_row_json_merge(given, conflict->key);
-		given = cdc_row_json_merge(conflict->local_row, given);
-		return cdc_row_json_merge(conflict->remote_row, given);
-	}
+		return cdc_row_json_merge(given, conflict->key);
 	if (strcmp(choice, "local") == 0)
 		return conflict->local_row;
 	if (strcmp(choice, "remote") == 0)
@@ -146,6 +143,17 @@ choose(const Conflict *conflict, const char *choice, Jsonb *given)
 			 errhint("Available values: \"local\", \"remote\", or the row as a JSON object.")));
 }
 
+/*
+ * Where there is no row now, they are as in the row that came, or else as in the one
+ * that was here: in a conflict of unique values that was another key's.
+ */
+static Jsonb *
+complete(const Conflict *conflict, Jsonb *row)
+{
+	return cdc_row_json_merge(conflict->remote_row ? conflict->remote_row :
+							  conflict->local_row, row);
+}
+
 static const char *
 write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row)
 {
@@ -153,6 +161,8 @@ write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row
 	bool		exists = lock_row(reg, rel, row, &version);
 	List	   *columns;
 
+	if (!exists)
+		row = complete(conflict, row);
 	if (reg->version_column)
 		row = set_version(conflict, reg, row, version);
 	columns = columns_of(rel, row);

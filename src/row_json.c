@@ -16,11 +16,24 @@
 #include "utils/numeric.h"
 
 #include "row_json.h"
+#include "subxact.h"
+
+/* A value of type json on its way to jsonb */
+typedef struct JsonText
+{
+	const char *text;
+	Jsonb	   *jsonb;
+} JsonText;
 
 static void push_name(JsonbParseState **state, const char *name);
 static void push_value(JsonbParseState **state, CdcColumn *col, Datum value);
+static bool push_json(JsonbParseState **state, const char *text);
+static void read_json(void *arg);
+static bool is_value_error(const ErrorData *error);
+static void push_text(JsonbParseState **state, char *text);
 static bool is_plain_number(Oid type, Datum value);
 static void push_embedded(JsonbParseState **state, Jsonb *jsonb);
+static bool has_name(Jsonb *object, const char *name);
 
 Jsonb *
 cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
@@ -64,15 +77,11 @@ push_value(JsonbParseState **state, CdcColumn *col, Datum value)
 		return;
 	}
 	text = OutputFunctionCall(&col->output, value);
-	if (type == JSONOID)
-	{
-		push_embedded(state, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))));
-		return;
-	}
 	if (type == BOOLOID)
 	{
 		v.type = jbvBool;
 		v.val.boolean = DatumGetBool(value);
+		pushJsonbValue(state, WJB_VALUE, &v);
 	}
 	else if (is_plain_number(type, value))
 	{
@@ -80,13 +89,53 @@ push_value(JsonbParseState **state, CdcColumn *col, Datum value)
 		v.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 															ObjectIdGetDatum(InvalidOid),
 															Int32GetDatum(-1)));
+		pushJsonbValue(state, WJB_VALUE, &v);
 	}
-	else
+	else if (type != JSONOID || !push_json(state, text))
+		push_text(state, text);
+}
+
+/*
+ * Not all of json can be jsonb: neither \u0000 nor a number beyond numeric.  False then:
+ * a record for people must not stop the change it is about.
+ */
+static bool
+push_json(JsonbParseState **state, const char *text)
+{
+	JsonText	json = {.text = text};
+	ErrorData  *error = cdc_subxact_attempt(read_json, &json, is_value_error);
+
+	if (error)
 	{
-		v.type = jbvString;
-		v.val.string.val = text;
-		v.val.string.len = strlen(text);
+		FreeErrorData(error);
+		return false;
 	}
+	push_embedded(state, json.jsonb);
+	return true;
+}
+
+static void
+read_json(void *arg)
+{
+	JsonText   *json = arg;
+
+	json->jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text)));
+}
+
+static bool
+is_value_error(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+}
+
+static void
+push_text(JsonbParseState **state, char *text)
+{
+	JsonbValue	v = {.type = jbvString};
+
+	v.val.string.val = text;
+	v.val.string.len = strlen(text);
 	pushJsonbValue(state, WJB_VALUE, &v);
 }
 
@@ -147,11 +196,24 @@ cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object)
 	ItemPointerSetInvalid(&row.tid);
 	row.values = palloc(sizeof(Datum) * rel->ncolumns);
 	row.nulls = palloc(sizeof(bool) * rel->ncolumns);
-	row.present = bms_add_range(NULL, 0, rel->ncolumns - 1);
 	for (int i = 0; i < rel->ncolumns; i++)
-		row.values[i] = SPI_getbinval(SPI_tuptable->vals[0], desc,
-									  SPI_fnumber(desc, rel->columns[i].name), &row.nulls[i]);
+	{
+		const char *name = rel->columns[i].name;
+
+		row.values[i] = SPI_getbinval(SPI_tuptable->vals[0], desc, SPI_fnumber(desc, name),
+									  &row.nulls[i]);
+		if (has_name(object, name))
+			row.present = bms_add_member(row.present, i);
+	}
 	return row;
+}
+
+static bool
+has_name(Jsonb *object, const char *name)
+{
+	JsonbValue	buffer;
+
+	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer) != NULL;
 }
 
 Jsonb *

@@ -16,8 +16,8 @@
 extern Jsonb *cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row);
 
 /*
- * A row of all columns; what the object leaves out is NULL, what the table does not have
- * is ignored.  SPI is connected; raises what the columns' types say of wrong values.
+ * A row of the columns that the object names; what the table does not have is ignored.
+ * SPI is connected; raises what the columns' types say of wrong values.
  */
 extern CdcRow cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object);
 

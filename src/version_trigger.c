@@ -15,11 +15,11 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "clock.h"
+#include "owner.h"
 #include "registered.h"
 #include "session.h"
 #include "tombstone.h"
@@ -68,7 +68,11 @@ tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
 	return cdc_clock_read(reg->clock, value, isnull);
 }
 
-/* An AFTER trigger found that the row just written is not newer than its tombstone */
+/*
+ * An AFTER trigger found that the row just written is not newer than its tombstone.
+ * Whoever may insert need not have the right to update: it is the owner's.  No trigger
+ * of the owner's runs with it, and none of the caller's settings holds.
+ */
 static void
 lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
 {
@@ -76,8 +80,8 @@ lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
 	Relation	root = table_open(reg->key->relid, NoLock);
 	Oid			types[INDEX_MAX_KEYS + 1];
 	Datum		values[INDEX_MAX_KEYS + 1];
-	Oid			userid;
-	int			sec_context;
+	int			nestlevel;
+	CdcOwnerScope scope;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "UPDATE %s SET %s = $1 WHERE ", cdc_registered_name(root),
@@ -94,13 +98,13 @@ lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
 		values[i + 1] = key[i];
 	}
 
-	/* whoever may insert need not have the right to update */
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(root->rd_rel->relowner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	nestlevel = cdc_session_begin();
+	cdc_owner_begin(&scope, root->rd_rel->relowner);
 	SPI_connect();
 	SPI_execute_with_args(sql.data, reg->key->ncolumns + 1, types, values, NULL, false, 0);
 	SPI_finish();
-	SetUserIdAndSecContext(userid, sec_context);
+	cdc_owner_end(&scope);
+	cdc_session_end(nestlevel);
 	table_close(root, NoLock);
 }
 
