@@ -159,6 +159,46 @@ COMMENT ON COLUMN cdcsync.conflict_data.topic IS 'topic of the event';
 COMMENT ON COLUMN cdcsync.conflict_data.partition IS 'partition of the event';
 COMMENT ON COLUMN cdcsync.conflict_data."offset" IS 'offset of the event';
 
+CREATE TABLE cdcsync.dead_letter_data (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	subscription text NOT NULL,
+	topic text NOT NULL,
+	partition integer NOT NULL,
+	"offset" bigint NOT NULL,
+	key bytea,
+	value bytea,
+	headers bytea,
+	record_time bigint NOT NULL,
+	sqlstate text NOT NULL,
+	message text NOT NULL,
+	detail text,
+	context text,
+	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
+	done_at timestamptz
+);
+
+CREATE INDEX dead_letter_data_retry ON cdcsync.dead_letter_data (id) WHERE status = 'retry';
+CREATE INDEX dead_letter_data_done ON cdcsync.dead_letter_data (done_at) WHERE done_at IS NOT NULL;
+
+COMMENT ON TABLE cdcsync.dead_letter_data IS 'messages that could not be applied; read them through the view dead_letter';
+COMMENT ON COLUMN cdcsync.dead_letter_data.record_time IS 'Kafka''s time of the record, ms since 1970';
+COMMENT ON COLUMN cdcsync.dead_letter_data.done_at IS 'when it was applied or skipped';
+COMMENT ON COLUMN cdcsync.dead_letter_data.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
+COMMENT ON COLUMN cdcsync.dead_letter_data.at IS 'when it was kept';
+COMMENT ON COLUMN cdcsync.dead_letter_data.subscription IS 'subscription that brought it';
+COMMENT ON COLUMN cdcsync.dead_letter_data.topic IS 'topic of the message';
+COMMENT ON COLUMN cdcsync.dead_letter_data.partition IS 'partition of the message';
+COMMENT ON COLUMN cdcsync.dead_letter_data."offset" IS 'offset of the message';
+COMMENT ON COLUMN cdcsync.dead_letter_data.key IS 'key of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter_data.value IS 'value of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter_data.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
+COMMENT ON COLUMN cdcsync.dead_letter_data.sqlstate IS 'what was wrong, as SQLSTATE';
+COMMENT ON COLUMN cdcsync.dead_letter_data.message IS 'what was wrong';
+COMMENT ON COLUMN cdcsync.dead_letter_data.detail IS 'more of it';
+COMMENT ON COLUMN cdcsync.dead_letter_data.context IS 'where it was met';
+COMMENT ON COLUMN cdcsync.dead_letter_data.status IS 'failed; retry: to be applied by the worker; applied; skipped';
+
 -- a dump that is restored elsewhere carries another identity than its database
 CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
@@ -184,6 +224,8 @@ SELECT pg_catalog.pg_extension_config_dump('cdcsync.tombstone_horizon',
 SELECT pg_catalog.pg_extension_config_dump('cdcsync.conflict_data',
 	'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
 SELECT pg_catalog.pg_extension_config_dump('cdcsync.conflict_data_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.dead_letter_data', '');
+SELECT pg_catalog.pg_extension_config_dump('cdcsync.dead_letter_data_id_seq', '');
 
 --
 -- Subscriptions
@@ -400,6 +442,54 @@ LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
 'forget conflicts older than cdcsync.conflict_retention, as the worker does by itself; returns how many';
+
+--
+-- Messages that could not be applied
+--
+CREATE VIEW cdcsync.dead_letter AS
+SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset", l.key, l.value, l.headers,
+	l.sqlstate, l.message, l.detail, l.context, l.status
+FROM cdcsync.dead_letter_data AS l;
+
+COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter';
+COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
+COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
+COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
+COMMENT ON COLUMN cdcsync.dead_letter.topic IS 'topic of the message';
+COMMENT ON COLUMN cdcsync.dead_letter.partition IS 'partition of the message';
+COMMENT ON COLUMN cdcsync.dead_letter."offset" IS 'offset of the message';
+COMMENT ON COLUMN cdcsync.dead_letter.key IS 'key of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter.value IS 'value of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
+COMMENT ON COLUMN cdcsync.dead_letter.sqlstate IS 'what was wrong, as SQLSTATE';
+COMMENT ON COLUMN cdcsync.dead_letter.message IS 'what was wrong';
+COMMENT ON COLUMN cdcsync.dead_letter.detail IS 'more of it';
+COMMENT ON COLUMN cdcsync.dead_letter.context IS 'where it was met';
+COMMENT ON COLUMN cdcsync.dead_letter.status IS 'failed; retry: to be applied by the worker; applied; skipped';
+
+CREATE FUNCTION cdcsync.retry_dead_letter(id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_retry_dead_letter'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.retry_dead_letter(bigint) IS
+'let the worker apply a dead letter; its status says what became of it';
+
+CREATE FUNCTION cdcsync.skip_dead_letter(id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_skip_dead_letter'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.skip_dead_letter(bigint) IS
+'say that a dead letter is not to be applied';
+
+CREATE FUNCTION cdcsync.skip(subscription text, topic text, partition integer, "offset" bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_skip'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.skip(text, text, integer, bigint) IS
+'go on behind the message that a partition is stopped at: the one with its next_offset';
 
 --
 -- Doors: one message by hand, or several
@@ -679,4 +769,4 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(),
 	cdcsync.wait_for(text, interval) TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
-GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history TO cdcsync_admin;
+GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;

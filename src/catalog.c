@@ -18,6 +18,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "catalog.h"
 
@@ -65,6 +66,27 @@ extension_owner(Oid extension)
 	if (!OidIsValid(owner))
 		elog(ERROR, "extension %u has no owner", extension);
 	return owner;
+}
+
+MemoryContext
+cdc_catalog_begin(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	return caller;
+}
+
+void
+cdc_catalog_commit(MemoryContext caller)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
 }
 
 int

@@ -29,6 +29,13 @@ extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
 /* Run any one command as the extension's owner; SPI is connected by the caller */
 extern void cdc_catalog_command(const char *sql);
 
+/*
+ * A transaction of the worker, with SPI connected.  begin returns the memory context it
+ * was called in, and commit goes back to it.
+ */
+extern MemoryContext cdc_catalog_begin(void);
+extern void cdc_catalog_commit(MemoryContext caller);
+
 /* A one-dimensional array as an argument, in CurrentMemoryContext */
 extern Datum cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type);
 

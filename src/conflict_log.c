@@ -20,6 +20,7 @@
 #include "catalog.h"
 #include "conflict_log.h"
 #include "guc.h"
+#include "log_limit.h"
 #include "origin.h"
 #include "subxact.h"
 #include "tombstone.h"
@@ -235,35 +236,17 @@ cdc_conflict_log_prune(void)
 void
 cdc_conflict_log_report(List *records)
 {
-	static TimestampTz minute_began = 0;
-	static int	reported = 0;
-	static int64 left_out = 0;
+	static CdcLogLimit limit = {.what = "conflicts", .where = "cdcsync.conflict_history"};
 	TimestampTz now;
 	ListCell   *lc;
 
 	if (records == NIL)
 		return;
 	now = GetCurrentTimestamp();
-	if (TimestampDifferenceExceeds(minute_began, now, SECS_PER_MINUTE * 1000))
-	{
-		if (left_out > 0)
-			ereport(WARNING,
-					(errmsg(INT64_FORMAT " more conflicts were not logged since %s", left_out,
-							timestamptz_to_str(minute_began)),
-					 errhint("See cdcsync.conflict_history.  The setting is cdcsync.conflict_log_limit.")));
-		minute_began = now;
-		reported = 0;
-		left_out = 0;
-	}
 	foreach(lc, records)
 	{
-		if (reported < cdc_conflict_log_limit)
-		{
+		if (cdc_log_limit_admit(&limit, now))
 			report(lfirst(lc));
-			reported++;
-		}
-		else
-			left_out++;
 	}
 }
 
@@ -301,20 +284,15 @@ cdc_conflict_log_stash(const CdcConflictRecord *record, const CdcMessage *messag
 void
 cdc_conflict_log_write_stashed(const CdcMessage *message)
 {
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext context;
 	List	   *records;
 
 	if (stashed == NULL || stashed_message != message)
 		return;
 	records = list_make1(stashed);
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	context = cdc_catalog_begin();
 	attempt(insert_once, records);
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
+	cdc_catalog_commit(context);
 	cdc_conflict_log_report(records);
 	stashed = NULL;
 }

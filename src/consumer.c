@@ -36,6 +36,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/hsearch.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -104,6 +105,8 @@ static bool take_event(CdcConsumerEvent *event);
 static void release_event(void);
 static bool take_message(CdcConsumerEvent *event);
 static CdcMessage *copy_message(const rd_kafka_message_t *source, const char *topic);
+static char *copy_headers(const rd_kafka_message_t *source);
+static void append_header(StringInfo buf, const char *name, const void *value, size_t size);
 static int64 message_time(const rd_kafka_message_t *source);
 static void count_taken(const CdcMessage *message);
 static void nudge_fetchers(void);
@@ -597,7 +600,48 @@ copy_message(const rd_kafka_message_t *source, const char *topic)
 	message->key_len = source->key_len;
 	message->value = source->payload != NULL ? value : NULL;
 	message->value_len = source->len;
+	message->headers = copy_headers(source);
 	return message;
+}
+
+/* Debezium writes none, but what stands between it and Kafka may */
+static char *
+copy_headers(const rd_kafka_message_t *source)
+{
+	rd_kafka_headers_t *headers;
+	StringInfoData buf;
+	const char *name;
+	const void *value;
+	size_t		size;
+
+	if (rd_kafka_message_headers(source, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return NULL;
+	initStringInfo(&buf);
+	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value,
+											   &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+	{
+		appendStringInfoString(&buf, i > 0 ? ", " : "[");
+		append_header(&buf, name, value, size);
+	}
+	appendStringInfoString(&buf, buf.len > 0 ? "]" : "[]");
+	return buf.data;
+}
+
+/* The value in hex, as bytea is written: it may be anything */
+static void
+append_header(StringInfo buf, const char *name, const void *value, size_t size)
+{
+	appendStringInfoChar(buf, '[');
+	escape_json(buf, name);
+	if (value == NULL)
+	{
+		appendStringInfoString(buf, ", null]");
+		return;
+	}
+	appendStringInfoString(buf, ", \"\\\\x");
+	for (size_t i = 0; i < size; i++)
+		appendStringInfo(buf, "%02x", ((const unsigned char *) value)[i]);
+	appendStringInfoString(buf, "\"]");
 }
 
 static int64

@@ -11,27 +11,31 @@
  *	  partitions concerned wait and are read again, for ever, with growing pauses;
  *	- everything else is about the data: the messages are taken in halves down to the
  *	  one.  If that hits a unique value it is tried once more, and the rows that have the
- *	  value are looked for; else its partition stops there.
+ *	  value are looked for; what is then still in the way may be on its way out through
+ *	  another partition: some more tries, with pauses.  At last the message is kept as a
+ *	  dead letter, if its subscription says so, or its partition stops there.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "apply.h"
 #include "batch.h"
+#include "catalog.h"
 #include "conflict_log.h"
 #include "control.h"
+#include "dead_letter.h"
 #include "deliver.h"
+#include "log_limit.h"
 #include "origin.h"
 #include "partition.h"
 
 #define WORKER_NUMBER 1
+#define UNIQUE_RETRIES 5		/* about 3 s */
 
 /* A message with what it decodes to; item is NULL if there is nothing to apply */
 typedef struct Prepared
@@ -43,9 +47,14 @@ typedef struct Prepared
 static const CdcMessage *alone = NULL;	/* tried by itself: any error is its error */
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
+static void give_up(CdcMessage *message, const ErrorData *error);
 static void stop(CdcMessage *message, const ErrorData *error);
+static void keep(CdcMessage *message, const ErrorData *error);
+static void report_kept(const CdcMessage *message, const char *subscription, const ErrorData *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
 static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
+static ErrorData *end_failed_try(MemoryContext context);
 static void apply_range(CdcMessage **messages, int n, CdcApplyHow how);
 static Prepared *prepare(CdcMessage **messages, int n);
 static int	run_length(const Prepared *prepared, int n, const char **peer);
@@ -55,9 +64,16 @@ static int	apply_items(Prepared *run, int n, CdcApplyHow how, CdcApplied *applie
 						TimestampTz *hold_until);
 static int	messages_of_items(const Prepared *run, int n, int nitems);
 static List *store_offsets(Prepared *run, int n);
+static CdcOffset *offset_after(const CdcMessage *message);
+static void mark_dead_letters(Prepared *run, int n);
 static void stamp(Prepared *run, int n);
 static void publish(Prepared *run, int n, List *offsets);
 static int64 last_event_time(Prepared *run, int n, const CdcPartition *p);
+static bool retry_dead_letter(CdcDeadLetter *letter, List *subscriptions);
+static ErrorData *try_dead_letter(CdcMessage *message);
+static ErrorData *record_failure(int64 id, const ErrorData *error);
+static CdcDeadLetter *next_dead_letter(int64 after);
+static CdcSubscription *find_subscription(List *subscriptions, const char *name);
 static bool is_transient(int sqlstate);
 static void wait_range(CdcMessage **messages, int n, const char *error);
 static char *describe(const ErrorData *error, const char *hint);
@@ -91,8 +107,30 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 	}
 	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true});
+	else if (may_be_freed(left[0], error))
+		wait_range(left, n, describe(error, NULL));
 	else
-		stop(left[0], error);
+		give_up(left[0], error);
+}
+
+/* Another partition may bring the change that frees the value */
+static bool
+may_be_freed(const CdcMessage *message, const ErrorData *error)
+{
+	return (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
+			error->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION) &&
+		message->owner->retries < UNIQUE_RETRIES;
+}
+
+static void
+give_up(CdcMessage *message, const ErrorData *error)
+{
+	if (message->applied)
+		return;					/* read again for what it was, and was a dead letter */
+	if (message->owner->sub->dead_letter)
+		keep(message, error);
+	else
+		stop(message, error);
 }
 
 static void
@@ -101,6 +139,56 @@ stop(CdcMessage *message, const ErrorData *error)
 	cdc_partition_stop(message->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
 	if (message->owner->state == CDC_PARTITION_ERROR)
 		cdc_conflict_log_write_stashed(message);
+}
+
+/* As a dead letter, and go on behind it */
+static void
+keep(CdcMessage *message, const ErrorData *error)
+{
+	CdcPartition *p = message->owner;
+	MemoryContext context = CurrentMemoryContext;
+	CdcOffset  *offset = offset_after(message);
+	ErrorData  *volatile failure = NULL;
+
+	PG_TRY();
+	{
+		(void) cdc_catalog_begin();
+		cdc_dead_letter_insert(message, p->offset.subscription, error);
+		cdc_offset_advance(offset, p->offset.next_offset);
+		cdc_catalog_commit(context);
+	}
+	PG_CATCH();
+	{
+		failure = end_failed_try(context);
+	}
+	PG_END_TRY();
+
+	if (failure && is_transient(failure->sqlerrcode))
+		wait_range(&message, 1, describe(failure, NULL));
+	else if (failure)
+		stop(message, failure);
+	else
+	{
+		cdc_conflict_log_write_stashed(message);
+		report_kept(message, p->offset.subscription, error);
+		cdc_partition_passed(p, offset, describe(error, NULL));
+		cdc_control_progress();
+	}
+}
+
+static void
+report_kept(const CdcMessage *message, const char *subscription, const ErrorData *error)
+{
+	static CdcLogLimit limit = {.what = "dead letters", .where = "cdcsync.dead_letter"};
+
+	if (cdc_log_limit_admit(&limit, GetCurrentTimestamp()))
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("subscription \"%s\" keeps a dead letter: %s", subscription,
+						error->message),
+				 errdetail("It is the message of topic \"%s\" partition %d offset " INT64_FORMAT ".",
+						   message->topic, message->partition, message->offset),
+				 errhint("See cdcsync.dead_letter.  Mend the cause, then run cdcsync.retry_dead_letter.")));
 }
 
 /* Messages that a transaction before the error committed, and those of stopped partitions */
@@ -133,17 +221,27 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		HOLD_INTERRUPTS();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		RESUME_INTERRUPTS();
-		MemoryContextSwitchTo(context);
-		cdc_apply_current_message = NULL;
+		error = end_failed_try(context);
 	}
 	PG_END_TRY();
 	alone = NULL;
+	return error;
+}
+
+/* Out of the transaction; a copy of its error in the context */
+static ErrorData *
+end_failed_try(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	HOLD_INTERRUPTS();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	RESUME_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	cdc_apply_current_message = NULL;
 	return error;
 }
 
@@ -218,24 +316,18 @@ static int
 apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how)
 {
 	CdcApplied	applied = {.context = cdc_batch_context};
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext context = cdc_catalog_begin();
 	TimestampTz hold_until = 0;
 	List	   *offsets = NIL;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
 	if (peer)
 		cdc_origin_begin(WORKER_NUMBER, peer);
 	n = apply_items(run, n, how, &applied, &hold_until);
 	MemoryContextSwitchTo(context);
 	if (n > 0)
 		offsets = store_offsets(run, n);
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
+	mark_dead_letters(run, n);
+	cdc_catalog_commit(context);
 
 	if (n == 0)
 		cdc_partition_hold(run[0].message->owner, hold_until);
@@ -298,14 +390,32 @@ store_offsets(Prepared *run, int n)
 
 		if (!last || m->offset < m->owner->offset.next_offset)
 			continue;
-		offset = palloc(sizeof(CdcOffset));
-		*offset = m->owner->offset;
-		offset->next_offset = m->offset + 1;
-		offset->record_time = m->marker ? -1 : m->timestamp;
-		cdc_offset_advance(offset);
+		offset = offset_after(m);
+		cdc_offset_advance(offset, m->owner->offset.next_offset);
 		offsets = lappend(offsets, offset);
 	}
 	return offsets;
+}
+
+static CdcOffset *
+offset_after(const CdcMessage *m)
+{
+	CdcOffset  *offset = palloc(sizeof(CdcOffset));
+
+	*offset = m->owner->offset;
+	offset->next_offset = m->offset + 1;
+	offset->record_time = m->marker ? -1 : m->timestamp;
+	return offset;
+}
+
+static void
+mark_dead_letters(Prepared *run, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].message->dead_letter)
+			cdc_dead_letter_set_applied(run[i].message->dead_letter);
+	}
 }
 
 /*
@@ -352,6 +462,94 @@ last_event_time(Prepared *run, int n, const CdcPartition *p)
 			return run[i].item->event->time;
 	}
 	return 0;
+}
+
+/* ---- dead letters ---- */
+
+bool
+cdc_deliver_dead_letters(List *subscriptions)
+{
+	bool		all = true;
+	CdcDeadLetter *letter;
+
+	for (int64 id = 0; (letter = next_dead_letter(id)) != NULL; id = letter->message.dead_letter)
+		all &= retry_dead_letter(letter, subscriptions);
+	return all;
+}
+
+/* False if it is to be tried again later */
+static bool
+retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
+{
+	CdcPartition owner = {.stat = -1};
+	CdcSubscription *sub = find_subscription(subscriptions, letter->subscription);
+	ErrorData  *error;
+
+	if (sub == NULL)
+		return true;			/* has just been removed; who makes it anew may ask again */
+	owner.offset.subscription = sub->name;
+	owner.offset.next_offset = PG_INT64_MAX;	/* its position is not moved */
+	cdc_partition_set_options(&owner, sub);
+	letter->message.owner = &owner;
+	error = try_dead_letter(&letter->message);
+	if (error == NULL)
+		return owner.state != CDC_PARTITION_WAITING;	/* held for its time */
+	return !is_transient(error->sqlerrcode) &&
+		record_failure(letter->message.dead_letter, error) == NULL;
+}
+
+static ErrorData *
+try_dead_letter(CdcMessage *message)
+{
+	ErrorData  *error = try_range(&message, 1, (CdcApplyHow){.lock = true});
+
+	if (error && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+		error = try_range(&message, 1, (CdcApplyHow){.lock = true, .unique = true});
+	return error;
+}
+
+/* NULL if all went well */
+static ErrorData *
+record_failure(int64 id, const ErrorData *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile failure = NULL;
+
+	PG_TRY();
+	{
+		(void) cdc_catalog_begin();
+		cdc_dead_letter_set_failed(id, error);
+		cdc_catalog_commit(context);
+	}
+	PG_CATCH();
+	{
+		failure = end_failed_try(context);
+	}
+	PG_END_TRY();
+	return failure;
+}
+
+static CdcDeadLetter *
+next_dead_letter(int64 after)
+{
+	MemoryContext context = cdc_catalog_begin();
+	CdcDeadLetter *letter = cdc_dead_letter_next(after, context);
+
+	cdc_catalog_commit(context);
+	return letter;
+}
+
+static CdcSubscription *
+find_subscription(List *subscriptions, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+	{
+		if (strcmp(((CdcSubscription *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 /* ---- errors ---- */

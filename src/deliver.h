@@ -5,6 +5,8 @@
 #ifndef CDC_DELIVER_H
 #define CDC_DELIVER_H
 
+#include "nodes/pg_list.h"
+
 #include "event.h"
 
 /*
@@ -12,6 +14,13 @@
  * partition whose message cannot be applied is stopped or waits, the others go on.
  */
 extern void cdc_deliver(CdcMessage **messages, int nmessages);
+
+/*
+ * Apply the dead letters that somebody asked to be applied, with the options of their
+ * subscriptions, of CdcSubscription *.  False if some must be tried again later.  What
+ * it needs is in CurrentMemoryContext.
+ */
+extern bool cdc_deliver_dead_letters(List *subscriptions);
 
 /* For the worker's error context: says where the message being applied stands */
 extern void cdc_deliver_error_context(void *arg);

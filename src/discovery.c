@@ -8,11 +8,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "executor/spi.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
+#include "catalog.h"
 #include "consumer.h"
 #include "discovery.h"
 #include "offset.h"
@@ -156,20 +154,14 @@ match_subscription(const char *topic)
 static void
 find_stored(List *found)
 {
-	MemoryContext old = CurrentMemoryContext;
+	MemoryContext context = cdc_catalog_begin();
 	List	   *stored;
 	ListCell   *f;
 	ListCell   *s;
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	MemoryContextSwitchTo(old);
+	MemoryContextSwitchTo(context);
 	stored = cdc_offset_load_all();
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+	cdc_catalog_commit(context);
 
 	foreach(f, found)
 	{
@@ -250,12 +242,9 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 static void
 store_found(List *found)
 {
-	MemoryContext old = CurrentMemoryContext;
+	MemoryContext context = cdc_catalog_begin();
 	ListCell   *lc;
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
@@ -270,10 +259,7 @@ store_found(List *found)
 		if (!sub->started)
 			cdc_subscription_mark_started(sub);
 	}
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+	cdc_catalog_commit(context);
 
 	foreach(lc, configured)
 		((CdcSubscription *) lfirst(lc))->started = true;

@@ -146,11 +146,13 @@ typedef struct CdcMessage
 	int			key_len;
 	const char *value;
 	int			value_len;
+	const char *headers;		/* as JSON, [["name", "\\xhex" or null], ...]; NULL: none */
 	struct CdcPartition *owner; /* the worker's partition, NULL at the doors */
 	bool		marker;			/* no record: only says that the log goes on after offset */
 	bool		applied;		/* applied before; read again for what comes after it */
 	bool		tail_known;		/* after_delete is set, when the message is first seen */
 	bool		after_delete;	/* the record before it is the delete of its key */
+	int64		dead_letter;	/* number of the dead letter that it is, or 0 */
 } CdcMessage;
 
 typedef enum CdcOp

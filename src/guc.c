@@ -26,6 +26,7 @@ int			cdc_batch_size = 8192;
 int			cdc_topic_refresh_interval = 5000;
 int			cdc_tombstone_retention = 365 * 24 * 60;
 int			cdc_conflict_retention = 30 * 24 * 60;
+int			cdc_dead_letter_retention = 30 * 24 * 60;
 int			cdc_conflict_log_limit = 60;
 int			cdc_max_clock_skew = 60 * 1000;
 int			cdc_max_partitions = 1024;
@@ -66,14 +67,19 @@ define_integers(void)
 							&cdc_batch_size, 8192, 64, 256 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.conflict_log_limit",
-							"Sets the number of conflicts that are written to the server log per minute.",
-							"cdcsync.conflict_history has them all.",
+							"Sets the number of conflicts, and of dead letters, that are written to the server log per minute.",
+							"cdcsync.conflict_history and cdcsync.dead_letter have them all.",
 							&cdc_conflict_log_limit, 60, 0, 1000000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.conflict_retention",
 							"Sets the time for which conflicts are kept in cdcsync.conflict_history.",
 							"-1 means for ever.",
 							&cdc_conflict_retention, 30 * 24 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.dead_letter_retention",
+							"Sets the time for which dead letters are kept that were applied or skipped.",
+							"-1 means for ever.",
+							&cdc_dead_letter_retention, 30 * 24 * 60, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_clock_skew",
 							"Sets how far an event may be ahead of this node's clock.",

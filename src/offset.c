@@ -15,16 +15,17 @@
 #include "utils/builtins.h"
 
 #include "catalog.h"
+#include "control.h"
 #include "offset.h"
 
-#define NARGS 7
+#define NARGS 8
 #define PRUNE_EVERY 4
 
 static void prune_page(ItemPointer tid);
-static bool update_in_place(CdcOffset *offset);
-static bool update_by_key(CdcOffset *offset);
+static bool update_in_place(CdcOffset *offset, int64 from);
+static bool update_by_key(CdcOffset *offset, int64 from);
 static void upsert(CdcOffset *offset);
-static void set_args(const CdcOffset *offset, Datum *args, char *nulls);
+static void set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls);
 static void take_tid(CdcOffset *offset);
 
 List *
@@ -75,16 +76,17 @@ cdc_offset_create(CdcOffset *offset)
 }
 
 void
-cdc_offset_advance(CdcOffset *offset)
+cdc_offset_advance(CdcOffset *offset, int64 from)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	if (ItemPointerGetOffsetNumber(&offset->tid) % PRUNE_EVERY == 0)
 		prune_page(&offset->tid);
-	if (!update_in_place(offset) && !update_by_key(offset))
+	if (!update_in_place(offset, from) && !update_by_key(offset, from))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("subscription \"%s\" has just been removed", offset->subscription)));
+				 errmsg("the position of subscription \"%s\" has just been changed or removed",
+						offset->subscription)));
 	take_tid(offset);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
@@ -115,42 +117,42 @@ prune_page(ItemPointer tid)
 
 /* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */
 static bool
-update_in_place(CdcOffset *offset)
+update_in_place(CdcOffset *offset, int64 from)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.subscription_offset "
 		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
-		"WHERE ctid OPERATOR(pg_catalog.=) $7 AND subscription OPERATOR(pg_catalog.=) $1 "
+		"WHERE ctid OPERATOR(pg_catalog.=) $8 AND subscription OPERATOR(pg_catalog.=) $1 "
 		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
-		"RETURNING ctid",
+		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
 		.nargs = NARGS,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, TIDOID}
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID, TIDOID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
 
-	set_args(offset, args, nulls);
+	set_args(offset, from, args, nulls);
 	cdc_catalog_execute(&update, args, nulls);
 	return SPI_processed == 1;
 }
 
-/* False if there is no row any more: the worker has not heard of it yet */
+/* False if there is no row with that position any more: the worker has not heard of it yet */
 static bool
-update_by_key(CdcOffset *offset)
+update_by_key(CdcOffset *offset, int64 from)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.subscription_offset "
 		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
 		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
 		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
-		"RETURNING ctid",
+		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
 		.nargs = NARGS - 1,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
 
-	set_args(offset, args, nulls);
+	set_args(offset, from, args, nulls);
 	cdc_catalog_execute(&update, args, nulls);
 	return SPI_processed == 1;
 }
@@ -165,18 +167,18 @@ upsert(CdcOffset *offset)
 		"DO UPDATE SET next_offset = excluded.next_offset, "
 		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
 		"RETURNING ctid",
-		.nargs = NARGS - 1,
+		.nargs = NARGS - 2,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
 
-	set_args(offset, args, nulls);
+	set_args(offset, -1, args, nulls);
 	cdc_catalog_execute(&upsert, args, nulls);
 }
 
 static void
-set_args(const CdcOffset *offset, Datum *args, char *nulls)
+set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
 {
 	memset(nulls, ' ', NARGS);
 	nulls[NARGS] = '\0';
@@ -192,7 +194,8 @@ set_args(const CdcOffset *offset, Datum *args, char *nulls)
 		args[5] = CStringGetTextDatum(offset->cluster_id);
 	else
 		nulls[5] = 'n';
-	args[6] = PointerGetDatum(&offset->tid);
+	args[6] = Int64GetDatum(from);
+	args[7] = PointerGetDatum(&offset->tid);
 }
 
 static void
@@ -202,4 +205,67 @@ take_tid(CdcOffset *offset)
 	Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
 	offset->tid = *(ItemPointer) DatumGetPointer(tid);
+}
+
+/* ---- SQL interface ---- */
+
+static void
+check_next_offset(Datum *position, int64 offset)
+{
+	static CdcStatement lock = {
+		.sql = "SELECT next_offset FROM cdcsync.subscription_offset "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 FOR UPDATE",
+		.nargs = 3,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID}
+	};
+	bool		isnull;
+	int64		next;
+
+	cdc_catalog_execute(&lock, position, NULL);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("subscription \"%s\" has no position in topic \"%s\" partition %d",
+						TextDatumGetCString(position[0]), TextDatumGetCString(position[1]),
+						DatumGetInt32(position[2])),
+				 errhint("See cdcsync.stat_subscription.")));
+	next = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (next != offset)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot skip offset " INT64_FORMAT, offset),
+				 errdetail("The next one to apply is " INT64_FORMAT ".", next),
+				 errhint("The message that a partition is stopped at is the one with next_offset in cdcsync.stat_subscription.")));
+}
+
+/*
+ * skip(subscription, topic, partition, offset): go on behind the next message.  It must
+ * be that one, so that whoever asks twice does not skip two.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_skip);
+Datum
+cdcsync_skip(PG_FUNCTION_ARGS)
+{
+	static CdcStatement advance = {
+		.sql = "UPDATE cdcsync.subscription_offset SET next_offset = $4, record_time = NULL "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3",
+		.nargs = 4,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID}
+	};
+	int64		offset = PG_GETARG_INT64(3);
+	Datum		args[4] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2),
+	Int64GetDatum(offset + 1)};
+
+	cdc_control_notify_at_commit();
+	SPI_connect();
+	check_next_offset(args, offset);
+	cdc_catalog_execute(&advance, args, NULL);
+	SPI_finish();
+	ereport(LOG,
+			(errmsg("subscription \"%s\" skips topic \"%s\" partition %d offset " INT64_FORMAT,
+					TextDatumGetCString(args[0]), TextDatumGetCString(args[1]),
+					PG_GETARG_INT32(2), offset)));
+	PG_RETURN_VOID();
 }

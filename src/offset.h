@@ -32,10 +32,10 @@ extern List *cdc_offset_load_all(void);
 extern void cdc_offset_create(CdcOffset *offset);
 
 /*
- * Store a new position over the one at offset->tid, and update that.  Raises
- * object_in_use if the subscription was removed meanwhile: what was read for it must
- * not be applied.
+ * Store a new position over the one at offset->tid, which was from, and update that.
+ * Raises object_in_use if the position was changed or the subscription removed
+ * meanwhile: what was read for it must not be applied.
  */
-extern void cdc_offset_advance(CdcOffset *offset);
+extern void cdc_offset_advance(CdcOffset *offset, int64 from);
 
 #endif							/* CDC_OFFSET_H */

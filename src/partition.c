@@ -34,6 +34,8 @@ static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
 
 static CdcSubscription *find_subscription(List *subscriptions, const char *name);
+static void take_position(CdcPartition *p, List *offsets);
+static void set_position(CdcPartition *p, const CdcOffset *stored);
 static void adopt(CdcPartition *p, CdcSubscription *sub);
 static void release(CdcPartition *p);
 static void set_state(CdcPartition *p, CdcPartitionState state, const char *error);
@@ -47,7 +49,7 @@ static void take_end(CdcPartition *p, int64 end_offset);
 /* ---- configuration ---- */
 
 void
-cdc_partition_configure(List *subscriptions)
+cdc_partition_configure(List *subscriptions, List *offsets)
 {
 	List	   *partitions = list_copy(cdc_partition_list);
 	ListCell   *lc;
@@ -62,7 +64,10 @@ cdc_partition_configure(List *subscriptions)
 			!cdc_subscription_matches(sub, p->offset.topic))
 			release(p);
 		else
+		{
+			take_position(p, offsets);
 			adopt(p, sub);
+		}
 	}
 	list_free(partitions);
 	publish_errors();
@@ -83,16 +88,42 @@ find_subscription(List *subscriptions, const char *name)
 	return NULL;
 }
 
+/* Somebody may have moved it: skip() */
+static void
+take_position(CdcPartition *p, List *offsets)
+{
+	ListCell   *lc;
+
+	foreach(lc, offsets)
+	{
+		CdcOffset  *stored = lfirst(lc);
+
+		if (stored->partition != p->offset.partition ||
+			strcmp(stored->topic, p->offset.topic) != 0 ||
+			strcmp(stored->subscription, p->offset.subscription) != 0)
+			continue;
+		if (stored->next_offset != p->offset.next_offset)
+			set_position(p, stored);
+		return;
+	}
+}
+
+static void
+set_position(CdcPartition *p, const CdcOffset *stored)
+{
+	unassign(p);
+	p->offset.next_offset = stored->next_offset;
+	p->offset.record_time = stored->record_time;
+	p->offset.tid = stored->tid;
+	p->position = stored->next_offset;
+	p->failed_at = -1;
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+}
+
 static void
 adopt(CdcPartition *p, CdcSubscription *sub)
 {
-	p->sub = sub;
-	p->options.subscription = sub->name;
-	p->options.producer = sub->producer;
-	p->options.conflicts = sub->conflicts;
-	p->options.record_time = sub->record_time;
-	p->options.origin_none = sub->origin_none;
-	p->options.skip_unknown = sub->on_unknown_table == CDC_UNKNOWN_TABLE_SKIP;
+	cdc_partition_set_options(p, sub);
 	if (!sub->enabled)
 	{
 		unassign(p);
@@ -104,6 +135,18 @@ adopt(CdcPartition *p, CdcSubscription *sub)
 		p->retry_at = 0;
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 	}
+}
+
+void
+cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
+{
+	p->sub = sub;
+	p->options.subscription = sub->name;
+	p->options.producer = sub->producer;
+	p->options.conflicts = sub->conflicts;
+	p->options.record_time = sub->record_time;
+	p->options.origin_none = sub->origin_none;
+	p->options.skip_unknown = sub->on_unknown_table == CDC_UNKNOWN_TABLE_SKIP;
 }
 
 static void
@@ -471,6 +514,13 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, event_time);
 	if (event_time)
 		cdc_stat_partition_applied(p->stat, now);
+}
+
+void
+cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error)
+{
+	cdc_partition_applied(p, stored, 0, 0);
+	set_state(p, p->state, error);
 }
 
 CdcPartition *

@@ -33,10 +33,14 @@ extern List *cdc_partition_list;
 
 /*
  * Take over the configuration, of CdcSubscription *, which stays the caller's until the
- * next call.  Partitions of subscriptions that are gone are released, of paused ones
- * stopped; those that were paused, in error or waiting are tried at once.
+ * next call, and the stored positions, of CdcOffset *.  Partitions of subscriptions that
+ * are gone are released, of paused ones stopped; those that were paused, in error or
+ * waiting are tried at once, and those that were moved are read from there.
  */
-extern void cdc_partition_configure(List *subscriptions);
+extern void cdc_partition_configure(List *subscriptions, List *offsets);
+
+/* What its subscription says of how events are applied */
+extern void cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub);
 
 /* A partition of a subscription, to be read from its offset; copies what it keeps */
 extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
@@ -65,6 +69,9 @@ extern void cdc_partition_out_of_range(CdcPartition *p);
 /* After the commit of a new position */
 extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
 								  TimestampTz now);
+
+/* The same where the message before that position could not be applied, and was kept */
+extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error);
 
 /* Stop at a message until someone mends it; or wait for a while */
 extern void cdc_partition_stop(CdcPartition *p, const char *error);

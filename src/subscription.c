@@ -95,7 +95,7 @@ cdc_subscription_load_all(void)
 {
 	static CdcStatement select = {
 		.sql = "SELECT name, topics, enabled, origin, start_at, created_at, on_unknown_table, "
-		"producer, started, conflicts, event_time FROM cdcsync.subscription ORDER BY created_at, name"
+		"producer, started, conflicts, event_time, on_error FROM cdcsync.subscription ORDER BY created_at, name"
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -130,6 +130,7 @@ subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 	sub->started = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull));
 	sub->conflicts = cdc_conflict_rules_parse(tuple_text(tuple, desc, 10));
 	sub->record_time = strcmp(tuple_text(tuple, desc, 11), "record") == 0;
+	sub->dead_letter = strcmp(tuple_text(tuple, desc, 12), "dead_letter") == 0;
 	return sub;
 }
 

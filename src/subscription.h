@@ -28,6 +28,7 @@ typedef struct CdcSubscription
 	bool		started;		/* partitions that existed at subscribe have their position */
 	bool		record_time;	/* event_time => 'record' */
 	CdcConflictRules *conflicts;
+	bool		dead_letter;	/* on_error => 'dead_letter' */
 	CdcOnUnknownTable on_unknown_table;
 	CdcProducer *producer;
 } CdcSubscription;

@@ -29,13 +29,12 @@ typedef struct Option
 {
 	const char *name;
 	const char *choices[MAX_CHOICES];
-	const char *not_yet[MAX_CHOICES];	/* known, but refused by this version */
 } Option;
 
 static const Option options[] = {
 	{"origin", {"any", "none"}},
 	{"event_time", {"source", "record"}},
-	{"on_error", {"pause"}, {"dead_letter"}},
+	{"on_error", {"pause", "dead_letter"}},
 	{"on_unknown_table", {"pause", "skip"}},
 };
 
@@ -174,12 +173,6 @@ check_choice(const Option *option, const char *value)
 {
 	if (is_choice(option->choices, value))
 		return;
-	if (is_choice(option->not_yet, value))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("value for parameter \"%s\" is not supported yet: \"%s\"", option->name,
-						value),
-				 errhint("Available values: %s.", quoted_choices(option->choices))));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),

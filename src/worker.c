@@ -14,7 +14,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -27,7 +26,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
@@ -36,10 +34,12 @@
 #include "conflict_log.h"
 #include "consumer.h"
 #include "control.h"
+#include "dead_letter.h"
 #include "deliver.h"
 #include "discovery.h"
 #include "guc.h"
 #include "identity.h"
+#include "offset.h"
 #include "origin.h"
 #include "partition.h"
 #include "relation.h"
@@ -50,12 +50,15 @@
 #define QUERY_TIMEOUT_MS	1000
 #define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
 #define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
+#define LETTERS_RETRY_MS	1000	/* between tries of dead letters that something hinders */
 
 static MemoryContext config_context = NULL; /* of the subscriptions in force */
 static MemoryContext loop_context = NULL;	/* reset once per turn */
+static List *subscriptions = NIL;	/* of CdcSubscription *, in config_context */
 static uint64 known_generation = 0;
 static TimestampTz refresh_due = 0;
 static TimestampTz prune_due = 0;
+static TimestampTz letters_due = 0; /* dead letters to be applied */
 static bool client_in_trouble = false;
 static XLogRecPtr flushed_to = InvalidXLogRecPtr;
 static uint32 wait_event = 0;
@@ -74,6 +77,7 @@ static void take_message(CdcMessage *message);
 static void add_marker(CdcPartition *p, int64 offset);
 static void client_trouble(const char *error, bool fatal);
 static void apply_batch(void);
+static void retry_dead_letters(TimestampTz now);
 static void answer_waiters(void);
 static void prune(TimestampTz now);
 static void flush_commits(void);
@@ -141,6 +145,8 @@ run_loop(void)
 		cdc_partition_start_due(now);
 		more = collect();
 		apply_batch();
+		if (letters_due <= now)
+			retry_dead_letters(now);
 		answer_waiters();
 		if (more)
 		{
@@ -199,29 +205,29 @@ take_configuration(void)
 static bool
 load_configuration(void)
 {
-	List	   *subscriptions = NIL;
+	List	   *loaded = NIL;
+	List	   *offsets = NIL;
 	MemoryContext fresh = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
 												ALLOCSET_SMALL_SIZES);
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	(void) cdc_catalog_begin();
 	if (OidIsValid(cdc_catalog_extension()))
 	{
 		cdc_identity_check();
 		MemoryContextSwitchTo(fresh);
-		subscriptions = cdc_subscription_load_all();
+		loaded = cdc_subscription_load_all();
+		MemoryContextSwitchTo(loop_context);
+		offsets = cdc_offset_load_all();
 	}
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(loop_context);
+	cdc_catalog_commit(loop_context);
 
-	cdc_partition_configure(subscriptions);
+	subscriptions = loaded;
+	cdc_partition_configure(subscriptions, offsets);
 	cdc_discovery_configure(subscriptions);
 	cdc_relation_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
+	letters_due = 0;
 	return subscriptions != NIL;
 }
 
@@ -400,6 +406,17 @@ apply_batch(void)
 	cdc_batch_reset();
 }
 
+/* Those that somebody asked for; until what hinders them passes by */
+static void
+retry_dead_letters(TimestampTz now)
+{
+	MemoryContextSwitchTo(cdc_batch_context);
+	letters_due = cdc_deliver_dead_letters(subscriptions) ? DT_NOEND :
+		TimestampTzPlusMilliseconds(now, LETTERS_RETRY_MS);
+	MemoryContextSwitchTo(loop_context);
+	cdc_batch_reset();
+}
+
 static void
 answer_waiters(void)
 {
@@ -429,15 +446,11 @@ prune(TimestampTz now)
 {
 	bool		more;
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	(void) cdc_catalog_begin();
 	more = cdc_tombstone_prune() == CDC_PRUNE_AT_ONCE;
 	more |= cdc_conflict_log_prune() == CDC_PRUNE_AT_ONCE;
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(loop_context);
+	more |= cdc_dead_letter_prune() == CDC_PRUNE_AT_ONCE;
+	cdc_catalog_commit(loop_context);
 	prune_due = more ? now : TimestampTzPlusMilliseconds(now, PRUNE_INTERVAL_MS);
 }
 
@@ -459,7 +472,7 @@ static void
 wait_for_work(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz due = Min(Min(refresh_due, prune_due), cdc_partition_next_due());
+	TimestampTz due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
 	pgsocket	sock = cdc_consumer_socket();
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 

@@ -39,6 +39,9 @@ SELECT results_eq(
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
+	'retry_dead_letter(id bigint) void',
+	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
+	'skip_dead_letter(id bigint) void',
 	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
 	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
@@ -56,9 +59,9 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'local_identity']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity']);
 SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone',
-	'conflict_history']);
+	'conflict_history', 'dead_letter']);
 
 SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled', 'conflicts',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer',
@@ -155,7 +158,7 @@ SELECT set_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'cdcsync' $$,
 	ARRAY['cdcsync.subscription', 'cdcsync.table_rule', 'cdcsync.subscription_offset',
 		'cdcsync.tombstone_data', 'cdcsync.tombstone_horizon', 'cdcsync.conflict_data',
-		'cdcsync.conflict_data_id_seq', 'cdcsync.local_identity'],
+		'cdcsync.conflict_data_id_seq', 'cdcsync.dead_letter_data', 'cdcsync.dead_letter_data_id_seq', 'cdcsync.local_identity'],
 	'pg_dump takes the catalogs along');
 
 -- rights, as the catalogs have them
@@ -186,7 +189,7 @@ SELECT set_eq(
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
 	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
-		'stat_table SELECT', 'tombstone SELECT', 'conflict_history SELECT'],
+		'stat_table SELECT', 'tombstone SELECT', 'conflict_history SELECT', 'dead_letter SELECT'],
 	'cdcsync_admin reads, and writes through functions only');
 SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
