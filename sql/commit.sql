@@ -21,7 +21,8 @@ BEGIN
 		PERFORM pg_replication_origin_xact_setup('0/1', CASE WHEN op = 'r' THEN '2000-01-01 00:00:00.000001+00' ELSE at(second) END);
 	END IF;
 	outcome := cdcsync.apply(peer || '.public.' || tab,
-		jsonb_build_object('id', coalesce(after, before) -> 'id')::text,
+		jsonb_strip_nulls(jsonb_build_object('id', coalesce(after, before) -> 'id',
+			'region', coalesce(after, before) -> 'region'))::text,
 		event(op, tab, before, after, peer, origin, at(second)), producer => modes());
 	COMMIT;
 	IF peer IN ('peer', 'other') THEN
@@ -185,6 +186,73 @@ SELECT cdcsync.apply('peer.public.named', '{"id": "k"}', event('d', 'named', '{"
 ROLLBACK;
 SELECT cdcsync.remove_table('named');
 DROP TABLE named;
+
+-- a side that is brought back is a local change: newer than both sides, whichever; one without a row is a delete
+DELETE FROM cdcsync.conflict_data;
+CALL clear('memo');
+CREATE VIEW last AS SELECT max(id) AS id FROM cdcsync.conflict_history;
+CALL take(10, 'c', NULL, '{"id": 1, "body": "a"}');
+CALL take(12, 'u', '{"id": 1, "body": "x"}', '{"id": 1, "body": "newer"}', peer => 'other');
+TABLE here;
+SELECT cdcsync.resolve_conflict(id, 'local') FROM last;
+TABLE here;
+CALL take(13, 'u', '{"id": 1, "body": "newer"}', '{"id": 1, "body": "older than that"}', peer => 'other');
+SELECT cdcsync.resolve_conflict(id, 'remote') FROM last;
+TABLE here;
+SELECT cdcsync.resolve_conflict(id, '{"body": "by hand"}') FROM last;
+TABLE here;
+CALL take(14, 'd', '{"id": 1, "body": "older than that"}', NULL, peer => 'other');
+SELECT cdcsync.resolve_conflict(id, 'remote') FROM last;
+TABLE here;
+SELECT cdcsync.resolve_conflict(id, 'remote') FROM last;
+CALL take(15, 'u', '{"id": 1, "body": "a"}', '{"id": 1, "body": "older than the delete"}');
+SELECT cdcsync.resolve_conflict(id, 'local') FROM last;
+SELECT cdcsync.resolve_conflict(id, 'remote') FROM last;
+TABLE here;
+DROP VIEW last;
+
+-- a partitioned table, through its root: versions are the rows', records and tombstones are the root's
+CREATE TABLE part (id int, region text, body text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE part_a (body text, region text NOT NULL, id int NOT NULL);
+ALTER TABLE part ATTACH PARTITION part_a FOR VALUES IN ('a');
+CREATE TABLE part_b PARTITION OF part FOR VALUES IN ('b');
+SELECT cdcsync.add_table('part');
+CREATE VIEW there AS
+	SELECT tableoid::regclass::text AS what, id, region, body, seconds(pg_xact_commit_timestamp(xmin)) AS version FROM part
+	UNION ALL SELECT relation || ' tombstone of ' || peer, (key ->> 'id')::int, key ->> 'region', NULL, seconds(version::timestamptz)
+	FROM cdcsync.tombstone WHERE relation::regclass::text LIKE 'part%' ORDER BY 2, 3, 1;
+CALL take(10, 'c', NULL, '{"id": 1, "region": "a", "body": "a"}', tab => 'part');
+CALL take(10, 'c', NULL, '{"id": 2, "region": "b", "body": "b"}', tab => 'part');
+CALL take(20, 'u', '{"id": 1, "region": "a", "body": "a"}', '{"id": 1, "region": "a", "body": "a2"}', tab => 'part');
+TABLE there;
+-- conflicts: older, newer; with a local row, written through the root and in its partition
+DELETE FROM cdcsync.conflict_data;
+CALL take(19, 'u', '{"id": 1, "region": "a", "body": "x"}', '{"id": 1, "region": "a", "body": "older"}', 'other', tab => 'part');
+CALL take(21, 'u', '{"id": 2, "region": "b", "body": "x"}', '{"id": 2, "region": "b", "body": "newer"}', 'other', tab => 'part');
+INSERT INTO part VALUES (3, 'a', 'local');
+INSERT INTO part_b VALUES (4, 'b', 'local');
+CALL take(22, 'c', NULL, '{"id": 3, "region": "a", "body": "older"}', tab => 'part');
+CALL take(22, 'c', NULL, '{"id": 4, "region": "b", "body": "older"}', tab => 'part');
+CALL take(22, 'd', '{"id": 4, "region": "b", "body": "older"}', NULL, tab => 'part');
+TABLE there;
+SELECT relation, key, conflict_type, resolution, local_origin, remote_origin
+FROM cdcsync.conflict_history ORDER BY id;
+-- deletes leave a tombstone: remote ones with and without a row, local ones through the root and in the partition
+CALL take(23, 'd', '{"id": 1, "region": "a", "body": "a2"}', NULL, tab => 'part');
+CALL take(23, 'd', '{"id": 5, "region": "b", "body": "x"}', NULL, tab => 'part');
+DELETE FROM part WHERE id = 3;
+DELETE FROM part_b WHERE id = 4;
+TABLE there;
+CALL take(22, 'u', NULL, '{"id": 1, "region": "a", "body": "older than the delete"}', 'other', tab => 'part');
+CALL take(24, 'u', NULL, '{"id": 3, "region": "a", "body": "older than the delete"}', tab => 'part');
+CALL take(24, 'u', NULL, '{"id": 4, "region": "b", "body": "older than the delete"}', tab => 'part');
+CALL take(24, 'c', NULL, '{"id": 1, "region": "a", "body": "newer"}', 'other', tab => 'part');
+-- a row that moves to another partition is a delete there and an insert here
+UPDATE part SET region = 'a' WHERE id = 2;
+TABLE there;
+CALL take(25, 'u', NULL, '{"id": 2, "region": "b", "body": "older than the move"}', tab => 'part');
+SELECT cdcsync.remove_table('part');
+DROP TABLE part CASCADE;
 
 -- several paths are warned of
 BEGIN;

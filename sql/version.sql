@@ -138,6 +138,23 @@ SELECT cdcsync.apply('peer.public.parts', '{"id": 9, "region": "a"}',
 SELECT cdcsync.apply('peer.public.parts', '{"id": 4, "region": "a"}',
 	event('d', 'parts', '{"id": 4, "region": "a", "body": "leaf", "v": "2130-01-01T00:00:00Z"}', NULL), modes());
 SELECT id, region, body FROM parts ORDER BY id;
+-- a truncate of the root: as its rule says, through the root, without tombstones; an own one never
+SELECT cdcsync.apply('peer.public.parts', NULL, event('t', 'parts', NULL, NULL), modes());
+SELECT count(*) FROM parts;
+SELECT cdcsync.alter_table_rule('parts', truncate => true);
+SELECT cdcsync.apply('me.public.parts', NULL, event('t', 'parts', NULL, NULL, 'me'), modes());
+SELECT cdcsync.apply('peer.public.parts', NULL, event('t', 'parts', NULL, NULL, origin => 'cdcsync:5:1:me'), modes());
+SELECT count(*) FROM parts;
+-- in a batch it counts for what came before it, in whichever partition
+SELECT cdcsync.apply('peer.public.parts', ARRAY['{"id": 10, "region": "a"}', NULL, '{"id": 11, "region": "c"}'], ARRAY[
+	event('c', 'parts', NULL, '{"id": 10, "region": "a", "body": "before", "v": "2030-01-01T00:00:00Z"}'),
+	event('t', 'parts', NULL, NULL),
+	event('c', 'parts', NULL, '{"id": 11, "region": "c", "body": "after", "v": "2030-01-01T00:00:00Z"}')], modes());
+SELECT tableoid::regclass, id, body FROM parts ORDER BY id;
+SELECT key FROM cdcsync.tombstone WHERE relation = 'parts'::regclass ORDER BY key;
+-- of a partition, which is no registered table
+SELECT cdcsync.apply('peer.public.parts_c', NULL, event('t', 'parts_c', NULL, NULL), modes());
+SELECT count(*) FROM parts;
 SELECT cdcsync.remove_table('parts');
 DROP TABLE parts;
 DROP FUNCTION fresh(timestamptz);

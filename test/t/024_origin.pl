@@ -62,6 +62,26 @@ is($node->sql($known), 3, '... they are the same');
 $node->sql("SELECT cdcsync.unsubscribe('s'); SELECT cdcsync.subscribe('s', '{$topic}', start_at => 'latest')");
 is($node->sql($known), 3, '... and after unsubscribe');
 
+# --- the time of the record ------------------------------------------------------------------------------
+
+# Under the commit clock a change that the peer wrote itself counts from when its record was written, a forwarded one from
+# its author's time; a subscription without event_time takes the author's time of both.
+my %memo = map { $_ => make_topic("memo_$_") } qw(source record);
+foreach my $time (qw(source record))
+{
+	$node->sql("CREATE TABLE memo_$time (id int PRIMARY KEY, body text); SELECT cdcsync.add_table('memo_$time');
+		INSERT INTO memo_$time VALUES (1, 'local'), (2, 'local')");
+	produce($memo{$time}, memo($time, 1), memo($time, 2, origin => 'cdcsync:5:1:author'), memo($time, 3));
+	$node->sql("SELECT cdcsync.subscribe('$time', '{$memo{$time}}', event_time => '$time')");
+	becomes($node, position_of($memo{$time}, 0), 'streaming 3', "event_time => '$time'");
+}
+my $memos = q{SELECT string_agg(id || ' ' || body, ', ' ORDER BY id) FROM memo_};
+is($node->sql($memos . 'source'), '1 local, 2 local, 3 remote', '... what is older at its source loses');
+is($node->sql($memos . 'record'), '1 remote, 2 local, 3 remote', '... or what was written before its record, unless it is forwarded');
+my $version = q{SELECT (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::bigint FROM memo_%s WHERE id = 3};
+is($node->sql(sprintf $version, 'source'), 1767225600000, '... the version is the source time');
+is($node->sql(sprintf $version, 'record'), (record_times($memo{record}))[2], '... or the record\'s');
+
 # --- for Debezium ----------------------------------------------------------------------------------------
 
 make_connectors($node);
@@ -119,6 +139,21 @@ sub item
 	my $us = $node->safe_psql('postgres', "SELECT (extract(epoch FROM timestamptz '$time+00') * 1000000)::bigint");
 
 	return change($partition, 'c', 'item', undef, { id => ++$id, v => 1 }, name => $peer, ts_us => 0 + $us);
+}
+
+sub memo
+{
+	my ($time, $key, %source) = @_;
+
+	return change(0, 'c', "memo_$time", undef, { id => $key, body => 'remote' }, name => 'alpha', %source);
+}
+
+# of a topic's records, in milliseconds
+sub record_times
+{
+	my ($topic) = @_;
+
+	return split(/\n/, `kcat -q -C -e -o beginning -f '%T\n' -b $ENV{KAFKA} -t $topic`);
 }
 
 # The events in a topic of a real connector
