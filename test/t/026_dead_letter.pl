@@ -69,7 +69,7 @@ is($node->sql('SELECT id, body, v FROM item'), '1|bad|5', '... with its row');
 is($node->sql('SELECT * FROM later'), '2|1', '... and its table');
 is($node->sql(position_of($topic, 0)), 'streaming 6', '... and the position stays');
 is($node->sql("SELECT inserted FROM cdcsync.stat_table WHERE relation = 'item'::regclass"), 1, '... and it is counted');
-is($node->sql("SELECT pg_replication_origin_progress(roname, true) IS NOT NULL FROM pg_replication_origin WHERE roname LIKE '%:t025'"),
+is($node->sql("SELECT pg_replication_origin_progress(roname, true) IS NOT NULL FROM pg_replication_origin WHERE roname LIKE '%:t026'"),
 	't', '... under the origin of its peer');
 
 # versions decide, as if it came late
