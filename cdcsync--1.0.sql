@@ -490,6 +490,151 @@ LANGUAGE C STRICT;
 
 COMMENT ON FUNCTION cdcsync.skip(text, text, integer, bigint) IS
 'go on behind the message that a partition is stopped at: the one with its next_offset';
+--
+-- The producer
+--
+CREATE FUNCTION cdcsync.connector_config(
+	host text,
+	port integer DEFAULT NULL,
+	"user" text DEFAULT 'debezium',
+	password text DEFAULT '${file:/etc/kafka/cdcsync.properties:password}',
+	topology text DEFAULT 'hub',
+	slot text DEFAULT NULL,
+	schemas boolean DEFAULT true,
+	extra jsonb DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	node text := nullif(current_setting('cdcsync.node_name', true), '');
+	published text;
+	config jsonb;
+BEGIN
+	IF node IS NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = 'this database has no node name',
+			HINT = format('Run ALTER DATABASE %I SET cdcsync.node_name = ''...'' and connect again.',
+				current_database());
+	END IF;
+	IF current_setting('wal_level') <> 'logical' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = 'changes of this server cannot be captured',
+			DETAIL = format('"wal_level" is "%s".', current_setting('wal_level')),
+			HINT = 'Set "wal_level" to "logical" and restart the server.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'cdcsync') THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'undefined_object',
+			MESSAGE = 'publication "cdcsync" does not exist',
+			HINT = 'Register a table with cdcsync.add_table, which creates it.';
+	END IF;
+	IF host IS NULL OR host = '' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'host must not be empty',
+			HINT = 'Give the name by which Kafka Connect reaches this server.';
+	END IF;
+	IF topology IS NULL OR topology NOT IN ('hub', 'mesh', 'shared', 'pernode') THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('invalid topology "%s"', topology),
+			HINT = 'It is "hub", "mesh", "shared" or "pernode".';
+	END IF;
+	IF jsonb_typeof(extra) <> 'object' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'extra must be a JSON object of connector properties';
+	END IF;
+
+	-- regular expressions, which the connector separates by commas
+	SELECT string_agg(regexp_replace(p.schemaname || '.' || p.tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), ','
+			ORDER BY p.schemaname COLLATE "C", p.tablename COLLATE "C")
+	INTO published
+	FROM pg_publication_tables AS p
+	WHERE p.pubname = 'cdcsync' AND p.schemaname <> 'cdcsync';
+
+	SELECT jsonb_object_agg(p.name, p.value) INTO config
+	FROM (VALUES
+		('connector.class', 'io.debezium.connector.postgresql.PostgresConnector'),
+		('tasks.max', '1'),
+		-- where this database is
+		('database.hostname', host),
+		('database.port', coalesce(port::text, current_setting('port'))),
+		('database.dbname', current_database()),
+		('database.user', "user"),
+		('database.password', password),
+		-- peers know this node by it
+		('topic.prefix', node),
+		-- the decoder that says which origin a change has
+		('plugin.name', 'pgoutput'),
+		('slot.name', coalesce(slot, left('cdcsync_' || regexp_replace(lower(node), '[^a-z0-9_]', '_', 'g'), 63))),
+		-- the server can leave out what came from peers
+		('slot.stream.params', CASE WHEN topology = 'mesh' AND current_setting('server_version_num')::integer >= 160000
+			THEN 'origin=none' END),
+		-- add_table keeps it: no list of tables here, which would have to be kept as well
+		('publication.name', 'cdcsync'),
+		('publication.autocreate.mode', 'disabled'),
+		('schema.exclude.list', 'cdcsync'),
+		-- else a snapshot copies every table
+		('snapshot.include.collection.list', published),
+		('snapshot.mode', CASE WHEN published IS NULL THEN 'no_data' END),
+		-- some rule obeys truncate events
+		('skipped.operations', CASE WHEN EXISTS (SELECT FROM cdcsync.table_rule AS r WHERE r.truncate) THEN 'none' END),
+		-- in a topic of several connectors nothing tells whose row a null value deletes
+		('tombstones.on.delete', CASE topology WHEN 'shared' THEN 'false' ELSE 'true' END),
+		-- of all modes, those in which no value is lost
+		('decimal.handling.mode', 'string'),
+		('time.precision.mode', 'microseconds'),
+		('interval.handling.mode', 'string'),
+		('binary.handling.mode', 'bytes'),
+		('hstore.handling.mode', 'json'),
+		('include.unknown.datatypes', 'true'),
+		('field.name.adjustment.mode', 'none'),
+		-- stop rather than send NULL for what cannot be converted, or leave events out
+		('event.converting.failure.handling.mode', 'fail'),
+		('event.processing.failure.handling.mode', 'fail'),
+		-- the form that is read; NULL stays NULL
+		('key.converter', 'org.apache.kafka.connect.json.JsonConverter'),
+		('key.converter.schemas.enable', coalesce(schemas, true)::text),
+		('key.converter.replace.null.with.default', 'false'),
+		('value.converter', 'org.apache.kafka.connect.json.JsonConverter'),
+		('value.converter.schemas.enable', coalesce(schemas, true)::text),
+		('value.converter.replace.null.with.default', 'false'),
+		-- the order of a topic's events, as many replicas as the broker's default
+		('topic.creation.default.partitions', '1'),
+		('topic.creation.default.replication.factor', '-1'),
+		-- routing: of tables alone, not of heartbeats
+		('transforms', CASE WHEN topology IN ('shared', 'pernode') THEN 'route' END),
+		('transforms.route.type', CASE WHEN topology IN ('shared', 'pernode')
+			THEN 'io.debezium.transforms.ByLogicalTableRouter' END),
+		('transforms.route.topic.regex', CASE WHEN topology IN ('shared', 'pernode')
+			THEN replace(node, '.', '[.]') || '[.][^.]+[.].+' END),
+		('transforms.route.topic.replacement', CASE topology WHEN 'shared' THEN 'all.changes'
+			WHEN 'pernode' THEN node || '.changes' END),
+		('transforms.route.key.enforce.uniqueness', CASE WHEN topology IN ('shared', 'pernode') THEN 'false' END),
+		-- do not wait for more to send, but send much at once; events hold two images of a row
+		('poll.interval.ms', '5'),
+		('producer.override.linger.ms', '0'),
+		('producer.override.batch.size', '262144'),
+		('producer.override.max.request.size', '16777216'),
+		-- the slot moves on while only other tables or databases are written; it follows
+		-- the connector's own offset, which lsn.flush.mode=connector_and_driver overtakes
+		('heartbeat.interval.ms', '10000'),
+		('heartbeat.action.query', 'SELECT pg_logical_emit_message(false, ''cdcsync_heartbeat'', '''')'),
+		('message.prefix.exclude.list', 'cdcsync_heartbeat')
+	) AS p(name, value);
+
+	-- all values are texts; null takes a property away
+	config := config || coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each_text(extra) AS e), '{}');
+	RETURN jsonb_build_object('name', node, 'config', jsonb_strip_nulls(config));
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.connector_config(text, integer, text, text, text, text, boolean, jsonb) IS
+'the Debezium connector that suits this database, ready to be posted to Kafka Connect; host and port are those by which Kafka Connect reaches this server';
 
 --
 -- Doors: one message by hand, or several

@@ -31,6 +31,7 @@ SELECT results_eq(
 	'alter_table_rule(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT NULL::boolean) void',
 	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
+	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'pause(subscription text DEFAULT NULL::text) void',
 	'prune_conflicts() bigint',

@@ -50,6 +50,7 @@ SELECT throws_ok(command, '42501', NULL, command)
 		$$ SELECT cdcsync.apply('t', NULL::text, NULL) $$,
 		$$ SELECT cdcsync.apply('t', '{}'::text[], '{}') $$,
 		$$ SELECT cdcsync.wait_for() $$,
+		$$ SELECT cdcsync.connector_config('h') $$,
 		$$ SELECT cdcsync.stat_partitions() $$,
 		$$ SELECT cdcsync.stat_tables() $$,
 		$$ SELECT * FROM cdcsync.subscription $$,
@@ -135,6 +136,7 @@ SELECT throws_ok($$ SELECT * FROM cdcsync.tombstone $$, '42501',
 SET LOCAL ROLE tap_admin;
 SELECT results_eq($$ SELECT key, version FROM cdcsync.tombstone ORDER BY key $$,
 	$$ VALUES ('{"id": "1"}'::jsonb, '2'), ('{"id": "2"}', '2') $$, 'their deletes are remembered');
+SELECT is(cdcsync.connector_config('h') ->> 'name', 'pgtap', 'an administrator makes connectors');
 
 -- nothing that a caller puts in front of pg_catalog runs with cdcsync's rights
 RESET ROLE;

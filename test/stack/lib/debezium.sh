@@ -23,6 +23,9 @@ debezium_configure() {
 		key.converter=org.apache.kafka.connect.json.JsonConverter
 		value.converter=org.apache.kafka.connect.json.JsonConverter
 		connector.client.config.override.policy=All
+		# a connector's properties may name keys of files instead of passwords
+		config.providers=file
+		config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
 		producer.max.request.size=16777216
 	EOF
 }
@@ -75,77 +78,37 @@ rest_accepted() {
 
 # --- connectors ------------------------------------------------------------------------------------
 
-slot_name() { printf 'cdcsync_%s' "${1,,}" | tr -c 'a-z0-9_' '_'; }
-
-# With publication.autocreate.mode=disabled the publication decides what is streamed, but the snapshot would still
-# copy every table Debezium can see: hold it to the tables published now.
-# snapshot_setting HOST PORT DATABASE USER PASSWORD
-snapshot_setting() {
-	local tables
-	tables=$(PGPASSWORD=$5 psql -XqAt -h "$1" -p "$2" -U "$4" -d "$3" <<-'EOF'
-		SELECT string_agg(regexp_replace(schemaname || '.' || tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), ',' ORDER BY 1)
-		FROM pg_publication_tables WHERE pubname = 'cdcsync'
-	EOF
-	) || die "cannot ask $1:$2/$3 as $4 for its publication"
-	if [[ $tables ]]; then printf 'snapshot.include.collection.list=%s' "$tables"; else printf 'snapshot.mode=no_data'; fi
+# cdcsync.connector_config's config of a database, with what suits a small machine. A database without the extension, such
+# as that of a recording, has the function for as long as it takes.
+# connector_json NODE HOST PORT DATABASE USER PASSWORD SCHEMAS(true|false) [KEY=VALUE…]: an empty VALUE takes KEY away
+connector_json() {
+	local node=$1 host=$2 port=$3 database=$4 user=$5 password=$6 schemas=$7 json
+	local -a settings=(slot.max.retries=30 slot.retry.delay.ms=1000 retriable.restart.connector.wait.ms=1000 "${@:8}")
+	json=$({
+		cat <<-'EOF'
+			SELECT set_config('cdcsync.node_name', :'node', false), to_regnamespace('cdcsync') IS NULL AS bare
+			\gset
+			\if :bare
+		EOF
+		sed -n '/^CREATE TABLE cdcsync.table_rule /,/;$/p; /^CREATE FUNCTION cdcsync.connector_config(/,/^\$\$;$/p' "$ROOT"/cdcsync--*.sql |
+			sed 's/cdcsync\.\(table_rule\|connector_config\)/pg_temp.\1/'
+		cat <<-'EOF'
+				\set where pg_temp
+			\else
+				\set where cdcsync
+			\endif
+			SELECT :where.connector_config(:'host', :'port', :'user', nullif(:'password', ''), schemas => :'schemas', extra => :'extra') -> 'config';
+		EOF
+	} | PGPASSWORD=$password psql -XqAt -v ON_ERROR_STOP=1 -h "$host" -p "$port" -U "$user" -d "$database" -v node="$node" -v host="$host" \
+		-v port="$port" -v user="$user" -v password="$password" -v schemas="$schemas" -v extra="$(settings_json "${settings[@]}")" -f -) ||
+		die "$host:$port/$database does not say how its connector should be"
+	jq . <<<"$json"
 }
 
-# The heartbeat writes a message to the WAL, no table: what Debezium reads moves on, and with it its stored offset and
-# the slot. (lsn.flush.mode=connector_and_driver moves the slot alone: seen to fail at the next start of the connector,
-# "no longer available on the server".)
-# connector_json NODE HOST PORT DATABASE USER PASSWORD SCHEMAS(true|false) [KEY=VALUE…]
-connector_json() {
-	local node=$1 host=$2 port=$3 database=$4 user=$5 password=$6 schemas=$7
-	shift 7
-	jq -n --arg node "$node" --arg host "$host" --arg port "$port" --arg database "$database" \
-		--arg user "$user" --arg password "$password" --arg schemas "$schemas" --arg slot "$(slot_name "$node")" '
-	{
-		"connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-		"tasks.max": "1",
-		"database.hostname": $host, "database.port": $port, "database.dbname": $database,
-		"database.user": $user, "database.password": $password,
-		"topic.prefix": $node,
-
-		"plugin.name": "pgoutput",
-		"slot.name": $slot,
-		"publication.name": "cdcsync",
-		"publication.autocreate.mode": "disabled",
-		"schema.exclude.list": "cdcsync",
-		"snapshot.mode": "initial",
-
-		"tombstones.on.delete": "true",
-		"decimal.handling.mode": "string",
-		"time.precision.mode": "microseconds",
-		"interval.handling.mode": "string",
-		"binary.handling.mode": "bytes",
-		"hstore.handling.mode": "json",
-		"include.unknown.datatypes": "true",
-		"field.name.adjustment.mode": "none",
-		"event.converting.failure.handling.mode": "fail",
-		"event.processing.failure.handling.mode": "fail",
-
-		"key.converter": "org.apache.kafka.connect.json.JsonConverter",
-		"key.converter.schemas.enable": $schemas,
-		"key.converter.replace.null.with.default": "false",
-		"value.converter": "org.apache.kafka.connect.json.JsonConverter",
-		"value.converter.schemas.enable": $schemas,
-		"value.converter.replace.null.with.default": "false",
-		"topic.creation.default.partitions": "1",
-		"topic.creation.default.replication.factor": "1",
-
-		"poll.interval.ms": "5",
-		"producer.override.linger.ms": "0",
-		"producer.override.batch.size": "262144",
-		"heartbeat.interval.ms": "10000",
-		"heartbeat.action.query": "SELECT pg_logical_emit_message(false, \u0027cdcsync_heartbeat\u0027, \u0027\u0027)",
-		"message.prefix.exclude.list": "cdcsync_heartbeat",
-		"slot.max.retries": "30",
-		"slot.retry.delay.ms": "1000",
-		"retriable.restart.connector.wait.ms": "1000"
-	}
-	| reduce $ARGS.positional[] as $set (.; ($set | index("=")) as $at
-		| .[$set[:$at]] = $set[$at + 1:])
-	| with_entries(select(.value != ""))' --args -- "$@"
+# settings_json KEY=VALUE…
+settings_json() {
+	jq -n 'reduce $ARGS.positional[] as $set ({}; ($set | index("=")) as $at
+		| .[$set[:$at]] = ($set[$at + 1:] | if . == "" then null else . end))' --args -- "$@"
 }
 
 connector_failed() { [[ $(connector_status "$1" 2>/dev/null) == *'"state":"FAILED"'* ]]; }

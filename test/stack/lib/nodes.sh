@@ -67,11 +67,11 @@ node_schema() { # I
 }
 
 node_connector() { # I
-	local name snapshot
+	local name json
 	name=$(node_name "$1")
-	snapshot=$(snapshot_setting 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '') || exit 1
+	json=$(connector_json "$name" 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '' true) || exit 1
 	rest GET "connectors/$name" >/dev/null 2>&1 || STARTED+=("connector:$name")
-	connector_put "$name" "$(connector_json "$name" 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '' true "$snapshot")"
+	connector_put "$name" "$json"
 	if connector_failed "$name"; then
 		rest_or_die POST "connectors/$name/restart?includeTasks=true&onlyFailed=true" >/dev/null
 	fi

@@ -2,7 +2,7 @@
 # Recording fixtures: see test/stack/record.
 
 cmd_record() {
-	local sql='' setup='' out='' schemas=true node=peer own='' port snapshot json topic count lines
+	local sql='' setup='' out='' schemas=true node=peer own='' port json topic count lines
 	local settings=() topics=()
 	while (($#)); do
 		case $1 in
@@ -40,8 +40,7 @@ cmd_record() {
 	[[ -z $setup ]] || sql "$port" record -f "$setup" >/dev/null || die "$setup failed"
 	[[ $(sql "$port" record -c "SELECT 1 FROM pg_publication WHERE pubname = 'cdcsync'") ]] ||
 		sql "$port" record -c 'CREATE PUBLICATION cdcsync FOR ALL TABLES' || die "the publication could not be made"
-	snapshot=$(snapshot_setting 127.0.0.1 "$port" record postgres '') || exit 1
-	json=$(connector_json "$node" 127.0.0.1 "$port" record postgres '' "$schemas" "$snapshot" "${settings[@]}") || exit 1
+	json=$(connector_json "$node" 127.0.0.1 "$port" record postgres '' "$schemas" "${settings[@]}") || exit 1
 	! connector_status "$node" >/dev/null 2>&1 || die "there is a connector $node already" "give another --node"
 	STARTED+=("connector:$node")
 	# of a recording that failed

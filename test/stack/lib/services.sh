@@ -83,7 +83,7 @@ cmd_topic() { # topic-create|topic-delete|topic-grow|topic-offsets|records-delet
 # connector-create --node NODE --port PORT [--host H] [--dbname D] [--user U] [--password P] [--name NAME]
 #	[--schemas true|false] [--set KEY=VALUE]… [--print] [--no-wait]
 connector_create() {
-	local node='' host=127.0.0.1 port='' dbname=postgres user=postgres password='' name='' schemas=true mode=wait json snapshot
+	local node='' host=127.0.0.1 port='' dbname=postgres user=postgres password='' name='' schemas=true mode=wait json
 	local settings=()
 	while (($#)); do
 		case $1 in
@@ -104,8 +104,7 @@ connector_create() {
 		shift
 	done
 	[[ $node && $port ]] || bad_usage "connector-create: --node NODE and --port PORT are needed"
-	snapshot=$(snapshot_setting "$host" "$port" "$dbname" "$user" "$password") || exit 1
-	json=$(connector_json "$node" "$host" "$port" "$dbname" "$user" "$password" "$schemas" "$snapshot" "${settings[@]}") || exit 1
+	json=$(connector_json "$node" "$host" "$port" "$dbname" "$user" "$password" "$schemas" "${settings[@]}") || exit 1
 	[[ $mode == print ]] && { printf '%s\n' "$json"; return; }
 	need_state
 	connector_put "${name:-$node}" "$json"
