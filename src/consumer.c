@@ -384,7 +384,7 @@ start_client(void)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not start the Kafka client"),
 				 errdetail("%s.", reason),
-				 errhint("Check cdcsync.bootstrap_servers and cdcsync.kafka_config.")));
+				 errhint("Check cdcsync.bootstrap_servers, cdcsync.kafka_config_file and cdcsync.kafka_config.")));
 	}
 	if (rd_kafka_set_log_queue(client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		elog(ERROR, "could not forward the Kafka client's log");
@@ -392,7 +392,7 @@ start_client(void)
 	if (queue == NULL || rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
+				 errmsg("could not start the Kafka client"),
 				 errdetail("The property \"group.id\" is empty.")));
 	rd_kafka_queue_io_event_enable(queue, wakeup_pipe[1], "", 1);
 }

@@ -20,6 +20,7 @@
 
 char	   *cdc_bootstrap_servers = NULL;
 char	   *cdc_kafka_config = NULL;
+char	   *cdc_kafka_config_file = NULL;
 char	   *cdc_node_name = NULL;
 int			cdc_batch_rows = 10000;
 int			cdc_batch_size = 8192;
@@ -123,6 +124,11 @@ define_strings(void)
 							   PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							   check_kafka_config, assign_kafka_config, show_kafka_config);
+	DefineCustomStringVariable("cdcsync.kafka_config_file",
+							   "Sets a file with further properties of the Kafka client.",
+							   "It has lines name=value.  cdcsync.kafka_config overrides it.",
+							   &cdc_kafka_config_file, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	DefineCustomStringVariable("cdcsync.node_name",
 							   "Sets the name of this node.",
 							   "It is the topic.prefix of the Debezium connector of this database.",

@@ -13,6 +13,7 @@ extern int	cdc_batch_size;		/* cdcsync.batch_size: kB of one batch at most */
 extern int	cdc_topic_refresh_interval; /* ms between looks for new topics */
 extern int	cdc_tombstone_retention;	/* minutes; -1 = for ever */
 extern int	cdc_conflict_retention; /* minutes; -1 = for ever */
+extern char *cdc_kafka_config_file;
 extern int	cdc_dead_letter_retention;	/* likewise */
 extern int	cdc_conflict_log_limit; /* conflicts in the server log per minute */
 extern int	cdc_max_clock_skew; /* ms that an event may be ahead of this node's clock */

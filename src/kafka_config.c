@@ -1,10 +1,14 @@
 /*
  * kafka_config.c
- *		The properties of the Kafka client: ours, and those of cdcsync.kafka_config.
+ *		The properties of the Kafka client: ours, those of cdcsync.kafka_config_file, and
+ *		those of cdcsync.kafka_config.
  *
  * cdcsync.kafka_config is a list as the server's own settings have them: entries
  * name=value, separated by commas; one with a space, a comma or a quote in it stands
  * in double quotes as a whole, with "" for a quote.
+ *
+ * The file has lines name=value, as Kafka's own tools read them; lines that are empty or
+ * begin with # say nothing.  The setting comes after it, and overrides it.
  *
  * No value that may be a secret is ever shown.  A password with a comma in it that is
  * not in quotes is cut there, and its rest looks like an entry: so what stands behind a
@@ -12,11 +16,15 @@
  */
 #include "postgres.h"
 
+#include "storage/fd.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/varlena.h"
 
 #include "guc.h"
 #include "kafka_config.h"
+
+#define FILE_SIZE_MAX	(64 * 1024)
 
 #define ENTRY_HINT \
 	"Entries name=value are separated by commas; one with a space or a comma in it stands in double quotes as a whole."
@@ -70,23 +78,52 @@ static const char *const secret_words[] = {
 	"oauthbearer.config",
 };
 
+#define SETTING_WHERE	"parameter \"cdcsync.kafka_config\""
+
+/* What the properties were made of; NULL while there were none yet */
+static char *last_given = NULL;
+
+static char *sources(const char *file);
 static List *add_ours(List *properties);
+static List *add_file(List *properties, char *text);
+static char *read_file(bool missing_ok);
+static char *trim(char *text);
 static List *add_setting(List *properties);
 static List *split_setting(void);
-static CdcKafkaProperty *parse_entry(char *entry, bool after_secret);
-static void check_allowed(const char *name);
+static CdcKafkaProperty *parse_entry(char *entry, const char *where, const char *hint);
+static void check_allowed(const CdcKafkaProperty *property);
 static bool is_secret(const char *name);
 static List *add_property(List *properties, const char *name, const char *value);
-pg_noreturn static void setting_error(const char *detail, const char *hint);
+pg_noreturn static void config_error(const char *where, const char *detail, const char *hint);
 
 List *
 cdc_kafka_config_properties(void)
 {
-	List	   *properties = add_setting(add_ours(NIL));
+	char	   *file = read_file(false);
+	List	   *properties = add_ours(NIL);
 
+	if (last_given)
+		pfree(last_given);
+	last_given = MemoryContextStrdup(TopMemoryContext, sources(file));
+	properties = add_file(properties, file);
+	properties = add_setting(properties);
 	for (int i = 0; i < lengthof(fixed); i++)
 		properties = lappend(properties, unconstify(CdcKafkaProperty *, &fixed[i]));
 	return properties;
+}
+
+bool
+cdc_kafka_config_changed(void)
+{
+	char	   *file = read_file(true);
+
+	return file != NULL && last_given != NULL && strcmp(sources(file), last_given) != 0;
+}
+
+static char *
+sources(const char *file)
+{
+	return psprintf("%s\n%s\n%s", cdc_bootstrap_servers, cdc_kafka_config, file);
 }
 
 /* No group is joined, but without the name of one the library refuses to assign */
@@ -112,6 +149,67 @@ add_ours(List *properties)
 }
 
 static List *
+add_file(List *properties, char *text)
+{
+	char	   *next = text;
+
+	for (int line = 1; next != NULL; line++)
+	{
+		char	   *entry = trim(strsep(&next, "\n"));
+		CdcKafkaProperty *property;
+
+		if (entry[0] == '\0' || entry[0] == '#')
+			continue;
+		property = parse_entry(entry, psprintf("file \"%s\", line %d", cdc_kafka_config_file, line),
+							   "The file has lines name=value.");
+		check_allowed(property);
+		properties = lappend(properties, property);
+	}
+	return properties;
+}
+
+/* "" where no file is set; NULL if it cannot be read and that is no error */
+static char *
+read_file(bool missing_ok)
+{
+	FILE	   *file;
+	char	   *text;
+	size_t		length;
+
+	if (cdc_kafka_config_file[0] == '\0')
+		return pstrdup("");
+	file = AllocateFile(cdc_kafka_config_file, PG_BINARY_R);
+	if (file == NULL && missing_ok)
+		return NULL;
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", cdc_kafka_config_file),
+				 errhint("Set cdcsync.kafka_config_file to a file that the server's user may read.")));
+	text = palloc0(FILE_SIZE_MAX + 1);
+	length = fread(text, 1, FILE_SIZE_MAX, file);
+	FreeFile(file);
+	if (length == FILE_SIZE_MAX)
+		config_error(psprintf("file \"%s\"", cdc_kafka_config_file), "It is too long.",
+					 "Set cdcsync.kafka_config_file to a file of properties of the Kafka client.");
+	return text;
+}
+
+/* Without spaces at its ends, in place */
+static char *
+trim(char *text)
+{
+	size_t		length;
+
+	text += strspn(text, " \t\r");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\r", text[length - 1]) != NULL)
+		length--;
+	text[length] = '\0';
+	return text;
+}
+
+static List *
 add_setting(List *properties)
 {
 	bool		after_secret = false;
@@ -119,9 +217,10 @@ add_setting(List *properties)
 
 	foreach(lc, split_setting())
 	{
-		CdcKafkaProperty *property = parse_entry(lfirst(lc), after_secret);
+		CdcKafkaProperty *property = parse_entry(lfirst(lc), SETTING_WHERE, ENTRY_HINT);
 
-		check_allowed(property->name);
+		property->after_secret = after_secret;
+		check_allowed(property);
 		properties = lappend(properties, property);
 		after_secret = is_secret(property->name);
 	}
@@ -134,38 +233,38 @@ split_setting(void)
 	List	   *entries = NIL;
 
 	if (cdc_kafka_config != NULL && !SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
-		setting_error("List syntax is invalid.", ENTRY_HINT);
+		config_error(SETTING_WHERE, "List syntax is invalid.", ENTRY_HINT);
 	return entries;
 }
 
 static CdcKafkaProperty *
-parse_entry(char *entry, bool after_secret)
+parse_entry(char *entry, const char *where, const char *hint)
 {
 	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
 	char	   *equals = strchr(entry, '=');
 
 	if (equals == NULL)
-		setting_error("There is an entry that is not name=value.", ENTRY_HINT);
+		config_error(where, "There is an entry that is not name=value.", hint);
 	*equals = '\0';
-	property->name = entry;
-	property->value = equals + 1;
-	property->from_setting = true;
-	property->after_secret = after_secret;
+	property->name = trim(entry);
+	property->value = trim(equals + 1);
+	property->where = where;
 	return property;
 }
 
 static void
-check_allowed(const char *name)
+check_allowed(const CdcKafkaProperty *property)
 {
 	bool		allowed = true;
 
 	for (int i = 0; i < lengthof(fixed); i++)
-		allowed &= strcmp(name, fixed[i].name) != 0;
+		allowed &= strcmp(property->name, fixed[i].name) != 0;
 	for (int i = 0; i < lengthof(refused); i++)
-		allowed &= strcmp(name, refused[i]) != 0;
+		allowed &= strcmp(property->name, refused[i]) != 0;
 	if (!allowed)
-		setting_error(psprintf("cdcsync itself decides on the property \"%s\".", name),
-					  "Remove it from the setting.");
+		config_error(property->where,
+					 psprintf("cdcsync itself decides on the property \"%s\".", property->name),
+					 "Remove it there.");
 }
 
 static bool
@@ -193,26 +292,28 @@ add_property(List *properties, const char *name, const char *value)
 void
 cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown, const char *reason)
 {
-	if (!property->from_setting)
+	if (property->where == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not configure the Kafka client"),
 				 errdetail("%s.", reason)));
 	if (unknown && property->after_secret)
-		setting_error("There is an entry that does not begin with the name of a property.",
-					  ENTRY_HINT);
+		config_error(property->where,
+					 "There is an entry that does not begin with the name of a property.",
+					 ENTRY_HINT);
 	if (is_secret(property->name))
-		setting_error(psprintf("The property \"%s\" cannot have this value.", property->name),
-					  NULL);
-	setting_error(psprintf("%s.", reason), NULL);
+		config_error(property->where,
+					 psprintf("The property \"%s\" cannot have this value.", property->name),
+					 NULL);
+	config_error(property->where, psprintf("%s.", reason), NULL);
 }
 
 static void
-setting_error(const char *detail, const char *hint)
+config_error(const char *where, const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\"", "cdcsync.kafka_config"),
+			 errmsg("invalid value for %s", where),
 			 errdetail_internal("%s", detail),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }

@@ -14,8 +14,8 @@ typedef struct CdcKafkaProperty
 	const char *name;
 	const char *value;
 	bool		optional;		/* not known to every version of the library */
-	bool		from_setting;	/* stands in cdcsync.kafka_config */
-	bool		after_secret;	/* stands there behind a password */
+	const char *where;			/* it stands in, for people; NULL: it is ours */
+	bool		after_secret;	/* stands in cdcsync.kafka_config behind a password */
 } CdcKafkaProperty;
 
 /*
@@ -23,6 +23,12 @@ typedef struct CdcKafkaProperty
  * CurrentMemoryContext.  Raises an error that names the setting that is wrong.
  */
 extern List *cdc_kafka_config_properties(void);
+
+/*
+ * Would the properties be others by now than those last given?  Not if the file cannot
+ * be read: what runs goes on.
+ */
+extern bool cdc_kafka_config_changed(void);
 
 /* Raise the error that the library does not take a property, in the library's words */
 pg_noreturn extern void cdc_kafka_config_refused(const CdcKafkaProperty *property,

@@ -39,6 +39,7 @@
 #include "discovery.h"
 #include "guc.h"
 #include "identity.h"
+#include "kafka_config.h"
 #include "offset.h"
 #include "origin.h"
 #include "partition.h"
@@ -168,12 +169,9 @@ run_loop(void)
 static void
 reload_settings(void)
 {
-	char	   *servers = pstrdup(cdc_bootstrap_servers);
-	char	   *config = pstrdup(cdc_kafka_config);
-
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	if (strcmp(servers, cdc_bootstrap_servers) != 0 || strcmp(config, cdc_kafka_config) != 0)
+	if (cdc_kafka_config_changed())
 	{
 		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
 		cdc_consumer_close();
