@@ -23,7 +23,6 @@ my $transactions = parameter('transactions', 40);
 my @tables = grep { $clock eq 'both' || ($_->{version} ? 'version' : 'commit') eq $clock } @Converge::Plan::TABLES;
 
 die "clock=$clock: version, commit or both\n" if !@tables;
-plan skip_all => 'there is no library that shifts clocks: apt-get install libfaketime' if !Converge::Node::library();
 foreach my $topology (@topologies)
 {
 	my $shape = $Converge::Nodes::TOPOLOGY{$topology}

@@ -1,4 +1,4 @@
-# The nodes of test/t/050_converge.pl: a server each, with a clock of its own (libfaketime), subscribed to each other as the
+# The nodes of test/t/050_converge.pl: a server each, with a clock of its own (clock.c), subscribed to each other as the
 # topology says; faults, and the way back from them.
 #
 #	my $nodes = Converge::Nodes->make(topology => 'hub', nodes => 3, tables => [...]);
@@ -476,35 +476,38 @@ use PostgreSQL::Test::Utils;
 
 our @ISA = ('CdcTest::Node');
 
-my ($faketime) = grep { -e } glob('/usr/lib/*/faketime/libfaketime.so.1');
-
-# The library that shifts clocks, undef where it is not installed
-sub library { return $faketime }
+my $library;
 
 sub make_with_clock
 {
 	my ($class, $name, @settings) = @_;
 	my $file = "$ENV{CDC_RUN}/tmp_check/$name.clock";
 
-	append_to_file($file, '+0');
-	local $ENV{LD_PRELOAD} = $faketime;
-	local $ENV{FAKETIME_TIMESTAMP_FILE} = $file;
-	local $ENV{FAKETIME_NO_CACHE} = 1;
-	local $ENV{DONT_FAKE_MONOTONIC} = 1;
-	local $ENV{FAKETIME_DONT_RESET} = 1;
+	append_to_file($file, pack('q', 0));
+	$library //= _compile();
+	local $ENV{LD_PRELOAD} = $library;
+	local $ENV{CDC_CLOCK_FILE} = $file;
 	my $self = $class->make($name, @settings);
 	@$self{qw(clock_file clock)} = ($file, 0);
 	return $self;
 }
 
+sub _compile
+{
+	my $made = "$ENV{CDC_RUN}/tmp_check/clock.so";
+
+	system_or_bail('cc', '-O2', '-fPIC', '-shared', '-o', $made, "$ENV{CDC_ROOT}/test/perl/Converge/clock.c", '-ldl');
+	return $made;
+}
+
+# The file is mapped by the server's processes: it is written over in place.
 sub set_clock
 {
 	my ($self, $offset) = @_;
 
-	open(my $file, '>', "$self->{clock_file}.new") or die "$self->{clock_file}: $!";
-	printf $file "%+.3f\n", $offset;
+	open(my $file, '+<', $self->{clock_file}) or die "$self->{clock_file}: $!";
+	syswrite($file, pack('q', sprintf('%.0f', $offset * 1e6))) == 8 or die "$self->{clock_file}: $!";
 	close $file;
-	rename("$self->{clock_file}.new", $self->{clock_file}) or die "$self->{clock_file}: $!";
 	$self->{clock} = $offset;
 	return;
 }

@@ -117,7 +117,7 @@ sub draw_offset
 	my ($self) = @_;
 
 	return sprintf('%.3f', rand(chance(3) ? 6 : 1.2)) if $self->{strict};
-	return one_of(0, 0, 0.5, -0.5, 3, -3, 60, -60, 3600, -3600, 86_400, -86_400);
+	return one_of(0, 0, 0.5, -0.5, 3, -3, 60, -60, 3600, -3600, 86_400, -86_400, 259_200, -259_200);
 }
 
 sub draw_clocks
