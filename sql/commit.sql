@@ -251,8 +251,22 @@ CALL take(24, 'c', NULL, '{"id": 1, "region": "a", "body": "newer"}', 'other', t
 UPDATE part SET region = 'a' WHERE id = 2;
 TABLE there;
 CALL take(25, 'u', NULL, '{"id": 2, "region": "b", "body": "older than the move"}', tab => 'part');
+SELECT cdcsync.resolve_conflict(max(id), 'remote') FROM cdcsync.conflict_history;
+TABLE there;
 SELECT cdcsync.remove_table('part');
 DROP TABLE part CASCADE;
+-- a table that had a version column before
+CREATE TABLE former (id int PRIMARY KEY, body text, v bigint);
+SELECT cdcsync.add_table('former', 'v');
+INSERT INTO former VALUES (1, 'local', 10);
+SELECT cdcsync.remove_table('former');
+ALTER TABLE former DROP COLUMN v;
+SELECT cdcsync.add_table('former');
+CALL take(10, 'c', NULL, '{"id": 1, "body": "older"}', tab => 'former');
+SELECT cdcsync.resolve_conflict(max(id), 'remote') FROM cdcsync.conflict_history;
+TABLE former;
+SELECT cdcsync.remove_table('former');
+DROP TABLE former;
 
 -- several paths are warned of
 BEGIN;
