@@ -857,10 +857,10 @@ LEFT JOIN cdcsync.stat_tables() AS t ON t.relation = coalesce(r.relation::oid, 0
 
 COMMENT ON VIEW cdcsync.stat_table IS 'what was applied to each registered table';
 COMMENT ON COLUMN cdcsync.stat_table.relation IS 'the registered table; NULL for events of tables that are not registered';
-COMMENT ON COLUMN cdcsync.stat_table.events IS 'events that were applied or found to change nothing';
-COMMENT ON COLUMN cdcsync.stat_table.inserted IS 'rows inserted';
-COMMENT ON COLUMN cdcsync.stat_table.updated IS 'rows updated';
-COMMENT ON COLUMN cdcsync.stat_table.deleted IS 'rows deleted';
+COMMENT ON COLUMN cdcsync.stat_table.events IS 'events that were applied, found to change nothing, or skipped';
+COMMENT ON COLUMN cdcsync.stat_table.inserted IS 'events that inserted their row';
+COMMENT ON COLUMN cdcsync.stat_table.updated IS 'events that updated their row';
+COMMENT ON COLUMN cdcsync.stat_table.deleted IS 'events that deleted their row';
 COMMENT ON COLUMN cdcsync.stat_table.unchanged IS 'events that decided nothing and so wrote nothing';
 COMMENT ON COLUMN cdcsync.stat_table.skipped IS 'events that the subscription or the table''s rule leaves out';
 COMMENT ON COLUMN cdcsync.stat_table.confl_insert_exists IS 'a create or snapshot row found its key, or one other unique value';

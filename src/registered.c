@@ -88,6 +88,7 @@ entry_build(CdcRegistered *entry, Relation rel)
 	if (entry->context)
 		MemoryContextDelete(entry->context);
 	entry->registered = false;
+	entry->version_column = NULL;
 	entry->context = NULL;
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
 										   ALLOCSET_SMALL_SIZES);
