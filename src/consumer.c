@@ -45,6 +45,7 @@
 #include "kafka_log.h"
 
 #define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
+#define SCRAM_VERSION	0x020601ff
 #define ERROR_TEXT_SIZE		512
 #define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
 
@@ -100,6 +101,7 @@ static void *destroyer_main(void *arg);
 static void exit_at_once(int code, Datum arg);
 static rd_kafka_conf_t *make_conf(void);
 static void configure(rd_kafka_conf_t *conf);
+static void warn_of_scram(const rd_kafka_conf_t *conf);
 static int64 number_property(rd_kafka_conf_t *conf, const char *name);
 static bool take_event(CdcConsumerEvent *event);
 static void release_event(void);
@@ -501,10 +503,27 @@ configure(rd_kafka_conf_t *conf)
 		if (result != RD_KAFKA_CONF_OK && !(unknown && property->optional))
 			cdc_kafka_config_refused(property, unknown, reason);
 	}
+	warn_of_scram(conf);
 	nudge_bytes = number_property(conf, "queued.max.messages.kbytes") * 1024 / 2;
 	nudge_messages = number_property(conf, "queued.min.messages") / 2;
 	rd_kafka_conf_set_events(conf,
 							 RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+}
+
+/* Before 2.6.1 the library repeats a nonce, which Kafka 4 takes for wrong credentials */
+static void
+warn_of_scram(const rd_kafka_conf_t *conf)
+{
+	char		mechanism[64];
+	size_t		size = sizeof(mechanism);
+
+	if (rd_kafka_version() < SCRAM_VERSION &&
+		rd_kafka_conf_get(conf, "sasl.mechanism", mechanism, &size) == RD_KAFKA_CONF_OK &&
+		strncmp(mechanism, "SCRAM", 5) == 0)
+		ereport(LOG,
+				(errmsg("librdkafka %s cannot log in to Kafka 4 by %s", rd_kafka_version_str(),
+						mechanism),
+				 errhint("Use librdkafka 2.6.1 or later, or sasl.mechanism=PLAIN over TLS.")));
 }
 
 static int64

@@ -102,6 +102,10 @@ cdc_kafka_config_properties(void)
 	char	   *file = read_file(false);
 	List	   *properties = add_ours(NIL);
 
+	if (strlen(file) == FILE_SIZE_MAX)
+		config_error(psprintf("file \"%s\"", cdc_kafka_config_file), "It is too long.",
+					 "Set cdcsync.kafka_config_file to a file of properties of the Kafka client.");
+
 	if (last_given)
 		pfree(last_given);
 	last_given = MemoryContextStrdup(TopMemoryContext, sources(file));
@@ -168,13 +172,12 @@ add_file(List *properties, char *text)
 	return properties;
 }
 
-/* "" where no file is set; NULL if it cannot be read and that is no error */
+/* Its beginning; "" where no file is set; NULL if it cannot be read and that is no error */
 static char *
 read_file(bool missing_ok)
 {
 	FILE	   *file;
 	char	   *text;
-	size_t		length;
 
 	if (cdc_kafka_config_file[0] == '\0')
 		return pstrdup("");
@@ -187,11 +190,9 @@ read_file(bool missing_ok)
 				 errmsg("could not open file \"%s\": %m", cdc_kafka_config_file),
 				 errhint("Set cdcsync.kafka_config_file to a file that the server's user may read.")));
 	text = palloc0(FILE_SIZE_MAX + 1);
-	length = fread(text, 1, FILE_SIZE_MAX, file);
+	if (fread(text, 1, FILE_SIZE_MAX, file) == 0)
+		text[0] = '\0';
 	FreeFile(file);
-	if (length == FILE_SIZE_MAX)
-		config_error(psprintf("file \"%s\"", cdc_kafka_config_file), "It is too long.",
-					 "Set cdcsync.kafka_config_file to a file of properties of the Kafka client.");
 	return text;
 }
 

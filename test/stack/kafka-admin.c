@@ -9,6 +9,7 @@
  *	kafka-admin BROKERS topic-offsets NAME			partition, first and next offset, one line each
  *	kafka-admin BROKERS topic-ends PREFIX			topic, partition and next offset of all topics that begin so
  *	kafka-admin BROKERS records-delete NAME PARTITION OFFSET	all before the offset
+ *	kafka-admin BROKERS acl-read PRINCIPAL TOPIC	lets it read the topic, where the broker asks for leave
  *	kafka-admin BROKERS transaction NAME PARTITION commit|abort	values from standard input, one a line
  */
 #include <librdkafka/rdkafka.h>
@@ -242,6 +243,24 @@ records_delete(rd_kafka_queue_t *queue, const char *name, int partition, int64_t
 	check(rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(answer(queue)))->elems[0].err);
 }
 
+static void
+acl_read(rd_kafka_queue_t *queue, const char *principal, const char *topic)
+{
+	char		err[512];
+	size_t		count;
+	const rd_kafka_error_t *error;
+	rd_kafka_AclBinding_t *acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL,
+														 principal, "*", RD_KAFKA_ACL_OPERATION_READ,
+														 RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, err, sizeof(err));
+
+	if (acl == NULL)
+		fail("%s", err);
+	rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
+	error = rd_kafka_acl_result_error(rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(answer(queue)), &count)[0]);
+	if (error)
+		fail("%s", rd_kafka_error_string(error));
+}
+
 /* leaves a control record, and after an abort records that nobody may see: gaps in the offsets */
 static void
 transaction(const char *name, int partition, int commit)
@@ -294,6 +313,8 @@ main(int argc, char **argv)
 		topic_ends(arg[0]);
 	else if (strcmp(verb, "records-delete") == 0 && nargs == 3)
 		records_delete(queue, arg[0], (int) number(arg[1]), number(arg[2]));
+	else if (strcmp(verb, "acl-read") == 0 && nargs == 2)
+		acl_read(queue, arg[0], arg[1]);
 	else if (strcmp(verb, "transaction") == 0 && nargs == 3 &&
 			 (strcmp(arg[2], "commit") == 0 || strcmp(arg[2], "abort") == 0))
 		transaction(arg[0], (int) number(arg[1]), strcmp(arg[2], "commit") == 0);

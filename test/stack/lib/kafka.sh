@@ -82,6 +82,15 @@ kafka_configure() {
 		background.threads=4
 		log.cleaner.dedupe.buffer.size=8388608
 	EOF
+	# what a test needs besides, such as a listener with TLS: the last line of a name holds
+	[[ ! -r $DIR/kafka/extra.properties ]] || cat "$DIR/kafka/extra.properties" >>"$DIR/kafka/server.properties"
+}
+
+kafka_scram_user() { # NAME PASSWORD
+	CLASSPATH=$(printf '%s:' "$JARS"/*.jar) "$JAVA" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
+		"-Dlog4j2.configurationFile=$HERE/log4j2.properties" kafka.admin.ConfigCommand \
+		--bootstrap-server "127.0.0.1:$KAFKA_PORT" --alter --entity-type users --entity-name "$1" \
+		--add-config "SCRAM-SHA-512=[iterations=4096,password=$2]" >>"$DIR/log/kafka.log" 2>&1
 }
 
 # kafka_launch, then kafka_wait: other work can be done between the two

@@ -70,7 +70,15 @@ cmd_part() {
 	esac
 }
 
-cmd_topic() { # topic-create|topic-delete|topic-grow|topic-offsets|records-delete|topics|transaction ARGUMENT…
+# scram-user NAME PASSWORD: somebody who may log in, where a listener asks for it by SCRAM-SHA-512
+cmd_scram_user() {
+	(($# == 2)) || bad_usage "scram-user NAME PASSWORD"
+	need_state
+	find_java || die "no java of version $JAVA_MIN or newer" "test/stack/stack install"
+	kafka_scram_user "$@"
+}
+
+cmd_topic() { # topic-create|topic-delete|topic-grow|topic-offsets|records-delete|acl-read|topics|transaction ARGUMENT…
 	local verb=$1
 	shift
 	need_state
