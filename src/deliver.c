@@ -30,6 +30,7 @@
 #include "deliver.h"
 #include "origin.h"
 #include "partition.h"
+#include "peer.h"
 
 #define WORKER_NUMBER 1
 
@@ -66,6 +67,7 @@ void
 cdc_deliver(CdcMessage **messages, int nmessages)
 {
 	deliver_range(messages, nmessages, (CdcApplyHow){0});
+	cdc_peer_publish();
 }
 
 static void
@@ -332,6 +334,11 @@ publish(Prepared *run, int n, List *offsets)
 	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item)
+			cdc_peer_see_outcome(run[i].item);
+	}
 	foreach(lc, offsets)
 	{
 		CdcOffset  *offset = lfirst(lc);
