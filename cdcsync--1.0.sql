@@ -700,7 +700,8 @@ CREATE FUNCTION cdcsync.stat_partitions(
 	OUT last_event_at timestamptz,
 	OUT last_apply_at timestamptz,
 	OUT last_error text,
-	OUT last_error_at timestamptz)
+	OUT last_error_at timestamptz,
+	OUT retention interval)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'cdcsync_stat_partitions'
 LANGUAGE C;
@@ -732,6 +733,23 @@ LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.stat_tables() IS
 'counters of this database''s registered tables; see stat_table';
+
+CREATE FUNCTION cdcsync.stat_peers(
+	OUT peer text,
+	OUT source_table text,
+	OUT subscription text,
+	OUT source_version text,
+	OUT source_database text,
+	OUT ahead interval,
+	OUT signs text[],
+	OUT missing_column text,
+	OUT seen_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_peers'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_peers() IS
+'what the events of peers have told the worker since it started, by table; see check()';
 
 CREATE FUNCTION cdcsync.wait_for(
 	subscription text DEFAULT NULL,
@@ -904,14 +922,475 @@ COMMENT ON COLUMN cdcsync.tombstone.peer IS 'the node whose delete it is';
 COMMENT ON COLUMN cdcsync.tombstone.written_at IS 'when it was written here';
 
 --
+-- What is set up wrongly.  Each check_ function is a list of queries, a query per fault;
+-- check() asks them all.
+--
+CREATE FUNCTION cdcsync.check_facts(
+	OUT preloaded boolean,
+	OUT node_name text,
+	OUT has_brokers boolean,
+	OUT has_worker boolean,
+	OUT own_topics boolean,
+	OUT wal_room bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_check_facts'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.check_facts() IS
+'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system';
+
+CREATE FUNCTION cdcsync.table_objection(
+	relation regclass,
+	OUT problem text,
+	OUT remedy text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_table_objection'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.table_objection(regclass) IS
+'why add_table() would refuse this table now; NULL if it would not';
+
+CREATE FUNCTION cdcsync.check_server()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH facts AS MATERIALIZED (
+	SELECT f.*, pg_is_in_recovery() AS standby,
+		EXISTS (SELECT FROM cdcsync.table_rule) AS has_tables,
+		EXISTS (SELECT FROM cdcsync.subscription WHERE enabled) AS has_subscriptions,
+		current_setting('max_worker_processes')::integer <= (
+			SELECT count(*) FROM pg_stat_activity AS a
+			WHERE a.backend_type NOT IN ('client backend', 'autovacuum launcher', 'autovacuum worker',
+				'background writer', 'checkpointer', 'walwriter', 'walsender', 'walreceiver', 'startup',
+				'archiver', 'walsummarizer', 'slotsync worker', 'io worker')) AS no_worker_left
+	FROM cdcsync.check_facts() AS f
+), slot AS MATERIALIZED (
+	-- those that a connector of this database may read
+	SELECT s.slot_name, s.active, s.wal_status, pg_size_bytes(current_setting('max_slot_wal_keep_size')) AS keep_limit,
+		pg_wal_lsn_diff(CASE WHEN f.standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+			s.restart_lsn)::bigint AS kept
+	FROM pg_replication_slots AS s, facts AS f
+	WHERE s.database = current_database() AND s.plugin = 'pgoutput' AND NOT s.temporary AND f.has_tables
+)
+SELECT 'error', 'shared_preload_libraries', 'cdcsync is not in it: nothing is applied',
+	'Add cdcsync to shared_preload_libraries and restart the server.'
+FROM facts WHERE NOT preloaded
+
+UNION ALL
+SELECT 'error', 'cdcsync.node_name', 'this database has no node name',
+	format('ALTER DATABASE %I SET cdcsync.node_name = ''...''; and connect again', current_database())
+FROM facts WHERE node_name IS NULL
+
+UNION ALL
+SELECT 'error', 'cdcsync.node_name', format('database %I of this server has the same node name', d.datname),
+	format('ALTER DATABASE %I SET cdcsync.node_name = ''...''', d.datname)
+FROM facts AS f, pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
+WHERE s.setrole = 0 AND d.datname <> current_database()
+	AND 'cdcsync.node_name=' || f.node_name = ANY (s.setconfig)
+
+UNION ALL
+SELECT 'warning', 'cdcsync.node_name',
+	format('Kafka has no topic of node "%s", though a connector reads this database: is its topic.prefix another?', f.node_name),
+	'Make the two the same: cdcsync.connector_config gives a connector this node''s name.'
+FROM facts AS f
+WHERE NOT f.own_topics AND EXISTS (SELECT FROM slot WHERE active)
+	AND NOT EXISTS (SELECT FROM cdcsync.stat_peers() AS p WHERE p.peer = f.node_name)
+
+UNION ALL
+SELECT 'error', 'cdcsync.bootstrap_servers', 'no Kafka broker is named',
+	'ALTER SYSTEM SET cdcsync.bootstrap_servers = ''host:port''; SELECT pg_reload_conf()'
+FROM facts WHERE NOT has_brokers AND has_subscriptions
+
+UNION ALL
+SELECT 'error', 'wal_level', format('it is "%s": changes of this database cannot be captured', current_setting('wal_level')),
+	'ALTER SYSTEM SET wal_level = ''logical''; and restart the server'
+FROM facts WHERE has_tables AND current_setting('wal_level') <> 'logical'
+
+UNION ALL
+SELECT 'error', 'track_commit_timestamp', format('it is off, and table %s has no version column', r.relation),
+	'ALTER SYSTEM SET track_commit_timestamp = on; and restart the server'
+FROM cdcsync.table_rule AS r
+WHERE r.version_column IS NULL AND NOT current_setting('track_commit_timestamp')::boolean
+
+UNION ALL
+SELECT 'error', 'max_worker_processes',
+	format('all %s are used, and no worker runs in this database', current_setting('max_worker_processes')),
+	format('ALTER SYSTEM SET max_worker_processes = %s; and restart the server', current_setting('max_worker_processes')::integer + 8)
+FROM facts
+WHERE preloaded AND has_subscriptions AND has_brokers AND NOT has_worker AND NOT standby AND no_worker_left
+
+UNION ALL
+SELECT 'error', 'worker', 'no worker runs in this database: nothing is applied',
+	'The server''s log says why.'
+FROM facts
+WHERE preloaded AND has_subscriptions AND has_brokers AND NOT has_worker AND NOT standby AND NOT no_worker_left
+	AND NOT EXISTS (
+		-- it may be about to start
+		SELECT FROM cdcsync.subscription WHERE created_at > now() - interval '1 minute')
+
+UNION ALL
+SELECT 'info', 'worker', 'this server is a standby: nothing is applied before its promotion', 'SELECT pg_promote()'
+FROM facts WHERE standby AND has_subscriptions
+
+UNION ALL
+SELECT 'error', 'max_replication_slots',
+	format('all %s slots are used, and a connector of this database needs one', current_setting('max_replication_slots')),
+	format('ALTER SYSTEM SET max_replication_slots = %s; and restart the server', current_setting('max_replication_slots')::integer + 10)
+FROM facts AS f
+WHERE f.has_tables AND NOT EXISTS (SELECT FROM slot)
+	AND (SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::integer
+
+UNION ALL
+SELECT 'warning', 'connector', 'no connector has a replication slot in this database: its changes are not captured',
+	'psql -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors'
+FROM facts AS f
+WHERE f.has_tables AND NOT f.standby AND NOT EXISTS (SELECT FROM slot)
+
+UNION ALL
+SELECT 'error', 'max_wal_senders',
+	format('it is %s, and %s replication slots are to be read', current_setting('max_wal_senders'), n.slots),
+	format('ALTER SYSTEM SET max_wal_senders = %s; and restart the server', n.slots + 5)
+FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
+WHERE f.has_tables AND n.slots > current_setting('max_wal_senders')::integer
+
+UNION ALL
+SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer', m.value, n.origins),
+	format('ALTER SYSTEM SET %s = %s; and restart the server', m.setting, n.origins + 10)
+FROM (SELECT CASE WHEN x IS NULL THEN 'max_replication_slots' ELSE 'max_active_replication_origins' END,
+		coalesce(x, current_setting('max_replication_slots'))::integer
+	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value),
+	(SELECT count(*) FROM pg_replication_origin) AS n(origins)
+WHERE n.origins > m.value AND EXISTS (SELECT FROM cdcsync.subscription)
+
+UNION ALL
+SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
+		WHEN 'lost' THEN 'it is lost: the connector cannot go on, and changes since are not sent'
+		ELSE 'the WAL it needs is about to be removed' END,
+	CASE s.wal_status
+		WHEN 'lost' THEN 'Delete the connector and its offsets, drop the slot, post the connector again.'
+		ELSE 'Start the connector, or: ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf()' END
+FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
+
+UNION ALL
+SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector does not run; it keeps %s of WAL', pg_size_pretty(s.kept)),
+	'curl -sS $CONNECT/connectors/' || coalesce(f.node_name, 'NAME') || '/status'
+FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
+
+UNION ALL
+SELECT 'warning', 'slot ' || s.slot_name, format('it keeps %s of WAL, and is lost at %s (max_slot_wal_keep_size)',
+		pg_size_pretty(s.kept), pg_size_pretty(s.keep_limit)),
+	'Let the connector run, or: ALTER SYSTEM SET max_slot_wal_keep_size = ''...''; SELECT pg_reload_conf()'
+FROM slot AS s WHERE s.keep_limit > 0 AND s.kept > s.keep_limit / 2 AND s.wal_status NOT IN ('lost', 'unreserved')
+
+UNION ALL
+SELECT 'warning', 'slot ' || s.slot_name, format('it keeps %s of WAL, and %s are free on the disk', pg_size_pretty(s.kept), pg_size_pretty(f.wal_room)),
+	'Let the connector run, or limit it: ALTER SYSTEM SET max_slot_wal_keep_size = ''...''; SELECT pg_reload_conf()'
+FROM slot AS s, facts AS f
+WHERE s.kept > f.wal_room AND NOT coalesce(s.keep_limit BETWEEN 0 AND f.wal_room, false)
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_server() IS
+'part of check(): settings, the worker, and the slot of the connector';
+
+CREATE FUNCTION cdcsync.check_tables()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH rule AS MATERIALIZED (
+	SELECT r.relation, r.version_column, r.source_table, r.column_map, r.truncate,
+		c.relkind = 'p' AS partitioned, n.nspname, c.relname,
+		format('SELECT cdcsync.alter_table_rule(%L)', r.relation::text) AS repair
+	FROM cdcsync.table_rule AS r
+	JOIN pg_class AS c ON c.oid = r.relation
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+), member AS (
+	-- a table and its partitions
+	SELECT r.*, r.relation::oid AS relid FROM rule AS r
+	UNION ALL
+	SELECT r.*, t.relid::oid FROM rule AS r, pg_partition_tree(r.relation) AS t WHERE t.level > 0
+), publication AS (
+	SELECT * FROM pg_publication WHERE pubname = 'cdcsync'
+)
+SELECT 'error', 'table ' || r.relation, lower(left(o.problem, 1)) || rtrim(substr(o.problem, 2), '.'), coalesce(o.remedy, 'SELECT cdcsync.remove_table(' || quote_literal(r.relation::text) || ')')
+FROM rule AS r, cdcsync.table_objection(r.relation) AS o
+WHERE o.problem IS NOT NULL
+
+UNION ALL
+SELECT 'error', 'table ' || m.relid::regclass, 'it is not REPLICA IDENTITY FULL: events do not show the row that was there', m.repair
+FROM member AS m JOIN pg_class AS c ON c.oid = m.relid
+WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p')
+
+UNION ALL
+SELECT 'error', 'table ' || m.relid::regclass,
+	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing' ELSE 'does not fire in every session' END, t.purpose),
+	m.repair
+FROM member AS m
+JOIN (VALUES
+	('~cdcsync_version', true, 'versions do not grow'),
+	('~cdcsync_version_check', true, 'a key that is used again may be older than its delete'),
+	('~cdcsync_version_check_key', true, 'a key that is used again may be older than its delete'),
+	('~cdcsync_tombstone', false, 'deletes are not remembered'),
+	('~cdcsync_tombstone_key', false, 'deletes are not remembered')) AS t(name, for_version, purpose)
+	ON m.version_column IS NOT NULL OR NOT t.for_version
+LEFT JOIN pg_trigger AS g ON g.tgrelid = m.relid AND g.tgname = t.name
+WHERE g.tgenabled IS DISTINCT FROM 'A'
+
+UNION ALL
+SELECT 'error', 'table ' || r.relation, format('version column %I %s', r.version_column,
+		CASE WHEN a.attnum IS NULL THEN 'does not exist' ELSE 'is of type ' || format_type(a.atttypid, a.atttypmod) END),
+	CASE WHEN a.attnum IS NULL
+		THEN format('SELECT cdcsync.alter_table_rule(%L, version_column => ''...'') if it was renamed', r.relation::text)
+		ELSE 'Use timestamptz, timestamp, numeric or an integer type, without a precision, on every node.' END
+FROM rule AS r
+LEFT JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped
+WHERE r.version_column IS NOT NULL AND (a.attnum IS NULL
+	OR a.atttypid NOT IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype,
+		'timestamptz'::regtype, 'timestamp'::regtype)
+	OR (a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype) AND a.atttypmod BETWEEN 0 AND 5))
+
+UNION ALL
+SELECT 'error', 'table ' || r.relation, format('column %I of its column_map does not exist', p.value),
+	format('SELECT cdcsync.alter_table_rule(%L, column_map => ''...'')', r.relation::text)
+FROM rule AS r, jsonb_each_text(r.column_map) AS p
+WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+	WHERE a.attrelid = r.relation AND a.attname = p.value AND a.attnum > 0 AND NOT a.attisdropped)
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', min(r.repair)
+FROM rule AS r WHERE NOT EXISTS (SELECT FROM publication) HAVING count(*) > 0
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', 'it names the partitions of table ' || r.relation || ' instead of the table',
+	'ALTER PUBLICATION cdcsync SET (publish_via_partition_root = true)'
+FROM rule AS r, publication AS p WHERE r.partitioned AND NOT p.pubviaroot
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('table %s is not in it: its changes are not captured', r.relation), r.repair
+FROM rule AS r, publication AS p
+WHERE (NOT r.partitioned OR p.pubviaroot) AND NOT EXISTS (SELECT FROM pg_publication_tables AS t
+	WHERE t.pubname = 'cdcsync' AND t.schemaname = r.nspname AND t.tablename = r.relname)
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', 'it leaves out ' || concat_ws(', ', CASE WHEN NOT p.pubinsert THEN 'inserts' END,
+		CASE WHEN NOT p.pubupdate THEN 'updates' END, CASE WHEN NOT p.pubdelete THEN 'deletes' END,
+		CASE WHEN NOT p.pubtruncate THEN 'truncates' END),
+	'ALTER PUBLICATION cdcsync SET (publish = ''insert, update, delete, truncate'')'
+FROM publication AS p
+WHERE NOT (p.pubinsert AND p.pubupdate AND p.pubdelete)
+	OR NOT p.pubtruncate AND EXISTS (SELECT FROM rule AS r WHERE r.truncate)
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('it leaves out rows or columns of table %s', r.relation),
+	format('ALTER PUBLICATION cdcsync DROP TABLE %s; %s', r.relation, r.repair)
+FROM rule AS r JOIN pg_publication_rel AS pr ON pr.prrelid = r.relation
+JOIN publication AS p ON p.oid = pr.prpubid
+WHERE pr.prqual IS NOT NULL OR pr.prattrs IS NOT NULL
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('table cdcsync.%I is in it, which belongs to this node alone', t.tablename),
+	CASE
+		WHEN p.puballtables THEN 'DROP PUBLICATION cdcsync; and SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
+		WHEN EXISTS (SELECT FROM pg_publication_namespace AS n JOIN pg_namespace AS s ON s.oid = n.pnnspid
+			WHERE n.pnpubid = p.oid AND s.nspname = 'cdcsync') THEN 'ALTER PUBLICATION cdcsync DROP TABLES IN SCHEMA cdcsync'
+		ELSE format('ALTER PUBLICATION cdcsync DROP TABLE cdcsync.%I', t.tablename)
+	END
+FROM publication AS p JOIN pg_publication_tables AS t ON t.pubname = p.pubname AND t.schemaname = 'cdcsync'
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_tables() IS
+'part of check(): registered tables and the publication';
+
+CREATE FUNCTION cdcsync.check_subscriptions()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE s.state WHEN 'error' THEN 'error' ELSE 'warning' END,
+	concat('subscription ', s.subscription, ', topic ' || s.topic, ', partition ' || s.partition),
+	s.state || ': ' || split_part(s.last_error, E'\n', 1),
+	coalesce(substring(s.last_error, 'HINT: +([^\n]*)'), format('SELECT cdcsync.resume(%L)', s.subscription))
+FROM cdcsync.stat_subscription AS s
+WHERE s.state IN ('error', 'waiting')
+
+UNION ALL
+SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
+	concat('subscription ', s.subscription, ', topic ', s.topic, ', partition ', s.partition),
+	format('the last event applied is %s old, and Kafka keeps events for %s',
+		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
+	format('kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config retention.ms=-1', s.topic)
+FROM cdcsync.stat_subscription AS s
+JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
+CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
+WHERE s.lag > 0 AND s.lag_seconds > k.seconds / 2
+
+UNION ALL
+SELECT 'info', 'subscription ' || s.name, 'it is paused', format('SELECT cdcsync.resume(%L)', s.name)
+FROM cdcsync.subscription AS s WHERE NOT s.enabled
+
+UNION ALL
+SELECT 'warning', 'subscription ' || s.name, format('table %s has no version column, and its changes may come over several paths', r.relation),
+	format('SELECT cdcsync.alter_subscription(%L, origin => ''none'') if that peer does not forward', s.name)
+FROM cdcsync.table_rule AS r, cdcsync.subscription AS s
+WHERE r.version_column IS NULL AND s.origin = 'any'
+	AND 1 < (SELECT count(*) FROM cdcsync.subscription AS o WHERE o.origin = 'any')
+
+UNION ALL
+SELECT 'warning', 'subscription ' || s.name, format('its producer has %s=%s: %s', m.property, m.value, m.loss),
+	format('SELECT cdcsync.alter_subscription(%L, producer => ''...'') after a change of the peer''s connector', s.name)
+FROM cdcsync.subscription AS s, (VALUES
+	('decimal.handling.mode', 'double', 'numbers lose digits'),
+	('time.precision.mode', 'connect', 'times lose microseconds'),
+	('binary.handling.mode', 'base64', 'a value that was not sent cannot be told from another'),
+	('binary.handling.mode', 'base64-url-safe', 'a value that was not sent cannot be told from another'))
+	AS m(property, value, loss)
+WHERE s.producer ->> m.property = m.value
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_subscriptions() IS
+'part of check(): states of subscriptions, and what they say';
+
+CREATE FUNCTION cdcsync.check_peers()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH peer AS MATERIALIZED (
+	SELECT p.*, substring(p.source_version, '^\d+')::integer AS major,
+		substring(p.source_version, '^\d+\.(\d+)')::integer AS minor,
+		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
+	FROM cdcsync.stat_peers() AS p
+	JOIN cdcsync.subscription AS s ON s.name = p.subscription
+	JOIN cdcsync.table_rule AS r ON r.source_table = p.source_table
+)
+SELECT k.level, 'peer ' || p.peer, format('table %s: %s', string_agg(DISTINCT p.source_table, ', '), k.problem), format(k.remedy, p.peer)
+FROM peer AS p JOIN (VALUES
+	('no_schema', 'warning', 'its events come without schemas, and the subscription does not say the modes of the connector',
+		'Set value.converter.schemas.enable=true in connector %s, or alter_subscription(..., producer => ''{"decimal.handling.mode": ...}'').'),
+	('text_bytes', 'warning', 'bytea comes as text, of which a value that was not sent cannot be told',
+		'Set binary.handling.mode=bytes in connector %s.'),
+	('connect_times', 'warning', 'times have lost their microseconds',
+		'Set time.precision.mode=microseconds in connector %s.'),
+	('double_decimals', 'warning', 'numbers have lost digits',
+		'Set decimal.handling.mode=string in connector %s.'),
+	('defaults', 'warning', 'NULL arrives as the default of its column',
+		'Set value.converter.replace.null.with.default=false in connector %s.'),
+	('no_before', 'error', 'updates do not show the row that was there',
+		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
+	('two_logs', 'error', 'events of two databases take turns under this name',
+		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix.'),
+	('own_name', 'error', 'another database writes under this node''s name',
+		'Give it another cdcsync.node_name than %s, and its connector that topic.prefix.'))
+	AS k(sign, level, problem, remedy) ON k.sign = ANY (p.signs)
+GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
+
+UNION ALL
+SELECT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
+	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
+FROM peer AS p WHERE p.missing_column IS NOT NULL
+
+UNION ALL
+SELECT 'warning', 'node ' || f.node_name,
+	'changes under this node''s name have come that it did not have: it was restored from a backup, or another database has its name',
+	'Give the other one another cdcsync.node_name, and its connector that topic.prefix.'
+FROM cdcsync.check_facts() AS f WHERE EXISTS (SELECT FROM peer AS p WHERE 'own_news' = ANY (p.signs))
+
+UNION ALL
+SELECT CASE WHEN bool_or(p.needs_origin) THEN 'error' ELSE 'warning' END, 'peer ' || p.peer,
+	format('its Debezium is %s, and does not say what the peer has from others; 3.5 is the first that does', max(p.source_version)),
+	'Update Debezium in its Kafka Connect to 3.5 or later.'
+FROM peer AS p WHERE (p.major, p.minor) < (3, 5)
+GROUP BY p.peer
+
+UNION ALL
+SELECT CASE WHEN bool_or(p.version_column IS NULL) AND max(p.ahead) > current_setting('cdcsync.max_clock_skew')::interval
+		THEN 'error' ELSE 'warning' END, 'peer ' || p.peer,
+	format('its clock is ahead of this node''s by %s', max(p.ahead)),
+	'Set the clocks of both machines, by NTP for instance.'
+FROM peer AS p WHERE p.ahead > interval '1 second'
+GROUP BY p.peer
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_peers() IS
+'part of check(): what the events of peers tell of their connectors, clocks and names';
+
+CREATE FUNCTION cdcsync.check_orphans()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	fk record;
+	orphans bigint;
+	query text;
+BEGIN
+	FOR fk IN
+		SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
+			string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') AS given,
+			string_agg(format('p.%I OPERATOR(%I.%s) c.%I', b.attname, n.nspname, o.oprname, a.attname), ' AND ') AS matches
+		FROM cdcsync.table_rule AS r
+		JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
+		CROSS JOIN unnest(c.conkey, c.confkey, c.conpfeqop) AS k(child, parent, equality)
+		JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.child
+		JOIN pg_attribute AS b ON b.attrelid = c.confrelid AND b.attnum = k.parent
+		JOIN pg_operator AS o ON o.oid = k.equality
+		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
+		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
+		ORDER BY c.conrelid::regclass::text, c.conname
+	LOOP
+		query := format('FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
+			fk.child, fk.given, fk.parent, fk.matches);
+		EXECUTE 'SELECT count(*) ' || query INTO orphans;
+		IF orphans > 0 THEN
+			RETURN QUERY SELECT 'warning', 'table ' || fk.child,
+				format('foreign key %I: rows without a parent in table %s: %s', fk.conname, fk.parent, orphans),
+				'Insert the parents, or delete the rows: SELECT * ' || query;
+		END IF;
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_orphans() IS
+'part of check(): rows of registered tables, those that you may SELECT, whose parents by a foreign key are missing';
+
+CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- else there is nothing to ask of the worker
+	preloaded boolean := (SELECT f.preloaded FROM cdcsync.check_facts() AS f);
+BEGIN
+	RETURN QUERY
+	SELECT c.level, c.subject, c.problem, c.remedy
+	FROM (
+		SELECT 1, s.* FROM cdcsync.check_server() AS s
+		UNION ALL SELECT 2, t.* FROM cdcsync.check_tables() AS t
+		UNION ALL SELECT 3, s.* FROM cdcsync.check_subscriptions() AS s WHERE preloaded
+		UNION ALL SELECT 4, p.* FROM cdcsync.check_peers() AS p WHERE preloaded
+		UNION ALL SELECT 5, o.* FROM cdcsync.check_orphans() AS o WHERE orphans
+	) AS c(part, level, subject, problem, remedy)
+	ORDER BY array_position('{error,warning,info}', c.level), c.part, c.subject, c.problem;
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.check(boolean) IS
+'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents, too, which reads the tables';
+
+--
 -- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row
 -- data, are cdcsync_admin's; who may monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
-GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(),
-	cdcsync.wait_for(text, interval) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
+	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
+	cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
+	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean) TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;

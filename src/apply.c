@@ -21,6 +21,7 @@
 #include "decode.h"
 #include "guc.h"
 #include "origin.h"
+#include "peer.h"
 #include "stat.h"
 #include "unixtime.h"
 
@@ -210,6 +211,7 @@ CdcApply *
 cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how)
 {
 	CdcApply   *apply = palloc0(sizeof(CdcApply));
+	TimestampTz now = GetCurrentTimestamp();
 
 	apply->items = items;
 	apply->nitems = nitems;
@@ -218,6 +220,8 @@ cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how)
 	{
 		items[i]->group = group_of(apply, items[i]);
 		items[i]->counts = !items[i]->skip && items[i]->group->changes.rel;
+		if (items[i]->group->changes.rel)
+			cdc_peer_see(items[i], items[i]->group->changes.rel, now);
 		if (is_of_commit_clock(items[i]) && items[i]->event->op == CDC_OP_READ)
 			items[i]->time = SNAPSHOT_TIME;
 	}

@@ -32,6 +32,7 @@ typedef struct CdcApplyItem
 	bool		own_echo;		/* the latter */
 	bool		skip;			/* what its subscription leaves out */
 	bool		counts;			/* neither that, nor of a table that is not registered */
+	bool		news;			/* it changed something, when it is decided */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;
 

@@ -16,6 +16,7 @@
 #include "control.h"
 #include "guc.h"
 #include "launcher.h"
+#include "peer.h"
 #include "stat.h"
 #include "utility.h"
 
@@ -53,6 +54,7 @@ request_shmem(void)
 		prev_shmem_request();
 	cdc_control_shmem_request();
 	cdc_stat_shmem_request();
+	cdc_peer_shmem_request();
 }
 
 static void
@@ -63,5 +65,6 @@ startup_shmem(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	cdc_control_shmem_init();
 	cdc_stat_shmem_init();
+	cdc_peer_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -130,6 +130,10 @@ static rd_kafka_resp_err_t query_once(CdcPosition *positions, int npositions, in
 									  TimestampTz deadline);
 static rd_kafka_resp_err_t ask_brokers(rd_kafka_topic_partition_list_t *list,
 									   TimestampTz deadline);
+static void ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers);
+static void take_config(CdcRetention *topics, int ntopics,
+						const rd_kafka_ConfigResource_t *resource);
+static const char *config_value(const rd_kafka_ConfigResource_t *resource, const char *name);
 static void take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer);
 
 void
@@ -315,6 +319,72 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 		return false;
 	}
 	return true;
+}
+
+/* The broker need not allow it: what it does not say is no error */
+void
+cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
+{
+	rd_kafka_queue_t *answers = rd_kafka_queue_new(client);
+	rd_kafka_event_t *answer;
+	const rd_kafka_DescribeConfigs_result_t *result;
+	const rd_kafka_ConfigResource_t **resources;
+	size_t		n = 0;
+
+	for (int i = 0; i < ntopics; i++)
+		topics[i].ms = CDC_RETENTION_UNKNOWN;
+	ask_configs(topics, ntopics, answers);
+	answer = rd_kafka_queue_poll(answers, Min(timeout_ms, MAX_BLOCK_MS));
+	result = answer ? rd_kafka_event_DescribeConfigs_result(answer) : NULL;
+	if (result && rd_kafka_event_error(answer) == RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		resources = rd_kafka_DescribeConfigs_result_resources(result, &n);
+		for (size_t i = 0; i < n; i++)
+			take_config(topics, ntopics, resources[i]);
+	}
+	if (answer)
+		rd_kafka_event_destroy(answer);
+	rd_kafka_queue_destroy(answers);
+}
+
+static void
+ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers)
+{
+	rd_kafka_ConfigResource_t **resources = palloc(sizeof(*resources) * Max(ntopics, 1));
+
+	for (int i = 0; i < ntopics; i++)
+		resources[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].topic);
+	rd_kafka_DescribeConfigs(client, resources, ntopics, NULL, answers);
+	rd_kafka_ConfigResource_destroy_array(resources, ntopics);
+}
+
+static void
+take_config(CdcRetention *topics, int ntopics, const rd_kafka_ConfigResource_t *resource)
+{
+	const char *policy = config_value(resource, "cleanup.policy");
+	const char *ms = config_value(resource, "retention.ms");
+
+	for (int i = 0; i < ntopics; i++)
+	{
+		if (ms && strcmp(topics[i].topic, rd_kafka_ConfigResource_name(resource)) == 0)
+			topics[i].ms = policy && strstr(policy, "delete") == NULL ? -1 :
+				strtoll(ms, NULL, 10);
+	}
+}
+
+/* NULL if there is none, as in an answer that is an error */
+static const char *
+config_value(const rd_kafka_ConfigResource_t *resource, const char *name)
+{
+	size_t		n;
+	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+			return rd_kafka_ConfigEntry_value(entries[i]);
+	}
+	return NULL;
 }
 
 int64

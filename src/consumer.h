@@ -93,6 +93,17 @@ extern bool cdc_consumer_list_topics(int timeout_ms, List **topics, char **clust
 extern bool cdc_consumer_query_offsets(CdcPosition *positions, int npositions,
 									   int64 time, int timeout_ms, char **error);
 
+/* How long a topic's records are kept: ms, -1 for ever, -2 if the broker does not say */
+typedef struct CdcRetention
+{
+	const char *topic;
+	int64		ms;
+} CdcRetention;
+
+#define CDC_RETENTION_UNKNOWN	(-2)
+
+extern void cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms);
+
 /* The newest end of a partition the client has heard of, or -1; asks nobody */
 extern int64 cdc_consumer_cached_end(const char *topic, int32 partition);
 

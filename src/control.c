@@ -58,6 +58,7 @@ typedef struct CdcSlot
 	CdcLeave	leave;
 	bool		has_errors;
 	bool		has_unseen;		/* partitions that found no place in stat */
+	CdcOwnTopics own_topics;
 	uint64		generation;
 	uint64		ticket_drawn;	/* the highest */
 	uint64		ticket_answered;
@@ -236,6 +237,28 @@ cdc_control_set_unseen(void)
 	LWLockRelease(control_lock);
 }
 
+CdcOwnTopics
+cdc_control_own_topics(Oid dboid)
+{
+	CdcSlot		slot = read_slot(dboid);
+
+	return slot.pid == 0 ? CDC_OWN_TOPICS_UNKNOWN : slot.own_topics;
+}
+
+void
+cdc_control_set_own_topics(bool seen)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	my_slot->own_topics = seen ? CDC_OWN_TOPICS_SEEN : CDC_OWN_TOPICS_MISSING;
+	LWLockRelease(control_lock);
+}
+
+bool
+cdc_control_is_loaded(void)
+{
+	return control != NULL;
+}
+
 bool
 cdc_control_attach(void)
 {
@@ -251,6 +274,7 @@ cdc_control_attach(void)
 		slot->latch = MyLatch;
 		slot->has_errors = false;
 		slot->has_unseen = false;
+		slot->own_topics = CDC_OWN_TOPICS_UNKNOWN;
 		slot->ticket_answered = 0;
 		my_slot = slot;
 	}

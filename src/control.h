@@ -32,6 +32,20 @@ extern void cdc_control_retry_at_commit(void);
 extern bool cdc_control_has_errors(Oid dboid);
 extern void cdc_control_set_errors(bool has_errors);
 
+/* For check(): has Kafka topics of this database's node?  Not known without a worker */
+typedef enum CdcOwnTopics
+{
+	CDC_OWN_TOPICS_UNKNOWN,
+	CDC_OWN_TOPICS_MISSING,
+	CDC_OWN_TOPICS_SEEN
+} CdcOwnTopics;
+
+extern CdcOwnTopics cdc_control_own_topics(Oid dboid);
+extern void cdc_control_set_own_topics(bool seen);
+
+/* Has the server preloaded the library? */
+extern bool cdc_control_is_loaded(void);
+
 /* For stat.c: the worker has partitions that are not in stat (wait_for must not miss them) */
 extern bool cdc_control_has_unseen(Oid dboid);
 extern void cdc_control_set_unseen(void);

@@ -139,6 +139,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 		keep_record(&m, record);
 	count(&m, &d);
 	item->outcome = d.reason;
+	item->news = d.action != CDC_ACTION_NONE;
 }
 
 /* ---- the event's version ---- */

@@ -71,6 +71,11 @@ typedef enum SourceField
 	SOURCE_ORIGIN,
 	SOURCE_TS_US,
 	SOURCE_TS_MS,
+	SOURCE_VERSION,
+	SOURCE_DB,
+	SOURCE_SNAPSHOT,
+	SOURCE_SEQUENCE,
+	SOURCE_LSN,
 	NSOURCE_FIELDS
 } SourceField;
 
@@ -82,6 +87,11 @@ static const FieldName source_names[] = {
 	[SOURCE_ORIGIN] = FIELD("origin"),
 	[SOURCE_TS_US] = FIELD("ts_us"),
 	[SOURCE_TS_MS] = FIELD("ts_ms"),
+	[SOURCE_VERSION] = FIELD("version"),
+	[SOURCE_DB] = FIELD("db"),
+	[SOURCE_SNAPSHOT] = FIELD("snapshot"),
+	[SOURCE_SEQUENCE] = FIELD("sequence"),
+	[SOURCE_LSN] = FIELD("lsn"),
 };
 
 static const struct
@@ -146,6 +156,7 @@ static CdcOp decode_op(const CdcToken *token);
 static void decode_source(CdcEvent *event, const Payload *payload, const CdcField *source);
 static void check_connector(const CdcToken *token);
 static char *source_string(const CdcField *field, const char *name);
+static CdcToken source_token(const CdcField *field);
 static int64 source_time(const CdcField *ts_us, const CdcField *ts_ms);
 
 /* Payload */
@@ -285,6 +296,17 @@ decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
 	event->table = source_string(found[SOURCE_TABLE], "table");
 	event->origin = source_string(found[SOURCE_ORIGIN], NULL);
 	event->time = source_time(found[SOURCE_TS_US], found[SOURCE_TS_MS]);
+	event->source.version = source_token(found[SOURCE_VERSION]);
+	event->source.db = source_token(found[SOURCE_DB]);
+	event->source.snapshot = source_token(found[SOURCE_SNAPSHOT]);
+	event->source.sequence = source_token(found[SOURCE_SEQUENCE]);
+	event->source.lsn = source_token(found[SOURCE_LSN]);
+}
+
+static CdcToken
+source_token(const CdcField *field)
+{
+	return field ? field->token : (CdcToken){CDC_TOKEN_NULL};
 }
 
 /* Others write other encodings under the same names */

@@ -33,6 +33,7 @@
 #include "log_limit.h"
 #include "origin.h"
 #include "partition.h"
+#include "peer.h"
 
 #define WORKER_NUMBER 1
 #define UNIQUE_RETRIES 5		/* about 3 s */
@@ -82,6 +83,7 @@ void
 cdc_deliver(CdcMessage **messages, int nmessages)
 {
 	deliver_range(messages, nmessages, (CdcApplyHow){0});
+	cdc_peer_publish();
 }
 
 static void
@@ -442,6 +444,11 @@ publish(Prepared *run, int n, List *offsets)
 	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item)
+			cdc_peer_see_outcome(run[i].item);
+	}
 	foreach(lc, offsets)
 	{
 		CdcOffset  *offset = lfirst(lc);

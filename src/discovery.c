@@ -9,15 +9,20 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "consumer.h"
+#include "control.h"
 #include "discovery.h"
+#include "guc.h"
 #include "offset.h"
 #include "partition.h"
 #include "stat.h"
 
 #define QUERY_TIMEOUT_MS	1000
+#define RETENTION_INTERVAL_MS 60000
+#define HEARTBEAT_PREFIX	"__debezium-heartbeat."
 
 /* Something subscribed that is not there (yet) */
 typedef struct Placeholder
@@ -39,6 +44,9 @@ typedef struct Found
 static List *configured = NIL;	/* of CdcSubscription * */
 static List *placeholders = NIL;	/* of Placeholder * */
 
+static void look_at_retention(bool any_found);
+static void set_retention(const CdcRetention *retention);
+static bool any_own_topic(List *topics);
 static List *find_new(List *topics, const char *cluster_id);
 static bool any_not_started(void);
 static CdcSubscription *match_subscription(const char *topic);
@@ -88,6 +96,67 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 			store_found(found);
 	}
 	renew_placeholders(topics);
+	cdc_control_set_own_topics(any_own_topic(topics));
+	look_at_retention(found != NIL);
+}
+
+/* For check() only, so now and then is enough */
+static void
+look_at_retention(bool any_found)
+{
+	static TimestampTz due = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = list_length(cdc_partition_list);
+	CdcRetention *retentions;
+	ListCell   *lc;
+
+	if (n == 0 || (!any_found && now < due))
+		return;
+	due = TimestampTzPlusMilliseconds(now, RETENTION_INTERVAL_MS);
+	retentions = palloc(sizeof(CdcRetention) * n);
+	n = 0;
+	foreach(lc, cdc_partition_list)
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		if (n == 0 || strcmp(retentions[n - 1].topic, p->offset.topic) != 0)
+			retentions[n++].topic = p->offset.topic;
+	}
+	cdc_consumer_query_retention(retentions, n, QUERY_TIMEOUT_MS);
+	for (int i = 0; i < n; i++)
+		set_retention(&retentions[i]);
+}
+
+static void
+set_retention(const CdcRetention *retention)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		if (strcmp(p->offset.topic, retention->topic) == 0)
+			cdc_stat_partition_retention(p->stat, retention->ms);
+	}
+}
+
+/* A table's, or that of the heartbeats: the node's connector has been at work */
+static bool
+any_own_topic(List *topics)
+{
+	char	   *prefix = psprintf("%s.", cdc_node_name);
+	char	   *heartbeat = psprintf(HEARTBEAT_PREFIX "%s", cdc_node_name);
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		const char *name = ((CdcTopic *) lfirst(lc))->name;
+
+		if (strncmp(name, prefix, strlen(prefix)) == 0 || strcmp(name, heartbeat) == 0)
+			return true;
+	}
+	return false;
 }
 
 static List *

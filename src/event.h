@@ -166,6 +166,16 @@ typedef enum CdcOp
 	CDC_OP_IGNORED				/* heartbeat, transaction marker, logical message */
 } CdcOp;
 
+/* What else the source says, for peer.c; of type null what it does not say */
+typedef struct CdcSource
+{
+	CdcToken	version;		/* of Debezium */
+	CdcToken	db;
+	CdcToken	snapshot;
+	CdcToken	sequence;
+	CdcToken	lsn;
+} CdcSource;
+
 /* What a message decodes to */
 typedef struct CdcEvent
 {
@@ -177,6 +187,7 @@ typedef struct CdcEvent
 	const char *origin;			/* source.origin, or NULL */
 	int64		time;			/* source.ts_us, µs since 1970 (ts_ms * 1000 before
 								 * Debezium 2.6); 0 for null values */
+	CdcSource	source;
 	CdcImage	key;
 	CdcImage	before;
 	CdcImage	after;

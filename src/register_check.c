@@ -132,6 +132,34 @@ cdc_register_check_table(Oid relid, List *members)
 	}
 }
 
+char *
+cdc_register_objection(Oid relid, const char **hint)
+{
+	List	   *members = find_all_inheritors(relid, AccessShareLock, NULL);
+
+	for (int i = 0; i < lengthof(objections); i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, members)
+		{
+			Oid			member = lfirst_oid(lc);
+			Relation	rel;
+			char	   *detail;
+
+			if (member != relid && !objections[i].partitions)
+				continue;
+			rel = relation_open(member, AccessShareLock);
+			detail = objections[i].find(rel);
+			relation_close(rel, NoLock);
+			*hint = objections[i].hint;
+			if (detail)
+				return detail;
+		}
+	}
+	return NULL;
+}
+
 /* If it applies to a member of the table */
 static void
 raise_objection(const Objection *objection, Oid relid, Oid member)

@@ -22,6 +22,12 @@ extern bool cdc_register_is_table(Oid relid);
  */
 extern void cdc_register_check_table(Oid relid, List *members);
 
+/*
+ * Why a table could not be registered now: a sentence, or NULL; *hint: what to do, or
+ * NULL.  Locks what it looks at as for reading.
+ */
+extern char *cdc_register_objection(Oid relid, const char **hint);
+
 /* A version column; the table is locked, SPI is connected by the caller */
 extern void cdc_register_check_version_column(Oid relid, const char *column);
 

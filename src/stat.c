@@ -27,7 +27,7 @@
 #define UNIX_EPOCH_USECS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-#define NPARTITION_COLUMNS	11
+#define NPARTITION_COLUMNS	12
 #define NTABLE_COLUMNS		(CDC_NCOUNTERS + 2)
 
 typedef struct CdcTableStat
@@ -164,6 +164,7 @@ fill_partition(CdcPartitionStat *stat, const char *subscription, const char *top
 	stat->state = CDC_PARTITION_STARTING;
 	stat->next_offset = -1;
 	stat->end_offset = -1;
+	stat->retention_ms = -1;
 	stat->last_event_at = DT_NOBEGIN;
 	stat->last_apply_at = DT_NOBEGIN;
 	stat->last_error_at = DT_NOBEGIN;
@@ -226,6 +227,15 @@ cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,
 		partitions[handle].end_offset = end_offset;
 	if (event_at != DT_NOBEGIN)
 		partitions[handle].last_event_at = event_at;
+	LWLockRelease(stat_lock);
+}
+
+void
+cdc_stat_partition_retention(int handle, int64 ms)
+{
+	if (!lock_partition(handle))
+		return;
+	partitions[handle].retention_ms = ms;
 	LWLockRelease(stat_lock);
 }
 
@@ -391,6 +401,7 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 {
 	Datum		values[NPARTITION_COLUMNS];
 	bool		nulls[NPARTITION_COLUMNS] = {0};
+	Interval	retention = {.time = Min(stat->retention_ms, PG_INT64_MAX / 1000) * 1000};
 
 	values[0] = CStringGetTextDatum(stat->subscription);
 	values[1] = null_if(stat->topic[0] == '\0', CStringGetTextDatum(stat->topic), &nulls[1]);
@@ -407,6 +418,7 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 						CStringGetTextDatum(stat->last_error), &nulls[9]);
 	values[10] = null_if(stat->last_error_at == DT_NOBEGIN,
 						 TimestampTzGetDatum(stat->last_error_at), &nulls[10]);
+	values[11] = null_if(stat->retention_ms < 0, IntervalPGetDatum(&retention), &nulls[11]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

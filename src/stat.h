@@ -47,6 +47,7 @@ typedef struct CdcPartitionStat
 	CdcPartitionState state;
 	int64		next_offset;
 	int64		end_offset;
+	int64		retention_ms;	/* how long records are kept; -1 for ever, less: unknown */
 	TimestampTz last_event_at;
 	TimestampTz last_apply_at;
 	TimestampTz last_error_at;
@@ -77,6 +78,7 @@ extern void cdc_stat_partition_error(int handle, CdcPartitionState state,
 /* offsets: -1 keeps what stands there; event_time µs since 1970, 0 keeps */
 extern void cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,
 										int64 event_time);
+extern void cdc_stat_partition_retention(int handle, int64 ms);
 extern void cdc_stat_partition_applied(int handle, TimestampTz at);
 
 /* Copies of all entries of this database: a list of CdcPartitionStat */

@@ -28,6 +28,7 @@
 #include "catalog.h"
 #include "control.h"
 #include "origin.h"
+#include "peer.h"
 #include "register.h"
 #include "stat.h"
 #include "utility.h"
@@ -140,6 +141,7 @@ after_command(const Aftermath *aftermath)
 	{
 		cdc_origin_drop_all(aftermath->dropped);
 		cdc_stat_forget_database(aftermath->dropped);
+		cdc_peer_forget_database(aftermath->dropped);
 	}
 	if (OidIsValid(aftermath->probed))
 		cdc_control_probe_at_commit(aftermath->probed);
@@ -150,6 +152,7 @@ after_command(const Aftermath *aftermath)
 		{
 			cdc_origin_drop_all(MyDatabaseId);
 			cdc_stat_forget_database(MyDatabaseId);
+			cdc_peer_forget_database(MyDatabaseId);
 		}
 	}
 	if (aftermath->retry)

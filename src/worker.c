@@ -43,6 +43,7 @@
 #include "offset.h"
 #include "origin.h"
 #include "partition.h"
+#include "peer.h"
 #include "relation.h"
 #include "session.h"
 #include "tombstone.h"
@@ -120,6 +121,7 @@ leave(int code, Datum arg)
 	cdc_consumer_close();
 	cdc_origin_reset();
 	cdc_stat_partition_release_all();
+	cdc_peer_forget();
 }
 
 static void

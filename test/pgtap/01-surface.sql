@@ -31,6 +31,13 @@ SELECT results_eq(
 	'alter_table_rule(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT NULL::boolean) void',
 	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
+	'check(orphans boolean DEFAULT true) TABLE(level text, subject text, problem text, remedy text)',
+	'check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean, OUT has_worker boolean, OUT own_topics boolean, OUT wal_room bigint) record',
+	'check_orphans() TABLE(level text, subject text, problem text, remedy text)',
+	'check_peers() TABLE(level text, subject text, problem text, remedy text)',
+	'check_server() TABLE(level text, subject text, problem text, remedy text)',
+	'check_subscriptions() TABLE(level text, subject text, problem text, remedy text)',
+	'check_tables() TABLE(level text, subject text, problem text, remedy text)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'pause(subscription text DEFAULT NULL::text) void',
@@ -43,9 +50,11 @@ SELECT results_eq(
 	'retry_dead_letter(id bigint) void',
 	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
 	'skip_dead_letter(id bigint) void',
-	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone) SETOF record',
+	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone, OUT retention interval) SETOF record',
+	'stat_peers(OUT peer text, OUT source_table text, OUT subscription text, OUT source_version text, OUT source_database text, OUT ahead interval, OUT signs text[], OUT missing_column text, OUT seen_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
 	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
+	'table_objection(relation regclass, OUT problem text, OUT remedy text) record',
 	'tombstone_trigger() trigger',
 	'unsubscribe(subscription text) void',
 	'version_check_trigger() trigger',
@@ -181,7 +190,8 @@ SELECT set_eq(
 	$$ SELECT p.proname FROM pg_proc AS p
 		WHERE p.pronamespace = 'cdcsync'::regnamespace
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
-	ARRAY['stat_partitions', 'stat_tables', 'wait_for']::name[],
+	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'wait_for', 'check', 'check_facts', 'check_orphans',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
 SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);

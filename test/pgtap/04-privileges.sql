@@ -51,6 +51,8 @@ SELECT throws_ok(command, '42501', NULL, command)
 		$$ SELECT cdcsync.apply('t', '{}'::text[], '{}') $$,
 		$$ SELECT cdcsync.wait_for() $$,
 		$$ SELECT cdcsync.connector_config('h') $$,
+		$$ SELECT cdcsync.check() $$,
+		$$ SELECT cdcsync.stat_peers() $$,
 		$$ SELECT cdcsync.stat_partitions() $$,
 		$$ SELECT cdcsync.stat_tables() $$,
 		$$ SELECT * FROM cdcsync.subscription $$,
@@ -74,9 +76,11 @@ SELECT lives_ok(command, command)
 		$$ SELECT * FROM cdcsync.subscription $$,
 		$$ SELECT * FROM cdcsync.table_rule $$,
 		$$ SELECT * FROM cdcsync.stat_subscription $$,
+		$$ SELECT * FROM cdcsync.check() $$,
 		$$ SELECT * FROM cdcsync.stat_table $$]) AS command;
 SELECT throws_ok(command, '42501', NULL, command)
 	FROM unnest(ARRAY[
+		$$ SELECT cdcsync.connector_config('h') $$,
 		$$ SELECT * FROM cdcsync.tombstone $$,
 		$$ SELECT * FROM cdcsync.tombstone_data $$,
 		$$ SELECT cdcsync.pause() $$,
@@ -97,6 +101,7 @@ SELECT lives_ok(command, command)
 		$$ SELECT * FROM cdcsync.stat_subscription $$,
 		$$ SELECT * FROM cdcsync.stat_table $$,
 		$$ SELECT * FROM cdcsync.tombstone $$,
+		$$ SELECT * FROM cdcsync.check() $$,
 		$$ SELECT cdcsync.unsubscribe('s') $$]) AS command;
 SELECT throws_ok(command, '42501', NULL, command)
 	FROM unnest(ARRAY[

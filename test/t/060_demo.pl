@@ -33,6 +33,11 @@ foreach my $try (1 .. 3)
 	BAIL_OUT('the stack does not start: ' . $said) if $try == 3 || $said !~ /is taken/;
 }
 pass('make run');
+foreach my $node (0 .. 2)
+{
+	my (undef, undef, $lines) = stack('psql', $node, '-Atc', q{SELECT level || ' ' || subject || ': ' || problem FROM cdcsync.check()});
+	is($lines, '', "nothing to complain of on node $node");
+}
 
 my $url = 'http://localhost:' . ($base + 102);
 my $home = tempdir(CLEANUP => 1);
@@ -65,5 +70,5 @@ sub stack
 	my ($out, $err);
 	my $ok = IPC::Run::run([ $ENV{CDC_STACK}, '--dir', $dir, @_ ], '<', '/dev/null', '>', \$out, '2>', \$err,
 		init => sub { stack_environment(); @ENV{ keys %environment } = values %environment });
-	return ($ok, $err // '');
+	return ($ok, $err // '', $out);
 }

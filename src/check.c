@@ -1,0 +1,98 @@
+/*
+ * check.c
+ *		What check() needs to know and SQL cannot see.
+ *
+ * The checks themselves are queries, in the extension's script.
+ */
+#include "postgres.h"
+
+#include <sys/statvfs.h>
+
+#include "access/relation.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "control.h"
+#include "guc.h"
+#include "register_check.h"
+
+#define NSERVER_COLUMNS	6
+#define NTABLE_COLUMNS	2
+
+static Datum text_or_null(const char *text, bool *isnull);
+static Datum own_topics(bool *isnull);
+static Datum free_bytes(bool *isnull);
+
+PG_FUNCTION_INFO_V1(cdcsync_check_facts);
+PG_FUNCTION_INFO_V1(cdcsync_table_objection);
+
+Datum
+cdcsync_check_facts(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[NSERVER_COLUMNS];
+	bool		nulls[NSERVER_COLUMNS] = {0};
+	bool		loaded = cdc_control_is_loaded();
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = BoolGetDatum(loaded);
+	values[1] = text_or_null(cdc_node_name, &nulls[1]);
+	values[2] = BoolGetDatum(cdc_bootstrap_servers && cdc_bootstrap_servers[0] != '\0');
+	values[3] = BoolGetDatum(loaded && cdc_control_has_worker(MyDatabaseId));
+	values[4] = own_topics(&nulls[4]);
+	values[5] = free_bytes(&nulls[5]);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL || text[0] == '\0';
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static Datum
+own_topics(bool *isnull)
+{
+	CdcOwnTopics topics = cdc_control_is_loaded() ? cdc_control_own_topics(MyDatabaseId) :
+		CDC_OWN_TOPICS_UNKNOWN;
+
+	*isnull = topics == CDC_OWN_TOPICS_UNKNOWN;
+	return BoolGetDatum(topics == CDC_OWN_TOPICS_SEEN);
+}
+
+/* Where the WAL is, as far as the server's user may use it */
+static Datum
+free_bytes(bool *isnull)
+{
+	struct statvfs fs;
+
+	*isnull = statvfs(XLOGDIR, &fs) != 0;
+	return *isnull ? (Datum) 0 : Int64GetDatum((int64) fs.f_bavail * fs.f_frsize);
+}
+
+Datum
+cdcsync_table_objection(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	TupleDesc	desc;
+	Datum		values[NTABLE_COLUMNS] = {0};
+	bool		nulls[NTABLE_COLUMNS] = {true, true};
+	const char *hint = NULL;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (rel != NULL)
+	{
+		values[0] = text_or_null(cdc_register_objection(relid, &hint), &nulls[0]);
+		values[1] = text_or_null(nulls[0] ? NULL : hint, &nulls[1]);
+		relation_close(rel, AccessShareLock);
+	}
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
