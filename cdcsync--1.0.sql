@@ -1215,6 +1215,12 @@ FROM cdcsync.stat_subscription AS s
 WHERE s.state IN ('error', 'waiting')
 
 UNION ALL
+SELECT 'warning', 'subscription ' || l.subscription, format('%s of its messages could not be applied, and are dead letters', count(*)),
+	format('SELECT cdcsync.retry_dead_letter(id) FROM cdcsync.dead_letter WHERE status = ''failed'' AND subscription = %L', l.subscription)
+FROM cdcsync.dead_letter_data AS l WHERE l.status = 'failed'
+GROUP BY l.subscription
+
+UNION ALL
 SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ', s.topic, ', partition ', s.partition),
 	format('the last event applied is %s old, and Kafka keeps events for %s',
@@ -1394,3 +1400,4 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcs
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
+GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;

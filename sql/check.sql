@@ -1,6 +1,6 @@
 --
 -- check(): each fault has its line, and what the line says mends it.  Faults that need
--- another server, Kafka or a peer: test/t/026_check.pl.
+-- another server, Kafka or a peer: test/t/028_check.pl.
 --
 SET cdcsync.node_name = 'clinic';
 CREATE SCHEMA clinic;

@@ -55,6 +55,8 @@ foreach my $i (0 .. $#kept)
 is($node->sql("SELECT convert_from(headers, 'UTF8')::jsonb FROM cdcsync.dead_letter WHERE id = 3"),
 	'[["trace", "\\\\x612262"], ["empty", "\\\\x"]]', 'headers are JSON');
 is(log_lines($node, 'WARNING:  subscription "peer" keeps a dead letter: '), 3, 'a line in the log for each');
+is($node->sql("SET ROLE pg_monitor; SELECT level, problem FROM cdcsync.check() WHERE subject = 'subscription peer'"),
+	'warning|3 of its messages could not be applied, and are dead letters', '... and one of check()');
 
 # --- applied when mended -------------------------------------------------------------------------------
 

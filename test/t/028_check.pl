@@ -1,5 +1,5 @@
 # check(): faults of servers, of peers as their events show them, and of topics. Those that need no other server are in
-# sql/check.sql, those of connectors in 027_check_connectors.pl.
+# sql/check.sql, those of connectors in 029_check_connectors.pl.
 use strict;
 use warnings;
 use CdcKafka;
@@ -34,35 +34,35 @@ stack('topic-create', "__debezium-heartbeat.$me");
 says($node, '', '... until its connector says something');
 
 send_event('c', { n => 1 }, version => '3.4.2.Final');
-says($node, qr/^warning peer t026: its Debezium is 3.4.2.Final, and does not say what the peer has from others/, 'an old Debezium');
+says($node, qr/^warning peer t028: its Debezium is 3.4.2.Final, and does not say what the peer has from others/, 'an old Debezium');
 $node->sql("SELECT cdcsync.alter_subscription('s', origin => 'none')");
-says($node, qr/^error peer t026: its Debezium is 3.4.2.Final/, '... where origins are needed');
+says($node, qr/^error peer t028: its Debezium is 3.4.2.Final/, '... where origins are needed');
 $node->sql("SELECT cdcsync.alter_subscription('s', origin => 'any')");
 send_event('c', { n => 1 }, version => '3.5.0.Final');
 says($node, '', '... updated');
 
 send_event('c', { n => 1 }, ts_us => int((time + 20) * 1e6));
-says($node, qr/^warning peer t026: its clock is ahead of this node's by 00:00:(19|20)[.\d]*$/, 'a clock that is ahead');
-send_event('c', { n => 1 }, ts_us => int((time + 20) * 1e6), origin => 'cdcsync:1:1:other', name => 't026b');
-unlike(lines($node), qr/t026b/, '... of others only the author is told of');
+says($node, qr/^warning peer t028: its clock is ahead of this node's by 00:00:(19|20)[.\d]*$/, 'a clock that is ahead');
+send_event('c', { n => 1 }, ts_us => int((time + 20) * 1e6), origin => 'cdcsync:1:1:other', name => 't028b');
+unlike(lines($node), qr/t028b/, '... of others only the author is told of');
 send_event('c', { n => 1 }, ts_us => int(time * 1e6));
 says($node, '', '... set right');
 
 $node->sql("SELECT cdcsync.alter_subscription('s', producer => '{}')");
 send_event('c', {});
-says($node, qr/^warning peer t026: table public.item: its events come without schemas, and the subscription does not say/,
+says($node, qr/^warning peer t028: table public.item: its events come without schemas, and the subscription does not say/,
 	'neither schemas nor modes');
 $node->sql("SELECT cdcsync.alter_subscription('s', producer => '{\"decimal.handling.mode\": \"string\"}')");
 send_event('c', { n => 1 });
 says($node, '', '... told');
 
 send_event('c', { n => 1 }, snapshot => 'false');
-says($node, qr/^warning peer t026: table public.item: NULL arrives as the default of its column$/, 'a converter that replaces NULL');
+says($node, qr/^warning peer t028: table public.item: NULL arrives as the default of its column$/, 'a converter that replaces NULL');
 send_event('c', { n => 1 }, snapshot => undef);
 says($node, '', '... that no longer does');
 
 send_event('u', { n => 1 });
-says($node, qr/^error peer t026: table public.item: updates do not show the row that was there$/, 'updates without before');
+says($node, qr/^error peer t028: table public.item: updates do not show the row that was there$/, 'updates without before');
 send_event('u', { n => 1 }, before => 1);
 says($node, '', '... with it');
 
@@ -72,11 +72,11 @@ says($node, '', 'a connector that repeats itself');
 send_log(500, 90, 600, 100);
 says($node, '', 'one that was restored');
 send_log(700);
-says($node, qr/^error peer t026: table public.item: events of two databases take turns under this name$/, 'two databases under one name, by their logs');
+says($node, qr/^error peer t028: table public.item: events of two databases take turns under this name$/, 'two databases under one name, by their logs');
 restart_worker($node);
 says($node, '', '... which is forgotten with the worker');
 send_event('c', { n => 1 }, db => $_) foreach qw(one two one);
-says($node, qr/^error peer t026: table public.item: events of two databases/, '... by their own names');
+says($node, qr/^error peer t028: table public.item: events of two databases/, '... by their own names');
 restart_worker($node);
 
 send_event('c', { n => 1 }, name => $me, lsn => 1);
@@ -100,8 +100,8 @@ like($node->sql("SELECT remedy FROM cdcsync.check()"), qr/^Register it with cdcs
 	'... with its hint');
 $node->sql("SELECT cdcsync.alter_subscription('s', on_unknown_table => 'skip')");
 says($node, '', '... that goes on');
-$node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$topic,t026.missing}')");
-says($node, qr/^warning subscription s, topic t026.missing: waiting: the topic does not exist \(yet\)$/, 'a topic that is not there');
+$node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$topic,t028.missing}')");
+says($node, qr/^warning subscription s, topic t028.missing: waiting: the topic does not exist \(yet\)$/, 'a topic that is not there');
 $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$topic}')");
 says($node, '', '... and not wanted');
 $node->sql('SELECT cdcsync.pause()');
@@ -160,7 +160,7 @@ faulty($small, { max_replication_slots => 3, max_wal_senders => 2 },
 	"error max_replication_slots: all 3 slots are used, and a connector of this database needs one\n"
 	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer\n"
 	  . 'error max_wal_senders: it is 2, and 3 replication slots are to be read',
-	"SELECT cdcsync.subscribe('s', '{t026.none}', enabled => false)");
+	"SELECT cdcsync.subscribe('s', '{t028.none}', enabled => false)");
 faulty($small, { track_commit_timestamp => 'off' },
 	'error track_commit_timestamp: it is off, and table public.item has no version column');
 faulty($small, { wal_level => 'replica' },

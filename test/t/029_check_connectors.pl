@@ -1,5 +1,5 @@
 # check() on the real stack: nothing to say of connectors as connector_config makes them, and a line for each mode in which
-# they lose data. (Faults without connectors: sql/check.sql, 026_check.pl.)
+# they lose data. (Faults without connectors: sql/check.sql, 028_check.pl.)
 use strict;
 use warnings;
 use CdcKafka;
