@@ -1,5 +1,6 @@
 # Every type there and back: nasty values of each are inserted and updated on one database, in four settings of the connector,
 # with and without schemas, and must have the same text on the other; but for what doc/types.md says is lost at the source.
+# And values of a megabyte, which are inserted, stay while another column changes, are updated and deleted.
 use strict;
 use warnings;
 use CdcNode;
@@ -34,6 +35,15 @@ my %mode = (
 		producer => { 'time.precision.mode' => 'connect', 'decimal.handling.mode' => 'double', 'binary.handling.mode' => 'base64-url-safe' }
 	});
 
+my $large = q{
+	CREATE TABLE large (id int PRIMARY KEY, n int, t text, b bytea, j jsonb, a text[], v bigint);
+	CREATE FUNCTION values_of(seed text, OUT t text, OUT b bytea, OUT j jsonb, OUT a text[]) LANGUAGE sql AS $$
+		WITH parts AS MATERIALIZED (SELECT array_agg(md5(seed || i) ORDER BY i) AS p FROM generate_series(1, 65536) AS i)
+		SELECT 'äöü€😀"\\' || substr(array_to_string(p[:32768], ''), 1, 1048576 - 7), decode(array_to_string(p, ''), 'hex'),
+			jsonb_build_object('"ä"', p[:16384], 'nested', jsonb_build_array(jsonb_build_object('text', array_to_string(p[:16384], '€')))),
+			p[:32768]
+		FROM parts
+	$$;};
 my ($author, $reader) = map { CdcNode->make("t030-$_", "cdcsync.bootstrap_servers = '$ENV{KAFKA}'",
 	"cdcsync.topic_refresh_interval = '200ms'", 'max_worker_processes = 24', 'max_replication_slots = 24', 'max_wal_senders = 24') } qw(author reader);
 my %page = page();
@@ -62,6 +72,7 @@ foreach my $way (@ways)
 			WHERE a.id > 100 AND b.id = CASE WHEN EXISTS (SELECT FROM $table WHERE id = a.id + 1) THEN a.id + 1 ELSE 101 END");
 	}
 	$author->safe_psql($name, 'INSERT INTO every (id) VALUES (999)');
+	write_large($name);
 }
 foreach my $way (@ways)
 {
@@ -71,6 +82,7 @@ foreach my $way (@ways)
 			&& $reader->try_sql('SELECT count(*) >= 8 AND bool_or(v > 1) FROM many', $name) eq 't' }), "$name has arrived")
 	  or diag($reader->safe_psql($name, 'SELECT * FROM cdcsync.stat_subscription'), `kcat -q -C -o 0 -c 1 -b $ENV{KAFKA} -t $name.public.every`);
 	compare($way->[0], $name);
+	compare_large($name);
 }
 done_testing();
 
@@ -87,8 +99,8 @@ sub make_author
 	$setup =~ s/^CALL insert_cases\(0\);$/leave_out()/me or die;
 	$setup =~ s/^CREATE PUBLICATION.*$//m or die;
 	$author->safe_psql('postgres', qq(CREATE DATABASE "$name"; ALTER DATABASE "$name" SET cdcsync.node_name = '$name'));
-	$author->safe_psql($name, "SET client_min_messages = error; CREATE EXTENSION cdcsync; $setup
-		SELECT cdcsync.add_table('every', 'v'), cdcsync.add_table('many', 'v');");
+	$author->safe_psql($name, "SET client_min_messages = error; CREATE EXTENSION cdcsync; $setup $large
+		SELECT cdcsync.add_table(t, 'v') FROM unnest('{every,many,large}'::regclass[]) AS t;");
 	push @connectors, $name;
 	stack('connector-create', '--node', $name, '--port', $author->port, '--dbname', $name, '--user', scalar getpwuid($>), '--no-wait',
 		'--schemas', $schemas, map { ('--set', $_) } @{ $mode{$mode}{set} }, 'event.converting.failure.handling.mode=warn');
@@ -117,8 +129,36 @@ sub make_reader
 	$reader->safe_psql('postgres', qq(CREATE DATABASE "$name"; ALTER DATABASE "$name" SET cdcsync.node_name = 'reader-$name'));
 	$reader->safe_psql($name, "SET client_min_messages = error; CREATE EXTENSION cdcsync; SET timezone = 'UTC';
 		\\i $fixtures/every.tables.sql
-		SELECT cdcsync.add_table('every', 'v'), cdcsync.add_table('many', 'v');
-		SELECT cdcsync.subscribe('author', topics => ARRAY['$name.public.every', '$name.public.many'], producer => '{$json}');");
+		$large
+		SELECT cdcsync.add_table(t, 'v') FROM unnest('{every,many,large}'::regclass[]) AS t;
+		SELECT cdcsync.subscribe('author', topics => ARRAY['$name.public.every', '$name.public.many', '$name.public.large'], producer => '{$json}');");
+}
+
+sub write_large
+{
+	my ($name) = @_;
+
+	$author->safe_psql($name, $_) foreach (
+		"INSERT INTO large SELECT id, 1, l.* FROM generate_series(1, 2) AS id, values_of('first') AS l",
+		'UPDATE large SET n = 2',
+		"UPDATE large AS l SET (t, b, j, a) = ROW(new.t, new.b, new.j, new.a) FROM values_of('second') AS new WHERE id = 1",
+		'DELETE FROM large WHERE id = 2',
+		'INSERT INTO large (id) VALUES (3)');
+	return;
+}
+
+sub compare_large
+{
+	my ($name) = @_;
+	my $sql = 'SELECT id, n, length(t), octet_length(b), pg_column_size(j) > 500000, cardinality(a),
+		md5(t), md5(b::text), md5(j::text), md5(a::text) FROM large ORDER BY id';
+
+	ok(wait_until("large values of $name", sub { $reader->try_sql('SELECT EXISTS (SELECT FROM large WHERE id = 3)', $name) eq 't' }),
+		"$name: large values have arrived") or diag($reader->safe_psql($name, 'SELECT * FROM cdcsync.stat_subscription'));
+	is($reader->safe_psql($name, $sql), $author->safe_psql($name, $sql), '... each of them');
+	like($reader->safe_psql($name, $sql), qr/^1\|2\|1048576\|1048576\|t\|32768\|/, '... of a megabyte');
+	is($reader->safe_psql($name, "SELECT key ->> 'id' FROM cdcsync.tombstone WHERE relation = 'large'::regclass"), '2', '... and the delete');
+	return;
 }
 
 # doc/types.md: type => [ words per mode ]
