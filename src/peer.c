@@ -20,6 +20,7 @@
 #include "storage/shmem.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -78,6 +79,20 @@ typedef struct PeerTable
 	int			returns;		/* times it then went on above, as another log does */
 } PeerTable;
 
+/* A hub hears of many: by the names that an event gives, as far as there is room for them */
+typedef struct PeerKey
+{
+	char		peer[NAME_SIZE];
+	char		schema[NAMEDATALEN];
+	char		table[NAMEDATALEN];
+} PeerKey;
+
+typedef struct PeerEntry
+{
+	PeerKey		key;
+	PeerTable	table;
+} PeerEntry;
+
 static const char *const sign_names[CDC_NSIGNS] = {
 	[CDC_SIGN_NO_SCHEMA] = "no_schema",
 	[CDC_SIGN_TEXT_BYTES] = "text_bytes",
@@ -92,13 +107,15 @@ static const char *const sign_names[CDC_NSIGNS] = {
 
 static LWLock *peer_lock = NULL;
 static PeerStat *shared_peers = NULL;
-static List *peers = NIL;		/* of PeerTable *, the worker's */
+static HTAB *peers = NULL;		/* of PeerEntry, the worker's */
 static PeerTable *last_peer = NULL;
 
 static void see_clock(PeerTable *t, const CdcEvent *event, TimestampTz now);
 static PeerTable *find_peer(const CdcEvent *event);
 static bool is_of(const PeerTable *t, const CdcEvent *event);
-static PeerTable *add_peer(const CdcEvent *event);
+static void make_key(PeerKey *key, const CdcEvent *event);
+static void create_hash(void);
+static void init_peer(PeerTable *t, const PeerKey *key);
 static void set_sign(PeerTable *t, CdcPeerSign sign, bool on);
 static void see_source(PeerTable *t, const CdcEvent *event);
 static void see_database(PeerTable *t, const CdcToken *token);
@@ -189,16 +206,37 @@ see_clock(PeerTable *t, const CdcEvent *event, TimestampTz now)
 static PeerTable *
 find_peer(const CdcEvent *event)
 {
-	ListCell   *lc;
+	PeerKey		key;
+	PeerEntry  *entry;
+	bool		found;
 
 	if (last_peer && is_of(last_peer, event))
 		return last_peer;
-	foreach(lc, peers)
-	{
-		if (is_of(lfirst(lc), event))
-			return last_peer = lfirst(lc);
-	}
-	return last_peer = add_peer(event);
+	if (peers == NULL)
+		create_hash();
+	make_key(&key, event);
+	entry = hash_search(peers, &key, HASH_ENTER, &found);
+	if (!found)
+		init_peer(&entry->table, &key);
+	return last_peer = &entry->table;
+}
+
+static void
+make_key(PeerKey *key, const CdcEvent *event)
+{
+	memset(key, 0, sizeof(PeerKey));
+	copy_text(key->peer, event->peer, strlen(event->peer), NAME_SIZE);
+	copy_text(key->schema, event->schema, strlen(event->schema), NAMEDATALEN);
+	copy_text(key->table, event->table, strlen(event->table), NAMEDATALEN);
+}
+
+static void
+create_hash(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(PeerKey),.entrysize = sizeof(PeerEntry),
+	.hcxt = TopMemoryContext};
+
+	peers = hash_create("cdcsync peers", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static bool
@@ -219,22 +257,17 @@ is_name(const char *kept, const char *name, int size)
 		(name[len] == '\0' || len >= size - MAX_MULTIBYTE_CHAR_LEN);
 }
 
-static PeerTable *
-add_peer(const CdcEvent *event)
+static void
+init_peer(PeerTable *t, const PeerKey *key)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	PeerTable  *t = palloc0(sizeof(PeerTable));
-
+	memset(t, 0, sizeof(PeerTable));
 	t->stat.dboid = MyDatabaseId;
 	t->stat.pid = MyProcPid;
 	t->shared = -1;
 	t->offset = -1;
-	copy_text(t->stat.peer, event->peer, strlen(event->peer), NAME_SIZE);
-	copy_text(t->stat.schema, event->schema, strlen(event->schema), NAMEDATALEN);
-	copy_text(t->stat.table, event->table, strlen(event->table), NAMEDATALEN);
-	peers = lappend(peers, t);
-	MemoryContextSwitchTo(old);
-	return t;
+	strcpy(t->stat.peer, key->peer);
+	strcpy(t->stat.schema, key->schema);
+	strcpy(t->stat.table, key->table);
 }
 
 static void
@@ -499,12 +532,16 @@ copy_text(char *dst, const char *src, int len, int size)
 void
 cdc_peer_publish(void)
 {
-	ListCell   *lc;
+	HASH_SEQ_STATUS status;
+	PeerEntry  *entry;
 
+	if (peers == NULL)
+		return;
 	LWLockAcquire(peer_lock, LW_EXCLUSIVE);
-	foreach(lc, peers)
+	hash_seq_init(&status, peers);
+	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		PeerTable  *t = lfirst(lc);
+		PeerTable  *t = &entry->table;
 
 		if (!t->dirty || (t->shared < 0 && (t->shared = free_place()) < 0))
 			continue;
