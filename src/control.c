@@ -32,6 +32,7 @@
 
 #include "compat.h"
 #include "control.h"
+#include "ticks.h"
 
 #define CONTROL_TRANCHE "cdcsync_control"
 
@@ -62,8 +63,8 @@ typedef struct CdcSlot
 	uint64		generation;
 	uint64		ticket_drawn;	/* the highest */
 	uint64		ticket_answered;
-	TimestampTz started_at;
-	TimestampTz due;			/* no start before */
+	int64		started_at;		/* in ticks */
+	int64		due;			/* no start before, likewise */
 	int			pause;			/* ms, before the last restart */
 } CdcSlot;
 
@@ -457,11 +458,11 @@ cdc_control_forget(Oid dboid)
 
 /* A database whose worker is to be started now, or none, and when the next will be */
 Oid
-cdc_control_next_wanted(TimestampTz now, TimestampTz *next_due)
+cdc_control_next_wanted(int64 now, int64 *next_due)
 {
 	Oid			dboid = InvalidOid;
 
-	*next_due = DT_NOEND;
+	*next_due = CDC_TICKS_NEVER;
 	LWLockAcquire(control_lock, LW_SHARED);
 	for (int i = 0; i < control->nslots; i++)
 	{
@@ -482,7 +483,7 @@ cdc_control_next_wanted(TimestampTz now, TimestampTz *next_due)
 
 /* The launcher has registered a worker; it may have come and gone already */
 void
-cdc_control_started(Oid dboid, TimestampTz now)
+cdc_control_started(Oid dboid, int64 now)
 {
 	CdcSlot    *slot;
 
@@ -497,7 +498,7 @@ cdc_control_started(Oid dboid, TimestampTz now)
 }
 
 void
-cdc_control_exited(Oid dboid, TimestampTz now)
+cdc_control_exited(Oid dboid, int64 now)
 {
 	CdcSlot    *slot;
 
@@ -507,12 +508,12 @@ cdc_control_exited(Oid dboid, TimestampTz now)
 	{
 		slot->registered = false;
 		if (slot->leave != CDC_LEAVE_FAILED ||
-			TimestampDifferenceExceeds(slot->started_at, now, RESTART_PAUSE_MAX))
+			now - slot->started_at >= RESTART_PAUSE_MAX)
 			slot->pause = 0;
 		if (slot->leave == CDC_LEAVE_FAILED)
 		{
 			slot->pause = Max(RESTART_PAUSE_MIN, Min(2 * slot->pause, RESTART_PAUSE_MAX));
-			slot->due = TimestampTzPlusMilliseconds(now, slot->pause);
+			slot->due = now + slot->pause;
 		}
 		slot->leave = CDC_LEAVE_FAILED;
 	}

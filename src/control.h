@@ -100,12 +100,12 @@ extern void cdc_control_hold_release(Oid dboid);
 extern bool cdc_control_has_worker(Oid dboid);
 extern bool cdc_control_is_worker(void);
 
-/* For the launcher */
+/* For the launcher; times are in ticks */
 extern void cdc_control_launcher_attach(void);
 extern bool cdc_control_want(Oid dboid);	/* probe this database; false: no slot free now */
 extern void cdc_control_forget(Oid dboid);	/* there is no such database to connect to */
-extern Oid	cdc_control_next_wanted(TimestampTz now, TimestampTz *next_due);
-extern void cdc_control_started(Oid dboid, TimestampTz now);
-extern void cdc_control_exited(Oid dboid, TimestampTz now);
+extern Oid	cdc_control_next_wanted(int64 now, int64 *next_due);
+extern void cdc_control_started(Oid dboid, int64 now);
+extern void cdc_control_exited(Oid dboid, int64 now);
 
 #endif							/* CDC_CONTROL_H */

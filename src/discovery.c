@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "consumer.h"
@@ -19,6 +18,7 @@
 #include "offset.h"
 #include "partition.h"
 #include "stat.h"
+#include "ticks.h"
 
 #define QUERY_TIMEOUT_MS	1000
 #define RETENTION_INTERVAL_MS 60000
@@ -104,15 +104,15 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 static void
 look_at_retention(bool any_found)
 {
-	static TimestampTz due = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static int64 due = 0;
+	int64		now = cdc_ticks_now();
 	int			n = list_length(cdc_partition_list);
 	CdcRetention *retentions;
 	ListCell   *lc;
 
 	if (n == 0 || (!any_found && now < due))
 		return;
-	due = TimestampTzPlusMilliseconds(now, RETENTION_INTERVAL_MS);
+	due = now + RETENTION_INTERVAL_MS;
 	retentions = palloc(sizeof(CdcRetention) * n);
 	n = 0;
 	foreach(lc, cdc_partition_list)

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "control.h"
 #include "launcher.h"
+#include "ticks.h"
 
 #define LAUNCHER_RESTART_SECONDS	5
 
@@ -55,18 +56,18 @@ static List *unprobed = NIL;	/* databases still to be probed */
 static List *started_workers = NIL; /* of StartedWorker *, those not seen to have exited */
 
 static int	refusals = 0;		/* of a worker slot, in a row */
-static TimestampTz refused_until = 0;
+static int64 refused_until = 0;	/* in ticks */
 
 static void reload_if_asked(void);
 static void find_unprobed(void);
 static void probe_databases(void);
 static void reap_workers(void);
-static TimestampTz start_workers(void);
+static int64 start_workers(void);
 static bool start_worker(Oid dboid);
 static BackgroundWorkerHandle *register_worker(const Database *database);
 static void note_start(Oid dboid, BackgroundWorkerHandle *handle);
 static void note_refusal(void);
-static void wait_until(TimestampTz due);
+static void wait_until(int64 due);
 static Database *find_database(Oid dboid);
 static List *list_databases(void);
 static uint32 wait_event(void);
@@ -162,7 +163,7 @@ reap_workers(void)
 
 		if (GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STOPPED)
 			continue;
-		cdc_control_exited(worker->dboid, GetCurrentTimestamp());
+		cdc_control_exited(worker->dboid, cdc_ticks_now());
 		started_workers = foreach_delete_current(started_workers, lc);
 		pfree(worker->handle);
 		pfree(worker);
@@ -171,13 +172,13 @@ reap_workers(void)
 }
 
 /* Returns when the next is due, as far as is known now */
-static TimestampTz
+static int64
 start_workers(void)
 {
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
-		TimestampTz due;
+		int64		now = cdc_ticks_now();
+		int64		due;
 		Oid			dboid = cdc_control_next_wanted(now, &due);
 
 		if (!OidIsValid(dboid))
@@ -245,7 +246,7 @@ note_start(Oid dboid, BackgroundWorkerHandle *handle)
 	worker->handle = handle;
 	started_workers = lappend(started_workers, worker);
 	MemoryContextSwitchTo(old);
-	cdc_control_started(dboid, GetCurrentTimestamp());
+	cdc_control_started(dboid, cdc_ticks_now());
 	refusals = 0;
 }
 
@@ -254,9 +255,7 @@ static void
 note_refusal(void)
 {
 	refusals++;
-	refused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												refusals == 1 ? FIRST_REFUSAL_PAUSE :
-												REFUSAL_PAUSE);
+	refused_until = cdc_ticks_now() + (refusals == 1 ? FIRST_REFUSAL_PAUSE : REFUSAL_PAUSE);
 	if (refusals == 2)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -265,15 +264,15 @@ note_refusal(void)
 }
 
 static void
-wait_until(TimestampTz due)
+wait_until(int64 due)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 	long		timeout = -1;
 
-	if (due != DT_NOEND)
+	if (due != CDC_TICKS_NEVER)
 	{
 		events |= WL_TIMEOUT;
-		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+		timeout = Max(due - cdc_ticks_now(), 0);
 	}
 	(void) WaitLatch(MyLatch, events, timeout, wait_event());
 }

@@ -23,9 +23,11 @@
 #include "consumer.h"
 #include "control.h"
 #include "partition.h"
+#include "ticks.h"
 
 #define RETRY_FIRST_MS		100
 #define RETRY_LAST_MS		30000
+#define HOLD_MS				1000
 #define QUERY_TIMEOUT_MS	1000
 
 List	   *cdc_partition_list = NIL;
@@ -261,16 +263,20 @@ cdc_partition_wait(CdcPartition *p, const char *error)
 	if (p->retries < 9)
 		delay = Min(RETRY_FIRST_MS << p->retries, RETRY_LAST_MS);
 	p->retries++;
-	p->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
+	p->retry_at = cdc_ticks_now() + delay;
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
-/* Not a fault, so the pauses between retries do not grow */
+/*
+ * Not a fault, so the pauses between retries do not grow.  The clock is looked at again
+ * after a while, for it may be set meanwhile.
+ */
 void
 cdc_partition_hold(CdcPartition *p, TimestampTz until)
 {
 	unassign(p);
-	p->retry_at = until;
+	p->retry_at = cdc_ticks_now() +
+		Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), HOLD_MS);
 	set_state(p, CDC_PARTITION_WAITING,
 			  psprintf("the next event is of %s, which this node's clock has not reached yet",
 					   timestamptz_to_str(until)));
@@ -324,7 +330,7 @@ cdc_partition_unassigned_all(const char *error)
 /* ---- reading ---- */
 
 void
-cdc_partition_start_due(TimestampTz now)
+cdc_partition_start_due(int64 now)
 {
 	ListCell   *lc;
 
@@ -342,10 +348,10 @@ cdc_partition_start_due(TimestampTz now)
 	}
 }
 
-TimestampTz
+int64
 cdc_partition_next_due(void)
 {
-	TimestampTz due = DT_NOEND;
+	int64		due = CDC_TICKS_NEVER;
 	ListCell   *lc;
 
 	if (!cdc_consumer_is_open())

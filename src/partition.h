@@ -22,7 +22,7 @@ typedef struct CdcPartition
 	int64		end_offset;		/* the log's end as last heard of, or -1 */
 	CdcLogTail	tail;
 	int			retries;
-	TimestampTz retry_at;		/* of a waiting one */
+	int64		retry_at;		/* of a waiting one, in ticks */
 	int64		failed_at;		/* offset that failed once and is tried again, or -1 */
 	int			order;			/* place among the partitions, to sort a batch by */
 	int			stat;			/* handle in stat.c */
@@ -50,9 +50,9 @@ extern void cdc_partition_set_cluster(const char *cluster_id);
 
 extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);
 
-/* Assign what is to be read and is not; when the next one is due, DT_NOEND if none */
-extern void cdc_partition_start_due(TimestampTz now);
-extern TimestampTz cdc_partition_next_due(void);
+/* Assign what is to be read and is not; when the next one is due, CDC_TICKS_NEVER if none */
+extern void cdc_partition_start_due(int64 now);
+extern int64 cdc_partition_next_due(void);
 
 /*
  * A message has come: is it for the batch?  Of the last applied record, which is read

@@ -26,7 +26,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "batch.h"
 #include "catalog.h"
@@ -46,6 +45,7 @@
 #include "peer.h"
 #include "relation.h"
 #include "session.h"
+#include "ticks.h"
 #include "tombstone.h"
 #include "worker.h"
 
@@ -58,9 +58,9 @@ static MemoryContext config_context = NULL; /* of the subscriptions in force */
 static MemoryContext loop_context = NULL;	/* reset once per turn */
 static List *subscriptions = NIL;	/* of CdcSubscription *, in config_context */
 static uint64 known_generation = 0;
-static TimestampTz refresh_due = 0;
-static TimestampTz prune_due = 0;
-static TimestampTz letters_due = 0; /* dead letters to be applied */
+static int64 refresh_due = 0;	/* like those below, in ticks */
+static int64 prune_due = 0;
+static int64 letters_due = 0;	/* dead letters to be applied */
 static bool client_in_trouble = false;
 static XLogRecPtr flushed_to = InvalidXLogRecPtr;
 static uint32 wait_event = 0;
@@ -71,7 +71,7 @@ static void run_loop(void);
 static void reload_settings(void);
 static void take_configuration(void);
 static bool load_configuration(void);
-static void refresh_topics(TimestampTz now);
+static void refresh_topics(int64 now);
 static bool open_client(void);
 static bool collect(void);
 static void take_event(const CdcConsumerEvent *event);
@@ -79,12 +79,11 @@ static void take_message(CdcMessage *message);
 static void add_marker(CdcPartition *p, int64 offset);
 static void client_trouble(const char *error, bool fatal);
 static void apply_batch(void);
-static void retry_dead_letters(TimestampTz now);
+static void retry_dead_letters(int64 now);
 static void answer_waiters(void);
-static void prune(TimestampTz now);
+static void prune(int64 now);
 static void flush_commits(void);
 static void wait_for_work(void);
-static long timeout_until(TimestampTz due, TimestampTz now);
 
 void
 cdc_worker_main(Datum main_arg)
@@ -111,7 +110,7 @@ initialize(Oid dboid)
 										 ALLOCSET_DEFAULT_SIZES);
 	cdc_batch_init();
 	cdc_session_pin();
-	prune_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PRUNE_INTERVAL_MS);
+	prune_due = cdc_ticks_now() + PRUNE_INTERVAL_MS;
 }
 
 /* On every exit: the library's threads must be gone before the process is */
@@ -133,7 +132,7 @@ run_loop(void)
 	error_context_stack = &context;
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		int64		now = cdc_ticks_now();
 		bool		more;
 
 		MemoryContextReset(loop_context);
@@ -234,7 +233,7 @@ load_configuration(void)
 /* ---- Kafka ---- */
 
 static void
-refresh_topics(TimestampTz now)
+refresh_topics(int64 now)
 {
 	List	   *topics;
 	char	   *cluster_id;
@@ -252,10 +251,9 @@ refresh_topics(TimestampTz now)
 		cdc_partition_client_ok();
 		cdc_discovery_look(topics, cluster_id);
 	}
-	refresh_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											  client_in_trouble || cdc_discovery_incomplete() ?
-											  Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
-											  cdc_topic_refresh_interval);
+	refresh_due = cdc_ticks_now() + (client_in_trouble || cdc_discovery_incomplete() ?
+									 Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
+									 cdc_topic_refresh_interval);
 }
 
 /* A setting that Kafka's client refuses must be seen in stat_subscription, and can be mended */
@@ -383,7 +381,7 @@ client_trouble(const char *error, bool fatal)
 		cdc_consumer_close();
 		cdc_partition_unassigned_all(error);
 	}
-	refresh_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), INCOMPLETE_REFRESH_MS);
+	refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
 }
 
 /* ---- work ---- */
@@ -408,11 +406,11 @@ apply_batch(void)
 
 /* Those that somebody asked for; until what hinders them passes by */
 static void
-retry_dead_letters(TimestampTz now)
+retry_dead_letters(int64 now)
 {
 	MemoryContextSwitchTo(cdc_batch_context);
-	letters_due = cdc_deliver_dead_letters(subscriptions) ? DT_NOEND :
-		TimestampTzPlusMilliseconds(now, LETTERS_RETRY_MS);
+	letters_due = cdc_deliver_dead_letters(subscriptions) ? CDC_TICKS_NEVER :
+		now + LETTERS_RETRY_MS;
 	MemoryContextSwitchTo(loop_context);
 	cdc_batch_reset();
 }
@@ -434,7 +432,7 @@ answer_waiters(void)
 		return;
 	}
 	cdc_discovery_look(topics, cluster_id);
-	cdc_partition_start_due(GetCurrentTimestamp());
+	cdc_partition_start_due(cdc_ticks_now());
 	if (cdc_partition_query_ends(&error))
 		cdc_control_answer_ticket(ticket);
 	else
@@ -442,7 +440,7 @@ answer_waiters(void)
 }
 
 static void
-prune(TimestampTz now)
+prune(int64 now)
 {
 	bool		more;
 
@@ -451,7 +449,7 @@ prune(TimestampTz now)
 	more |= cdc_conflict_log_prune() == CDC_PRUNE_AT_ONCE;
 	more |= cdc_dead_letter_prune() == CDC_PRUNE_AT_ONCE;
 	cdc_catalog_commit(loop_context);
-	prune_due = more ? now : TimestampTzPlusMilliseconds(now, PRUNE_INTERVAL_MS);
+	prune_due = more ? now : now + PRUNE_INTERVAL_MS;
 }
 
 /*
@@ -471,19 +469,12 @@ flush_commits(void)
 static void
 wait_for_work(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
+	int64		due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
 	pgsocket	sock = cdc_consumer_socket();
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
 	if (sock != PGINVALID_SOCKET)
 		events |= WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, sock, timeout_until(due, now), wait_event);
+	(void) WaitLatchOrSocket(MyLatch, events, sock, Max(due - cdc_ticks_now(), 0), wait_event);
 	ResetLatch(MyLatch);
-}
-
-static long
-timeout_until(TimestampTz due, TimestampTz now)
-{
-	return Max(TimestampDifferenceMilliseconds(now, due), 0);
 }
