@@ -56,6 +56,12 @@ CALL load('every-nano', :'content');
 \set path :srcdir '/test/fixtures/every-atm.jsonl'
 \set content `cat :'path'`
 CALL load('every-atm', :'content');
+\set path :srcdir '/test/fixtures/every-structured.jsonl'
+\set content `cat :'path'`
+CALL load('every-structured', :'content');
+\set path :srcdir '/test/fixtures/types-structured.jsonl'
+\set content `cat :'path'`
+CALL load('types-structured', :'content');
 \set path :srcdir '/test/fixtures/extensions.jsonl'
 \set content `cat :'path'`
 CALL load('extensions', :'content');
