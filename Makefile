@@ -3,6 +3,7 @@
 #   make && make install     build and install into the server of PG_CONFIG
 #   make run n=2             a server and two clients that keep themselves in sync
 #   make test                every test; make test T=010: one (test/run)
+#   make test-matrix         the tests that need no Kafka on other majors, versions=17,18 (test/matrix)
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
 #   make bench               what it costs, as ratios (bench/)
@@ -36,6 +37,12 @@ include test/stack/stack.mk
 .PHONY: test
 test:
 	@PG_CONFIG='$(PG_CONFIG)' test/run $(T)
+
+# make test-matrix versions=17 full=1 T=010: with Kafka, this file (test/matrix)
+comma := ,
+.PHONY: test-matrix
+test-matrix:
+	@test/matrix $(if $(full),full) $(subst $(comma), ,$(or $(versions),17 18)) $(T)
 
 # make model depth=1 limit=1000000: so many operations more, so many states of a configuration at most
 .PHONY: model

@@ -75,6 +75,17 @@ typedef JsonParseErrorType CdcJsonActionResult;
 #define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
 #endif
 
+/* 18: a publication decides about generated columns; before, none was published, nor missed */
+#if PG_VERSION_NUM < 180000
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#define CDC_PUBLISH_GENERATED	""
+#define cdc_publishes_generated(publication) true
+#else
+#define CDC_PUBLISH_GENERATED	"publish_generated_columns = stored"
+#define cdc_publishes_generated(publication) \
+	((publication)->pubgencols_type == PUBLISH_GENCOLS_STORED)
+#endif
+
 /* 18: the server says how long a name may be; before, a page's worth must not be tried */
 #if PG_VERSION_NUM < 180000
 #define MAX_RONAME_LEN_COMPAT	512

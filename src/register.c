@@ -35,6 +35,7 @@
 #include "utils/varlena.h"
 
 #include "catalog.h"
+#include "compat.h"
 #include "control.h"
 #include "key.h"
 #include "register.h"
@@ -79,7 +80,7 @@ static void drop_triggers(Oid relid);
 
 /* The publication */
 static void publish(Oid relid);
-static Oid	make_publication(void);
+static Publication *get_publication(void);
 static void own_publication(Oid pubid);
 static bool is_published(const Publication *publication, Oid relid);
 static void unpublish(Oid relid);
@@ -233,10 +234,14 @@ drop_triggers(Oid relid)
 static void
 publish(Oid relid)
 {
-	Publication *publication = GetPublicationByName(PUBLICATION_NAME, true);
+	Publication *publication = get_publication();
 
-	own_publication(publication ? publication->oid : make_publication());
-	if (publication == NULL || !is_published(publication, relid))
+	own_publication(publication->oid);
+	/* under REPLICA IDENTITY FULL the server refuses updates of a row that is not published whole */
+	if (!cdc_publishes_generated(publication))
+		cdc_catalog_command("ALTER PUBLICATION " PUBLICATION_NAME
+							" SET (" CDC_PUBLISH_GENERATED ")");
+	if (!is_published(publication, relid))
 		cdc_catalog_command(psprintf("ALTER PUBLICATION " PUBLICATION_NAME " ADD TABLE %s",
 									 table_name(relid)));
 	if (!XLogLogicalInfoActive())
@@ -246,12 +251,14 @@ publish(Oid relid)
 				 errhint("Set \"wal_level\" to \"logical\" and restart the server.")));
 }
 
-static Oid
-make_publication(void)
+/* It is made if there is none */
+static Publication *
+get_publication(void)
 {
-	cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
-						" WITH (publish_via_partition_root = true)");
-	return get_publication_oid(PUBLICATION_NAME, false);
+	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
+		cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
+							" WITH (publish_via_partition_root = true)");
+	return GetPublicationByName(PUBLICATION_NAME, false);
 }
 
 /* DROP EXTENSION shall drop it; a dump does not bring that along */

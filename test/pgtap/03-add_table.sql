@@ -200,6 +200,25 @@ SELECT throws_ok($$ SELECT cdcsync.add_table('todos', 'updated_at',
 	column_map => '{"id": "title"}') $$, '22023', 'remote column "id" belongs to two columns');
 SELECT throws_ok($$ SELECT cdcsync.add_table('versions', 's', column_map => '{"a": "gen"}') $$,
 	'22023', 'column_map names column "gen", which is generated');
+
+-- from 18 on a generated column may be virtual, and the publication decides about those that are stored
+SELECT current_setting('server_version_num')::int >= 180000 AS "18" \gset
+\if :18
+CREATE TABLE virtual (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id + 1) VIRTUAL, v int);
+SELECT pg_temp.refused('virtual', 'v', '0A000 cannot register table "virtual": '
+	'Column "g" is generated and not stored.');
+ALTER TABLE virtual DROP g, ADD g int GENERATED ALWAYS AS (id + 1) STORED;
+SELECT lives_ok($$ SELECT cdcsync.add_table('virtual', 'v') $$, 'a stored one');
+SELECT is(pubgencols, 's', 'is published') FROM pg_publication WHERE pubname = 'cdcsync';
+INSERT INTO virtual VALUES (1, 1);
+SELECT lives_ok('UPDATE virtual SET v = 5', 'and the table can be written');
+ALTER PUBLICATION cdcsync SET (publish_generated_columns = none);
+SELECT throws_ok('UPDATE virtual SET v = 6', '42P10', 'cannot update table "virtual"');
+SELECT lives_ok($$ SELECT cdcsync.alter_table_rule('virtual') $$);
+SELECT lives_ok('UPDATE virtual SET v = 6', 'alter_table_rule() mends the publication of an older server');
+SELECT lives_ok($$ SELECT cdcsync.remove_table('virtual') $$);
+\endif
+
 SELECT is(relreplident, 'd', 'a refusal leaves nothing')
 	FROM pg_class WHERE oid = 'todos'::regclass;
 

@@ -108,7 +108,8 @@ cmp_ok(abs($source{101}{ts_us} / 1e6 - time), '<', 600, '... which has its own t
 # --- no room for an origin ---------------------------------------------------------------------------------
 
 my $full = make_topic('full', 2);
-my $small = make_node('small', 'max_replication_slots = 1');
+my $limit = $node->pg_version >= 18 ? 'max_active_replication_origins' : 'max_replication_slots';
+my $small = make_node('small', "$limit = 1");
 $small->sql(q{CREATE TABLE item (id int PRIMARY KEY, v bigint NOT NULL);
 	SELECT cdcsync.add_table('item', version_column => 'v')});
 produce($full, item(0, 'alpha', '2026-01-01'));
@@ -116,12 +117,12 @@ $small->sql("SELECT cdcsync.subscribe('s', '{$full}')");
 becomes($small, position_of($full, 0), 'streaming 1', 'the only origin slot');
 produce($full, item(1, 'beta', '2026-01-01'));
 becomes($small, "SELECT state || ' ' || last_error FROM cdcsync.stat_subscription WHERE partition = 1",
-	qr/^waiting could not find free replication state slot.*\nHINT: Increase max_replication_slots/,
+	qr/^waiting could not find free replication state slot.*\nHINT: Increase "?$limit/,
 	'... is taken: another peer waits, and it is said why');
 produce($full, item(0, 'alpha', '2026-01-01'));
 becomes($small, position_of($full, 0), 'streaming 2', '... the first one goes on');
 is($small->sql("SELECT cdcsync.wait_for('s', '0s')"), 'f', '... wait_for has to wait');
-$small->append_conf('postgresql.conf', 'max_replication_slots = 10');
+$small->append_conf('postgresql.conf', "$limit = 10");
 $small->restart;
 is($small->sql("SELECT cdcsync.wait_for('s', '30s')"), 't', '... until there is room');
 is($small->sql('SELECT count(*) FROM item'), 3, '... with all of it');

@@ -311,7 +311,7 @@ cmd_clean() {
 	[[ -d $DIR ]] || return 0
 	cmd_stop
 	# all but what was fetched
-	find "$DIR" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + || die "$DIR could not be removed"
+	find "$DIR" -mindepth 1 -maxdepth 1 ! -name cache ! -name chroot -exec rm -rf {} + || die "$DIR could not be removed"
 	say "    its data are gone; what was fetched stays in ${CACHE}"
 }
 
