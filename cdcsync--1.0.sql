@@ -82,6 +82,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	next_offset bigint NOT NULL,
 	record_time bigint,
 	cluster_id text,
+	rewind_to timestamptz,
 	PRIMARY KEY (subscription, topic, partition)
 ) WITH (fillfactor = 10);
 
@@ -92,6 +93,7 @@ COMMENT ON COLUMN cdcsync.subscription_offset.partition IS 'number of the partit
 COMMENT ON COLUMN cdcsync.subscription_offset.next_offset IS 'first offset that is not yet applied';
 COMMENT ON COLUMN cdcsync.subscription_offset.record_time IS 'Kafka''s time of the record before it, ms since 1970, to recognise the log';
 COMMENT ON COLUMN cdcsync.subscription_offset.cluster_id IS 'Kafka cluster that was read';
+COMMENT ON COLUMN cdcsync.subscription_offset.rewind_to IS 'time since which rewind() wants it read again; NULL: none';
 
 CREATE TABLE cdcsync.tombstone_data (
 	relation regclass NOT NULL,
@@ -490,6 +492,22 @@ LANGUAGE C STRICT;
 
 COMMENT ON FUNCTION cdcsync.skip(text, text, integer, bigint) IS
 'go on behind the message that a partition is stopped at: the one with its next_offset';
+CREATE FUNCTION cdcsync.rewind(subscription text, "to" timestamptz)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_rewind_time'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.rewind(text, timestamptz) IS
+'read again what is in the topics since that time; what is known already changes nothing';
+
+CREATE FUNCTION cdcsync.rewind(subscription text, "to" jsonb)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_rewind_offsets'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
+'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
+
 --
 -- The producer
 --

@@ -183,6 +183,7 @@ find_new(List *topics, const char *cluster_id)
 			f->offset.partition = i;
 			f->offset.next_offset = -1;
 			f->offset.record_time = -1;
+			f->offset.rewind_to = -1;
 			f->offset.cluster_id = unconstify(char *, cluster_id);
 			ItemPointerSetInvalid(&f->offset.tid);
 			found = lappend(found, f);

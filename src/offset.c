@@ -13,10 +13,14 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "control.h"
 #include "offset.h"
+#include "unixtime.h"
 
 #define NARGS 8
 #define PRUNE_EVERY 4
@@ -32,7 +36,8 @@ List *
 cdc_offset_load_all(void)
 {
 	static CdcStatement load = {
-		.sql = "SELECT subscription, topic, partition, next_offset, record_time, cluster_id, ctid "
+		.sql = "SELECT subscription, topic, partition, next_offset, record_time, cluster_id, ctid, "
+		"(EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint "
 		"FROM cdcsync.subscription_offset"
 	};
 	MemoryContext context = CurrentMemoryContext;
@@ -56,6 +61,8 @@ cdc_offset_load_all(void)
 		offset->record_time = isnull ? -1 : DatumGetInt64(datum);
 		offset->cluster_id = SPI_getvalue(tuple, desc, 6);
 		offset->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 7, &isnull));
+		datum = SPI_getbinval(tuple, desc, 8, &isnull);
+		offset->rewind_to = isnull ? -1 : DatumGetInt64(datum);
 		offsets = lappend(offsets, offset);
 		MemoryContextSwitchTo(old);
 	}
@@ -157,6 +164,33 @@ update_by_key(CdcOffset *offset, int64 from)
 	return SPI_processed == 1;
 }
 
+void
+cdc_offset_rewind(CdcOffset *offset)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription_offset "
+		"SET next_offset = $4, record_time = NULL, rewind_to = NULL "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
+		"RETURNING ctid",
+		.nargs = 4,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID}
+	};
+	Datum		args[NARGS];
+	char		nulls[NARGS + 1];
+	MemoryContext context = CurrentMemoryContext;
+
+	set_args(offset, -1, args, nulls);
+	cdc_catalog_execute(&update, args, nulls);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("subscription \"%s\" has just been removed", offset->subscription)));
+	take_tid(offset);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
+}
+
 static void
 upsert(CdcOffset *offset)
 {
@@ -208,6 +242,72 @@ take_tid(CdcOffset *offset)
 }
 
 /* ---- SQL interface ---- */
+
+/* Of a JSON number */
+static int64
+offset_from_json(const JsonbValue *value)
+{
+	int64		offset = -1;
+
+	if (value->type == jbvNumeric)
+		offset = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+	if (offset < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offsets must be numbers that are not negative")));
+	return offset;
+}
+
+static void
+move_to(Datum subscription, const char *topic, const char *partition, int64 offset)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription_offset "
+		"SET next_offset = $4, record_time = NULL, rewind_to = NULL "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
+		"AND topic OPERATOR(pg_catalog.=) $2 AND partition::pg_catalog.text OPERATOR(pg_catalog.=) $3",
+		.nargs = 4,
+		.argtypes = {TEXTOID, TEXTOID, TEXTOID, INT8OID}
+	};
+	Datum		args[4] = {subscription, CStringGetTextDatum(topic), CStringGetTextDatum(partition),
+	Int64GetDatum(offset)};
+
+	cdc_catalog_execute(&update, args, NULL);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("subscription \"%s\" has no position in topic \"%s\" partition %s",
+						TextDatumGetCString(subscription), topic, partition),
+				 errhint("See cdcsync.stat_subscription.")));
+}
+
+/* {"topic": {"partition": offset}}: at depth 1 are topics, at depth 2 partitions */
+static void
+move_all(Datum subscription, Jsonb *offsets)
+{
+	JsonbIterator *it = JsonbIteratorInit(&offsets->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *names[3] = {NULL, NULL, NULL};
+	int			depth = 0;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		if (token == WJB_BEGIN_OBJECT && depth < 2)
+			depth++;
+		else if (token == WJB_END_OBJECT)
+			depth--;
+		else if (token == WJB_KEY)
+			names[depth] = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && depth == 2)
+			move_to(subscription, names[1], names[2], offset_from_json(&value));
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("offsets must be a JSON object of topics and partitions"),
+					 errhint("Write it as {\"server.public.todos\": {\"0\": 17}}.")));
+	}
+}
 
 static void
 check_next_offset(Datum *position, int64 offset)
@@ -267,5 +367,51 @@ cdcsync_skip(PG_FUNCTION_ARGS)
 			(errmsg("subscription \"%s\" skips topic \"%s\" partition %d offset " INT64_FORMAT,
 					TextDatumGetCString(args[0]), TextDatumGetCString(args[1]),
 					PG_GETARG_INT32(2), offset)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * rewind(subscription, to timestamptz): read again what is in the topics since then.  The
+ * worker asks the broker where that is.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_rewind_time);
+Datum
+cdcsync_rewind_time(PG_FUNCTION_ARGS)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription_offset SET rewind_to = $2 "
+		"WHERE subscription OPERATOR(pg_catalog.=) $1",
+		.nargs = 2,
+		.argtypes = {TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		args[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	TimestampTz to = PG_GETARG_TIMESTAMPTZ(1);
+
+	if (TIMESTAMP_NOT_FINITE(to) || to < -CDC_UNIX_EPOCH_USECS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("time out of range: \"%s\"", timestamptz_to_str(to)),
+				 errhint("Kafka's times begin in 1970.")));
+	cdc_control_notify_at_commit();
+	SPI_connect();
+	cdc_catalog_execute(&update, args, NULL);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("subscription \"%s\" has no positions", TextDatumGetCString(args[0])),
+				 errhint("See cdcsync.stat_subscription.")));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* rewind(subscription, offsets jsonb): read on from these, back or forward */
+PG_FUNCTION_INFO_V1(cdcsync_rewind_offsets);
+Datum
+cdcsync_rewind_offsets(PG_FUNCTION_ARGS)
+{
+	cdc_control_notify_at_commit();
+	SPI_connect();
+	move_all(PG_GETARG_DATUM(0), PG_GETARG_JSONB_P(1));
+	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -22,6 +22,7 @@ typedef struct CdcOffset
 	int64		next_offset;
 	int64		record_time;
 	char	   *cluster_id;		/* NULL while unknown */
+	int64		rewind_to;		/* ms since 1970: what position to look for; -1: none */
 	ItemPointerData tid;
 } CdcOffset;
 
@@ -37,5 +38,8 @@ extern void cdc_offset_create(CdcOffset *offset);
  * meanwhile: what was read for it must not be applied.
  */
 extern void cdc_offset_advance(CdcOffset *offset, int64 from);
+
+/* Store the position that was found for rewind_to, and be done with that; sets tid */
+extern void cdc_offset_rewind(CdcOffset *offset);
 
 #endif							/* CDC_OFFSET_H */

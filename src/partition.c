@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "catalog.h"
 #include "consumer.h"
 #include "control.h"
 #include "partition.h"
@@ -44,6 +45,7 @@ static void set_state(CdcPartition *p, CdcPartitionState state, const char *erro
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
+static bool rewind_to_time(CdcPartition *p);
 static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
@@ -90,7 +92,7 @@ find_subscription(List *subscriptions, const char *name)
 	return NULL;
 }
 
-/* Somebody may have moved it: skip() */
+/* Somebody may have moved it: skip(), rewind() */
 static void
 take_position(CdcPartition *p, List *offsets)
 {
@@ -104,7 +106,8 @@ take_position(CdcPartition *p, List *offsets)
 			strcmp(stored->topic, p->offset.topic) != 0 ||
 			strcmp(stored->subscription, p->offset.subscription) != 0)
 			continue;
-		if (stored->next_offset != p->offset.next_offset)
+		if (stored->next_offset != p->offset.next_offset ||
+			stored->rewind_to != p->offset.rewind_to)
 			set_position(p, stored);
 		return;
 	}
@@ -116,6 +119,7 @@ set_position(CdcPartition *p, const CdcOffset *stored)
 	unassign(p);
 	p->offset.next_offset = stored->next_offset;
 	p->offset.record_time = stored->record_time;
+	p->offset.rewind_to = stored->rewind_to;
 	p->offset.tid = stored->tid;
 	p->position = stored->next_offset;
 	p->failed_at = -1;
@@ -370,7 +374,7 @@ static void
 start(CdcPartition *p)
 {
 	char	   *error;
-	int64		from = p->offset.next_offset;
+	int64		from;
 
 	if (p->offset.cluster_id && current_cluster &&
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
@@ -380,6 +384,9 @@ start(CdcPartition *p)
 									   current_cluster, p->offset.cluster_id));
 		return;
 	}
+	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
+		return;
+	from = p->offset.next_offset;
 	p->verifying = p->offset.record_time >= 0 && from > 0;
 	p->position = from;
 	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
@@ -391,6 +398,34 @@ start(CdcPartition *p)
 	p->assigned = true;
 	if (p->retries == 0)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
+}
+
+/* False if the broker does not say where that is */
+static bool
+rewind_to_time(CdcPartition *p)
+{
+	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
+	CdcOffset	offset = p->offset;
+	char	   *error = NULL;
+	MemoryContext context;
+
+	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
+		(error = position.error) != NULL)
+	{
+		cdc_partition_wait(p, error);
+		return false;
+	}
+	offset.next_offset = position.offset;
+	offset.record_time = -1;
+	offset.rewind_to = -1;
+	context = cdc_catalog_begin();
+	cdc_offset_rewind(&offset);
+	cdc_catalog_commit(context);
+	ereport(LOG,
+			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
+					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
+	set_position(p, &offset);
+	return true;
 }
 
 bool
@@ -473,8 +508,9 @@ cdc_partition_out_of_range(CdcPartition *p)
 	else if (next < low.offset)
 		cdc_partition_stop(p, psprintf(INT64_FORMAT " events are gone: the topic begins at offset " INT64_FORMAT
 									   ", the next one to apply is " INT64_FORMAT "\n"
-									   "HINT: Give the topic a longer retention; to go on without them, run cdcsync.unsubscribe and cdcsync.subscribe.",
-									   low.offset - next, low.offset, next));
+									   "HINT: Give the topic a longer retention; to go on without them, run cdcsync.rewind('%s', '{\"%s\": {\"%d\": " INT64_FORMAT "}}'::jsonb).",
+									   low.offset - next, low.offset, next, p->offset.subscription,
+									   p->offset.topic, p->offset.partition, low.offset));
 	else if (next > high.offset)
 		stop_short(p, high.offset);
 	else if (p->verifying && next == low.offset)

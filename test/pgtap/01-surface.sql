@@ -48,6 +48,8 @@ SELECT results_eq(
 	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
 	'retry_dead_letter(id bigint) void',
+	'rewind(subscription text, "to" jsonb) void',
+	'rewind(subscription text, "to" timestamp with time zone) void',
 	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
 	'skip_dead_letter(id bigint) void',
 	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone, OUT retention interval) SETOF record',
@@ -79,7 +81,7 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
 	'source_table', 'conflicts', 'column_map', 'truncate', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
-	'partition', 'next_offset', 'record_time', 'cluster_id']);
+	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
 
 SELECT results_eq(
 	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
