@@ -94,6 +94,7 @@ static int64 nudge_messages = 0;
 static void create_partitions(void);
 static void open_pipe(void);
 static void close_pipe(void);
+static void warn_of_library(void);
 static void start_client(void);
 static void stop_client(void);
 static bool start_destroyer(void);
@@ -142,6 +143,7 @@ cdc_consumer_open(void)
 	if (client != NULL)
 		elog(ERROR, "the Kafka client is open already");
 	create_partitions();
+	warn_of_library();
 	PG_TRY();
 	{
 		open_pipe();
@@ -439,6 +441,22 @@ close_pipe(void)
 		ReleaseExternalFD();
 		wakeup_pipe[i] = -1;
 	}
+}
+
+/* From 2.4 on the library knows topics by their id, and before 2.10 keeps one that is freed: its issue 4778 */
+static void
+warn_of_library(void)
+{
+	static bool warned = false;
+
+	if (warned || rd_kafka_version() < 0x02040000 || rd_kafka_version() >= 0x020a0000)
+		return;
+	ereport(LOG,
+			(errmsg("librdkafka %s can crash when a topic is deleted and created again",
+					rd_kafka_version_str()),
+			 errdetail("The server then restarts all its processes."),
+			 errhint("Use a librdkafka before 2.4, or 2.10 or later.")));
+	warned = true;
 }
 
 /* rd_kafka_new takes conf over if it succeeds */
