@@ -51,6 +51,7 @@ static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
 static void give_up(CdcMessage *message, const ErrorData *error);
 static void stop(CdcMessage *message, const ErrorData *error);
+static void move_up(CdcMessage *message);
 static void keep(CdcMessage *message, const ErrorData *error);
 static void report_kept(const CdcMessage *message, const char *subscription, const ErrorData *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
@@ -138,9 +139,26 @@ give_up(CdcMessage *message, const ErrorData *error)
 static void
 stop(CdcMessage *message, const ErrorData *error)
 {
+	if (message->offset > message->owner->offset.next_offset)
+		move_up(message);
 	cdc_partition_stop(message->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
 	if (message->owner->state == CDC_PARTITION_ERROR)
 		cdc_conflict_log_write_stashed(message);
+}
+
+/* Where records are missing before it, it is still the one that the partition stops at: skip() names it */
+static void
+move_up(CdcMessage *message)
+{
+	CdcPartition *p = message->owner;
+	CdcOffset	offset = p->offset;
+	MemoryContext context = cdc_catalog_begin();
+
+	offset.next_offset = message->offset;
+	offset.record_time = -1;
+	cdc_offset_advance(&offset, p->offset.next_offset);
+	cdc_catalog_commit(context);
+	cdc_partition_set_offset(p, &offset);
 }
 
 /* As a dead letter, and go on behind it */

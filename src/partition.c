@@ -559,6 +559,13 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 }
 
 void
+cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored)
+{
+	p->offset = *stored;
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+}
+
+void
 cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error)
 {
 	cdc_partition_applied(p, stored, 0, 0);

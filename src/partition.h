@@ -70,6 +70,9 @@ extern void cdc_partition_out_of_range(CdcPartition *p);
 extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
 								  TimestampTz now);
 
+/* The same where nothing was applied: there is no record before it */
+extern void cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored);
+
 /* The same where the message before that position could not be applied, and was kept */
 extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error);
 

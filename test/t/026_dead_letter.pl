@@ -147,13 +147,25 @@ $node->restart;
 produce($topic, good(2));
 is($node->sql("SELECT cdcsync.wait_for('peer', '60s')"), 't', '... it holds after a restart');
 
+# records may be missing before it: what an aborted transaction left, for one
+my $gaps = make_topic('gaps');
+$node->sql("SELECT cdcsync.subscribe('gaps', '{$gaps}')");
+produce($gaps, good(0));
+IPC::Run::run([ $ENV{CDC_STACK}, '--dir', "$ENV{CDC_RUN}/stack", 'transaction', $gaps, 0, 'abort' ], '<', \"one\ntwo\n", '>', '/dev/null')
+  or die 'no transaction';
+produce($gaps, [ 0, '{"id":1}', $garbage ], good(0));
+becomes($node, position_of($gaps, 0), 'error 4', 'behind a gap: the partition stops at the record itself');
+$node->sql("SELECT cdcsync.skip('gaps', '$gaps', 0, 4)");
+becomes($node, position_of($gaps, 0), 'streaming 6', '... which can be skipped');
+$node->sql("SELECT cdcsync.unsubscribe('gaps')");
+
 # a partition that is at work moves only by its worker
 $node->sql("SELECT cdcsync.pause('peer')");
 becomes($node, position_of($topic, 2), 'paused 4', 'paused');
 produce($topic, good(2), good(2));
 $node->sql("SELECT cdcsync.skip($position, 4); SELECT cdcsync.resume('peer')");
 is($node->sql("SELECT cdcsync.wait_for('peer', '60s')"), 't', 'one of a paused subscription');
-is($node->sql('SELECT count(*) FROM good'), 8, '... is left out as well');
+is($node->sql('SELECT count(*) FROM good'), 10, '... is left out as well');
 
 # --- the rest -----------------------------------------------------------------------------------------
 
