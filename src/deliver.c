@@ -495,10 +495,15 @@ bool
 cdc_deliver_dead_letters(List *subscriptions)
 {
 	bool		all = true;
+	int64		id = 0;
 	CdcDeadLetter *letter;
 
-	for (int64 id = 0; (letter = next_dead_letter(id)) != NULL; id = letter->message.dead_letter)
+	while ((letter = next_dead_letter(id)) != NULL)
+	{
+		id = letter->message.dead_letter;
 		all &= retry_dead_letter(letter, subscriptions);
+		cdc_batch_reset();		/* they may be many, and large */
+	}
 	return all;
 }
 

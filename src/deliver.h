@@ -17,8 +17,8 @@ extern void cdc_deliver(CdcMessage **messages, int nmessages);
 
 /*
  * Apply the dead letters that somebody asked to be applied, with the options of their
- * subscriptions, of CdcSubscription *.  False if some must be tried again later.  What
- * it needs is in CurrentMemoryContext.
+ * subscriptions, of CdcSubscription *.  False if some must be tried again later.  The
+ * batch is empty, and CurrentMemoryContext is its own.
  */
 extern bool cdc_deliver_dead_letters(List *subscriptions);
 
