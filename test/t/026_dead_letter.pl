@@ -130,6 +130,7 @@ is($node->sql('SELECT count(*) FROM cdcsync.dead_letter'), 7, '... and keeps it 
 # --- one message left out by hand ---------------------------------------------------------------------
 
 $node->sql("SELECT cdcsync.alter_subscription('peer', on_error => 'pause')");
+is($node->sql("SELECT cdcsync.wait_for('peer', '60s')"), 't', 'the worker has taken it over');
 produce($topic, good(2), [ 2, '{"id":1}', $garbage ], good(2));
 becomes($node, position_of($topic, 2), 'error 1', 'a partition that stops');
 my $position = "'peer', '$topic', 2";
