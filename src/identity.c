@@ -23,7 +23,8 @@ cdc_identity_check(void)
 {
 	static CdcStatement remember = {
 		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
-		"SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM cdcsync.local_identity)",
+		"SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM cdcsync.local_identity) "
+		"ON CONFLICT (singleton) DO NOTHING",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
@@ -52,16 +53,14 @@ cdc_identity_check(void)
 void
 cdc_identity_accept(void)
 {
-	static CdcStatement forget = {
-		.sql = "DELETE FROM cdcsync.local_identity",
-	};
 	static CdcStatement accept = {
-		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) VALUES ($1, $2)",
+		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) VALUES ($1, $2) "
+		"ON CONFLICT (singleton) DO UPDATE SET system_identifier = excluded.system_identifier, "
+		"database_oid = excluded.database_oid",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
 
-	cdc_catalog_execute(&forget, NULL, NULL);
 	cdc_catalog_execute(&accept, identity_args(), NULL);
 }
 

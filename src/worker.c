@@ -2,7 +2,7 @@
  * worker.c
  *		The apply worker of one database.
  *
- * One loop: take over changes of the configuration, look for new topics, collect what
+ * One loop: look for new topics, take over changes of the configuration, collect what
  * Kafka has delivered, apply it, answer those who wait, and sleep on the latch and the
  * Kafka client's socket together.  Nothing is open (transaction, snapshot, lock) while
  * it sleeps or asks the broker.
@@ -130,6 +130,8 @@ run_loop(void)
 	.previous = error_context_stack};
 
 	error_context_stack = &context;
+	MemoryContextSwitchTo(loop_context);
+	take_configuration();
 	for (;;)
 	{
 		int64		now = cdc_ticks_now();
@@ -140,11 +142,12 @@ run_loop(void)
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 			reload_settings();
-		if (known_generation != cdc_control_generation())
-			take_configuration();
 		if (refresh_due <= now)
 			refresh_topics(now);
 		cdc_partition_start_due(now);
+		/* behind what waits for the broker: what has been paused meanwhile is not read */
+		if (known_generation != cdc_control_generation())
+			take_configuration();
 		more = collect();
 		apply_batch();
 		if (letters_due <= now)

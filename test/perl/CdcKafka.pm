@@ -21,7 +21,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(make_node make_topic produce in_background change event becomes error_of position_of
-  worker_pid cpu_seconds log_lines base_port);
+  worker_pid cpu_seconds log_lines log_has_no base_port);
 
 my ($prefix) = basename($0) =~ /^(\d+)/;
 my $json = JSON::PP->new->canonical;
@@ -196,6 +196,15 @@ sub log_lines
 	my @found = slurp_file($node->logfile, $offset // 0) =~ /^.*$pattern.*$/mg;
 
 	return scalar @found;
+}
+
+# An assertion: the server's log has no such line; those it has are shown.
+sub log_has_no
+{
+	my ($node, $pattern, $name) = @_;
+	my @found = slurp_file($node->logfile) =~ /^.*(?:$pattern).*$/mg;
+
+	return is(join("\n", @found), '', $name);
 }
 
 # --- a Kafka of the test's own --------------------------------------------------------------------

@@ -47,7 +47,7 @@ my $since = time;
 $node->set_clock(0);
 becomes($node, 'SELECT count(*) FROM stamped', 1, '... until the clock is right');
 cmp_ok(time - $since, '<', 20, '... at once');
-is(log_lines($node, 'PANIC|TRAP|cdcsync apply worker ERROR'), 0, 'nothing has crashed');
+log_has_no($node, 'PANIC|TRAP|cdcsync apply worker ERROR', 'nothing has crashed');
 done_testing();
 
 sub item
