@@ -16,6 +16,9 @@
 #include "catalog.h"
 #include "identity.h"
 
+static bool is_remembered(void);
+static bool is_remembered_by_now(void);
+static void pause_all(void);
 static Datum *identity_args(void);
 
 void
@@ -28,20 +31,50 @@ cdc_identity_check(void)
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
+
+	cdc_catalog_execute(&remember, identity_args(), NULL);
+	if (!is_remembered() && !is_remembered_by_now())
+		pause_all();
+}
+
+static bool
+is_remembered(void)
+{
 	static CdcStatement compare = {
 		.sql = "SELECT FROM cdcsync.local_identity WHERE system_identifier OPERATOR(pg_catalog.=) $1 "
 		"AND database_oid OPERATOR(pg_catalog.=) $2",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
+
+	cdc_catalog_execute(&compare, identity_args(), NULL);
+	return SPI_processed > 0;
+}
+
+/* Waits for a resume() that has not committed, and keeps others waiting: they go on from the pause */
+static bool
+is_remembered_by_now(void)
+{
+	static CdcStatement lock = {
+		.sql = "SELECT system_identifier OPERATOR(pg_catalog.=) $1 "
+		"AND database_oid OPERATOR(pg_catalog.=) $2 FROM cdcsync.local_identity FOR UPDATE",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	bool		isnull;
+
+	cdc_catalog_execute(&lock, identity_args(), NULL);
+	return SPI_processed > 0 &&
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static void
+pause_all(void)
+{
 	static CdcStatement pause = {
 		.sql = "UPDATE cdcsync.subscription SET enabled = false WHERE enabled",
 	};
 
-	cdc_catalog_execute(&remember, identity_args(), NULL);
-	cdc_catalog_execute(&compare, identity_args(), NULL);
-	if (SPI_processed > 0)
-		return;
 	cdc_catalog_execute(&pause, NULL, NULL);
 	if (SPI_processed > 0)
 		ereport(WARNING,
@@ -50,6 +83,7 @@ cdc_identity_check(void)
 				 errhint("Set cdcsync.node_name to a name of its own, then run cdcsync.resume().")));
 }
 
+/* To be called before a subscription is enabled: the check locks in that order, too */
 void
 cdc_identity_accept(void)
 {

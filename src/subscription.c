@@ -492,8 +492,8 @@ Datum
 cdcsync_resume(PG_FUNCTION_ARGS)
 {
 	SPI_connect();
-	set_enabled(fcinfo, true);
 	cdc_identity_accept();
+	set_enabled(fcinfo, true);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
