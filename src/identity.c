@@ -22,7 +22,7 @@ static void pause_all(void);
 static Datum *identity_args(void);
 
 void
-cdc_identity_check(void)
+cdc_identity_remember(void)
 {
 	static CdcStatement remember = {
 		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
@@ -33,6 +33,12 @@ cdc_identity_check(void)
 	};
 
 	cdc_catalog_execute(&remember, identity_args(), NULL);
+}
+
+void
+cdc_identity_check(void)
+{
+	cdc_identity_remember();
 	if (!is_remembered() && !is_remembered_by_now())
 		pause_all();
 }

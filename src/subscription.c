@@ -84,7 +84,6 @@ static void take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls);
 static void lock_subscriptions(void);
 static void refuse_shared_topics(Datum name, Datum topics);
 static void delete_offsets(Datum name);
-static void remember_identity(void);
 static void set_enabled(FunctionCallInfo fcinfo, bool enabled);
 static void no_such_subscription(Datum name);
 
@@ -309,23 +308,6 @@ delete_offsets(Datum name)
 	cdc_catalog_execute(&delete, &name, NULL);
 }
 
-/* Which database these catalogs belong to: a dump of it shall not go on elsewhere */
-static void
-remember_identity(void)
-{
-	static CdcStatement remember = {
-		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
-		"VALUES ($1, $2) ON CONFLICT DO NOTHING",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
-	};
-	Datum		values[2];
-
-	values[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
-	values[1] = ObjectIdGetDatum(MyDatabaseId);
-	cdc_catalog_execute(&remember, values, NULL);
-}
-
 /* NULL for all; always wakes the worker, which then retries what had stopped */
 static void
 set_enabled(FunctionCallInfo fcinfo, bool enabled)
@@ -413,7 +395,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 				 errhint("Change it with cdcsync.alter_subscription, or end it with cdcsync.unsubscribe.")));
 	refuse_shared_topics(values[SUB_NAME], values[SUB_TOPICS]);
 	delete_offsets(values[SUB_NAME]);
-	remember_identity();
+	cdc_identity_remember();
 	cdc_subscription_warn_of_paths();
 	SPI_finish();
 	PG_RETURN_VOID();
