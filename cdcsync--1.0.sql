@@ -947,7 +947,7 @@ CREATE FUNCTION cdcsync.check_facts(
 	OUT preloaded boolean,
 	OUT node_name text,
 	OUT has_brokers boolean,
-	OUT has_worker boolean,
+	OUT workers integer,
 	OUT own_topics boolean,
 	OUT wal_room bigint)
 RETURNS record
@@ -1033,16 +1033,18 @@ WHERE r.version_column IS NULL AND NOT current_setting('track_commit_timestamp')
 
 UNION ALL
 SELECT 'error', 'max_worker_processes',
-	format('all %s are used, and no worker runs in this database', current_setting('max_worker_processes')),
+	format('all %s are used, and %s of %s apply workers run in this database', current_setting('max_worker_processes'),
+		workers, current_setting('cdcsync.apply_workers')),
 	format('ALTER SYSTEM SET max_worker_processes = %s; and restart the server', current_setting('max_worker_processes')::integer + 8)
 FROM facts
-WHERE preloaded AND has_subscriptions AND has_brokers AND NOT has_worker AND NOT standby AND no_worker_left
+WHERE preloaded AND has_subscriptions AND has_brokers AND workers < current_setting('cdcsync.apply_workers')::integer
+	AND NOT standby AND no_worker_left
 
 UNION ALL
 SELECT 'error', 'worker', 'no worker runs in this database: nothing is applied',
 	'The server''s log says why.'
 FROM facts
-WHERE preloaded AND has_subscriptions AND has_brokers AND NOT has_worker AND NOT standby AND NOT no_worker_left
+WHERE preloaded AND has_subscriptions AND has_brokers AND workers = 0 AND NOT standby AND NOT no_worker_left
 	AND NOT EXISTS (
 		-- it may be about to start
 		SELECT FROM cdcsync.subscription WHERE created_at > now() - interval '1 minute')
@@ -1073,7 +1075,7 @@ FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
 WHERE f.has_tables AND n.slots > current_setting('max_wal_senders')::integer
 
 UNION ALL
-SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer', m.value, n.origins),
+SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer and apply worker', m.value, n.origins),
 	format('ALTER SYSTEM SET %s = %s; and restart the server', m.setting, n.origins + 10)
 FROM (SELECT CASE WHEN x IS NULL THEN 'max_replication_slots' ELSE 'max_active_replication_origins' END,
 		coalesce(x, current_setting('max_replication_slots'))::integer

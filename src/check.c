@@ -43,7 +43,7 @@ cdcsync_check_facts(PG_FUNCTION_ARGS)
 	values[0] = BoolGetDatum(loaded);
 	values[1] = text_or_null(cdc_node_name, &nulls[1]);
 	values[2] = BoolGetDatum(cdc_bootstrap_servers && cdc_bootstrap_servers[0] != '\0');
-	values[3] = BoolGetDatum(loaded && cdc_control_has_worker(MyDatabaseId));
+	values[3] = Int32GetDatum(loaded ? cdc_control_count_workers(MyDatabaseId) : 0);
 	values[4] = own_topics(&nulls[4]);
 	values[5] = free_bytes(&nulls[5]);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));

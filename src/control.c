@@ -1,11 +1,16 @@
 /*
  * control.c
- *		Which database has a worker: shared slots, wake-ups.
+ *		Which database has which workers: shared slots, wake-ups.
  *
- * A slot belongs to a database in which a worker is wanted, runs or must not run; a
- * slot of none of these is free for another database.  There are as many as backends:
- * each use of a slot is a worker's or a holding transaction's, so holds find one even
- * where every worker slot of the server is taken.
+ * A slot belongs to a worker of a database, by its number: one that is wanted, runs or
+ * must not run; a slot of none of these is free for another.  There are as many as
+ * backends: each use of a slot is a worker's or a holding transaction's, so holds find
+ * one even where every worker slot of the server is taken.
+ *
+ * A database's first worker is the one that is wanted by notices and held; as long as it
+ * finds work it wants the others, up to cdcsync.apply_workers.  All that run in a
+ * database at a time agree about that number, by which they share the partitions: none
+ * is started while another of an older number is still there.
  *
  *	idle --notice, probe, ticket--> wanted --launcher--> registered --attach--> attached
  *	attached --finish--> idle;  attached or registered --any other exit--> wanted
@@ -51,9 +56,11 @@ typedef enum CdcLeave
 typedef struct CdcSlot
 {
 	Oid			dboid;			/* InvalidOid: never used */
+	int			number;			/* of the worker, from CDC_FIRST_WORKER */
+	int			nworkers;		/* of the database, as the present worker was told */
 	bool		wanted;			/* a worker should run here */
 	bool		registered;		/* the launcher started one that has not exited */
-	int			holds;			/* transactions that want it away */
+	int			holds;			/* transactions that want all away; in the first worker's */
 	int			pid;			/* of the attached worker, or 0 */
 	Latch	   *latch;			/* of the attached worker */
 	CdcLeave	leave;
@@ -85,10 +92,18 @@ static CdcSlot *my_slot = NULL;
 static uint64 generation_read = 0;	/* the last one that was asked for */
 
 static CdcSlot read_slot(Oid dboid);
-static CdcSlot *find_slot(Oid dboid);
-static CdcSlot *take_slot(Oid dboid);
+static bool may_start(const CdcSlot *slot, int nworkers);
+static bool may_attach(const CdcSlot *slot, int nworkers);
+static bool others_disagree(const CdcSlot *slot, int nworkers);
+static void forget_above(Oid dboid, int nworkers);
+static void renew_generation(CdcSlot *slot);
+static CdcSlot *find_slot(Oid dboid, int number);
+static CdcSlot *take_slot(Oid dboid, int number);
+static CdcSlot *next_slot(Oid dboid, CdcSlot *slot);
 static bool is_free(const CdcSlot *slot);
+static bool is_held(Oid dboid);
 static void want_slot(CdcSlot *slot);
+static void wake_slot(CdcSlot *slot);
 static void wake_launcher(void);
 static void worker_detach(int code, Datum arg);
 static void launcher_detach(int code, Datum arg);
@@ -136,7 +151,7 @@ cdc_control_reserve(Oid dboid)
 	CdcSlot    *slot;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid);
+	slot = take_slot(dboid, CDC_FIRST_WORKER);
 	LWLockRelease(control_lock);
 	return slot != NULL;
 }
@@ -144,54 +159,108 @@ cdc_control_reserve(Oid dboid)
 bool
 cdc_control_notify(Oid dboid)
 {
-	CdcSlot    *slot;
+	CdcSlot    *first;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid);
-	if (slot != NULL)
+	first = take_slot(dboid, CDC_FIRST_WORKER);
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
 	{
-		slot->generation = ++control->counter;
-		slot->due = 0;
-		slot->pause = 0;
-		want_slot(slot);
+		renew_generation(slot);
+		wake_slot(slot);
+	}
+	if (first != NULL)
+		want_slot(first);
+	LWLockRelease(control_lock);
+	return first != NULL;
+}
+
+/* What kept it from running may be mended by that */
+static void
+renew_generation(CdcSlot *slot)
+{
+	slot->generation = ++control->counter;
+	slot->due = 0;
+	slot->pause = 0;
+}
+
+void
+cdc_control_notify_others(void)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
+		 slot = next_slot(MyDatabaseId, slot))
+	{
+		if (slot == my_slot)
+			continue;
+		renew_generation(slot);
+		slot->ticket_answered = 0;
+		wake_slot(slot);
 	}
 	LWLockRelease(control_lock);
-	return slot != NULL;
+}
+
+void
+cdc_control_want_others(void)
+{
+	bool		complete = true;
+
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	for (int number = CDC_FIRST_WORKER + 1; number <= my_slot->nworkers; number++)
+	{
+		CdcSlot    *slot = take_slot(MyDatabaseId, number);
+
+		if (slot == NULL)
+			complete = false;
+		else if (!slot->wanted)
+			want_slot(slot);
+	}
+	LWLockRelease(control_lock);
+	if (!complete)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many apply workers are wanted"),
+				 errhint("Decrease \"cdcsync.apply_workers\", or increase \"max_worker_processes\" and restart the server.")));
 }
 
 bool
 cdc_control_hold_place(Oid dboid)
 {
-	CdcSlot    *slot;
+	CdcSlot    *first;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid);
-	if (slot != NULL)
+	first = take_slot(dboid, CDC_FIRST_WORKER);
+	if (first != NULL)
+		first->holds++;
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
 	{
-		slot->holds++;
-		if (slot->pid != 0)
-		{
-			slot->leave = CDC_LEAVE_DISMISSED;
-			kill(slot->pid, SIGTERM);
-		}
+		if (slot->pid == 0)
+			continue;
+		slot->leave = CDC_LEAVE_DISMISSED;
+		kill(slot->pid, SIGTERM);
 	}
 	LWLockRelease(control_lock);
-	return slot != NULL;
+	return first != NULL;
 }
 
 void
 cdc_control_hold_release(Oid dboid)
 {
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	find_slot(dboid)->holds--;
+	find_slot(dboid, CDC_FIRST_WORKER)->holds--;
 	wake_launcher();
 	LWLockRelease(control_lock);
 }
 
-bool
-cdc_control_has_worker(Oid dboid)
+int
+cdc_control_count_workers(Oid dboid)
 {
-	return read_slot(dboid).pid != 0;
+	int			n = 0;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+		n += slot->pid != 0 ? 1 : 0;
+	LWLockRelease(control_lock);
+	return n;
 }
 
 bool
@@ -213,7 +282,15 @@ cdc_control_is_worker(void)
 bool
 cdc_control_has_errors(Oid dboid)
 {
-	return control != NULL && read_slot(dboid).has_errors;
+	bool		found = false;
+
+	if (control == NULL)
+		return false;
+	LWLockAcquire(control_lock, LW_SHARED);
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+		found |= slot->has_errors;
+	LWLockRelease(control_lock);
+	return found;
 }
 
 void
@@ -227,7 +304,13 @@ cdc_control_set_errors(bool has_errors)
 bool
 cdc_control_has_unseen(Oid dboid)
 {
-	return read_slot(dboid).has_unseen;
+	bool		found = false;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+		found |= slot->has_unseen;
+	LWLockRelease(control_lock);
+	return found;
 }
 
 void
@@ -261,16 +344,17 @@ cdc_control_is_loaded(void)
 }
 
 bool
-cdc_control_attach(void)
+cdc_control_attach(int number, int nworkers)
 {
 	CdcSlot    *slot;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(MyDatabaseId);
-	if (slot != NULL && slot->holds > 0)
+	slot = take_slot(MyDatabaseId, number);
+	if (slot != NULL && is_held(MyDatabaseId))
 		slot->leave = CDC_LEAVE_DISMISSED;
-	else if (slot != NULL && slot->pid == 0)
+	else if (slot != NULL && may_attach(slot, nworkers))
 	{
+		slot->nworkers = nworkers;
 		slot->pid = MyProcPid;
 		slot->latch = MyLatch;
 		slot->has_errors = false;
@@ -278,6 +362,8 @@ cdc_control_attach(void)
 		slot->own_topics = CDC_OWN_TOPICS_UNKNOWN;
 		slot->ticket_answered = 0;
 		my_slot = slot;
+		if (number == CDC_FIRST_WORKER)
+			forget_above(MyDatabaseId, nworkers);
 	}
 	LWLockRelease(control_lock);
 
@@ -285,6 +371,45 @@ cdc_control_attach(void)
 		return false;
 	on_shmem_exit(worker_detach, (Datum) 0);
 	return true;
+}
+
+static bool
+may_attach(const CdcSlot *slot, int nworkers)
+{
+	return slot->pid == 0 && slot->number <= nworkers && !others_disagree(slot, nworkers);
+}
+
+/* Do workers run in its database that share its partitions by another number? */
+static bool
+others_disagree(const CdcSlot *slot, int nworkers)
+{
+	for (CdcSlot *other = next_slot(slot->dboid, NULL); other != NULL;
+		 other = next_slot(slot->dboid, other))
+	{
+		if (other != slot && (other->pid != 0 || other->registered) &&
+			other->nworkers != nworkers)
+			return true;
+	}
+	return false;
+}
+
+/* The database's last first worker may have wanted more */
+static void
+forget_above(Oid dboid, int nworkers)
+{
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	{
+		if (slot->number > nworkers)
+			slot->wanted = false;
+	}
+}
+
+void
+cdc_control_dismiss(void)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	my_slot->leave = CDC_LEAVE_DISMISSED;
+	LWLockRelease(control_lock);
 }
 
 /* All that was set up after attach (origin, stat, consumer) has been let go by now */
@@ -326,6 +451,24 @@ cdc_control_finish(uint64 generation)
 	return finished;
 }
 
+bool
+cdc_control_is_first(void)
+{
+	return my_slot->number == CDC_FIRST_WORKER;
+}
+
+int
+cdc_control_number(void)
+{
+	return my_slot->number;
+}
+
+bool
+cdc_control_is_mine(uint32 hash)
+{
+	return hash % my_slot->nworkers == my_slot->number - CDC_FIRST_WORKER;
+}
+
 /*
  * A ticket wants a worker: a database can have subscriptions without the launcher
  * knowing (it was made as the copy of another).
@@ -333,17 +476,20 @@ cdc_control_finish(uint64 generation)
 uint64
 cdc_control_draw_ticket(void)
 {
-	CdcSlot    *slot;
+	CdcSlot    *first;
 	uint64		ticket;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	ticket = ++control->counter;
-	slot = take_slot(MyDatabaseId);
-	if (slot != NULL)
+	first = take_slot(MyDatabaseId, CDC_FIRST_WORKER);
+	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
+		 slot = next_slot(MyDatabaseId, slot))
 	{
 		slot->ticket_drawn = ticket;
-		want_slot(slot);
+		wake_slot(slot);
 	}
+	if (first != NULL)
+		want_slot(first);
 	LWLockRelease(control_lock);
 	return ticket;
 }
@@ -355,19 +501,30 @@ cdc_control_draw_ticket(void)
 uint64
 cdc_control_pending_ticket(void)
 {
-	uint64		ticket;
+	uint64		ticket = 0;
 
 	LWLockAcquire(control_lock, LW_SHARED);
-	ticket = my_slot->generation == generation_read ? my_slot->ticket_drawn :
-		my_slot->ticket_answered;
+	if (my_slot->generation == generation_read &&
+		my_slot->ticket_drawn > my_slot->ticket_answered)
+		ticket = my_slot->ticket_drawn;
 	LWLockRelease(control_lock);
 	return ticket;
 }
 
-uint64
-cdc_control_answered_ticket(void)
+bool
+cdc_control_ticket_is_answered(uint64 ticket)
 {
-	return read_slot(MyDatabaseId).ticket_answered;
+	CdcSlot    *first;
+	bool		answered;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	first = find_slot(MyDatabaseId, CDC_FIRST_WORKER);
+	answered = first != NULL && first->ticket_answered >= ticket;
+	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
+		 slot = next_slot(MyDatabaseId, slot))
+		answered &= !slot->wanted || slot->ticket_answered >= ticket;
+	LWLockRelease(control_lock);
+	return answered;
 }
 
 void
@@ -437,7 +594,7 @@ cdc_control_want(Oid dboid)
 	CdcSlot    *slot;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid);
+	slot = take_slot(dboid, CDC_FIRST_WORKER);
 	if (slot != NULL)
 		want_slot(slot);
 	LWLockRelease(control_lock);
@@ -447,20 +604,16 @@ cdc_control_want(Oid dboid)
 void
 cdc_control_forget(Oid dboid)
 {
-	CdcSlot    *slot;
-
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = find_slot(dboid);
-	if (slot != NULL)
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
 		slot->wanted = false;
 	LWLockRelease(control_lock);
 }
 
-/* A database whose worker is to be started now, or none, and when the next will be */
-Oid
-cdc_control_next_wanted(int64 now, int64 *next_due)
+CdcWorkerId
+cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due)
 {
-	Oid			dboid = InvalidOid;
+	CdcWorkerId worker = {0};
 
 	*next_due = CDC_TICKS_NEVER;
 	LWLockAcquire(control_lock, LW_SHARED);
@@ -468,42 +621,51 @@ cdc_control_next_wanted(int64 now, int64 *next_due)
 	{
 		CdcSlot    *slot = &control->slots[i];
 
-		if (!slot->wanted || slot->registered || slot->pid != 0 || slot->holds > 0)
+		if (!may_start(slot, nworkers))
 			continue;
 		if (slot->due <= now)
 		{
-			dboid = slot->dboid;
+			worker.dboid = slot->dboid;
+			worker.number = slot->number;
 			break;
 		}
 		*next_due = Min(*next_due, slot->due);
 	}
 	LWLockRelease(control_lock);
-	return dboid;
+	return worker;
+}
+
+static bool
+may_start(const CdcSlot *slot, int nworkers)
+{
+	return slot->wanted && !slot->registered && slot->pid == 0 && slot->number <= nworkers &&
+		!is_held(slot->dboid) && !others_disagree(slot, nworkers);
 }
 
 /* The launcher has registered a worker; it may have come and gone already */
 void
-cdc_control_started(Oid dboid, int64 now)
+cdc_control_started(CdcWorkerId worker, int nworkers, int64 now)
 {
 	CdcSlot    *slot;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = find_slot(dboid);
+	slot = find_slot(worker.dboid, worker.number);
 	if (slot != NULL)
 	{
 		slot->registered = true;
+		slot->nworkers = nworkers;
 		slot->started_at = now;
 	}
 	LWLockRelease(control_lock);
 }
 
 void
-cdc_control_exited(Oid dboid, int64 now)
+cdc_control_exited(CdcWorkerId worker, int64 now)
 {
 	CdcSlot    *slot;
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = find_slot(dboid);
+	slot = find_slot(worker.dboid, worker.number);
 	if (slot != NULL)
 	{
 		slot->registered = false;
@@ -520,7 +682,7 @@ cdc_control_exited(Oid dboid, int64 now)
 	LWLockRelease(control_lock);
 }
 
-/* A copy of the database's slot, all zeros if it has none */
+/* A copy of the slot of the database's first worker, all zeros if it has none */
 static CdcSlot
 read_slot(Oid dboid)
 {
@@ -528,7 +690,7 @@ read_slot(Oid dboid)
 	CdcSlot		copy = {0};
 
 	LWLockAcquire(control_lock, LW_SHARED);
-	slot = find_slot(dboid);
+	slot = find_slot(dboid, CDC_FIRST_WORKER);
 	if (slot != NULL)
 		copy = *slot;
 	LWLockRelease(control_lock);
@@ -537,21 +699,33 @@ read_slot(Oid dboid)
 
 /* The following are called with the lock held, those that write, exclusively */
 static CdcSlot *
-find_slot(Oid dboid)
+find_slot(Oid dboid, int number)
 {
-	for (int i = 0; i < control->nslots; i++)
+	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
 	{
-		if (control->slots[i].dboid == dboid)
-			return &control->slots[i];
+		if (slot->number == number)
+			return slot;
 	}
 	return NULL;
 }
 
-/* The database's slot, or a free one that becomes it, or NULL */
+/* Those of a database, one after the other; NULL is before the first and after the last */
 static CdcSlot *
-take_slot(Oid dboid)
+next_slot(Oid dboid, CdcSlot *slot)
 {
-	CdcSlot    *slot = find_slot(dboid);
+	for (slot = slot ? slot + 1 : control->slots; slot < control->slots + control->nslots; slot++)
+	{
+		if (slot->dboid == dboid)
+			return slot;
+	}
+	return NULL;
+}
+
+/* The worker's slot, or a free one that becomes it, or NULL */
+static CdcSlot *
+take_slot(Oid dboid, int number)
+{
+	CdcSlot    *slot = find_slot(dboid, number);
 
 	for (int i = 0; slot == NULL && i < control->nslots; i++)
 	{
@@ -560,10 +734,19 @@ take_slot(Oid dboid)
 			slot = &control->slots[i];
 			memset(slot, 0, sizeof(CdcSlot));
 			slot->dboid = dboid;
+			slot->number = number;
 			slot->generation = ++control->counter;
 		}
 	}
 	return slot;
+}
+
+static bool
+is_held(Oid dboid)
+{
+	const CdcSlot *first = find_slot(dboid, CDC_FIRST_WORKER);
+
+	return first != NULL && first->holds > 0;
 }
 
 static bool
@@ -572,14 +755,20 @@ is_free(const CdcSlot *slot)
 	return !slot->wanted && !slot->registered && slot->pid == 0 && slot->holds == 0;
 }
 
-/* Wakes the worker, or who starts one */
 static void
 want_slot(CdcSlot *slot)
 {
 	slot->wanted = true;
+	wake_slot(slot);
+}
+
+/* The worker, or who starts one */
+static void
+wake_slot(CdcSlot *slot)
+{
 	if (slot->latch != NULL)
 		SetLatch(slot->latch);
-	else
+	else if (slot->wanted)
 		wake_launcher();
 }
 

@@ -1,11 +1,20 @@
 /*
  * control.h
- *		Which database has a worker: shared slots, wake-ups, holds.
+ *		Which database has which workers: shared slots, wake-ups, holds.
  */
 #ifndef CDC_CONTROL_H
 #define CDC_CONTROL_H
 
 #include "datatype/timestamp.h"
+
+/* The workers of a database are numbered from here */
+#define CDC_FIRST_WORKER 1
+
+typedef struct CdcWorkerId
+{
+	Oid			dboid;			/* InvalidOid: none */
+	int			number;
+} CdcWorkerId;
 
 /* cdcsync.c: in the hooks of these names */
 extern void cdc_control_shmem_request(void);
@@ -51,9 +60,9 @@ extern bool cdc_control_has_unseen(Oid dboid);
 extern void cdc_control_set_unseen(void);
 
 /*
- * For the worker.  attach takes this database's slot and lets go of it at exit;
- * it returns false when another worker has it or the database is held.  No
- * generation is 0.
+ * For the worker.  attach takes this database's slot of that number and lets go of it
+ * at exit; it returns false when another worker has it, the database is held, or its
+ * other workers are of another number of workers.  No generation is 0.
  *
  * A worker that finds nothing to do here (no extension, no subscription) says so
  * by finish, with the generation it had read before it looked, and exits: it is
@@ -61,20 +70,35 @@ extern void cdc_control_set_unseen(void);
  * finish returns false: look again.  A worker that exits without it is started
  * again after a pause.
  */
-extern bool cdc_control_attach(void);
+extern bool cdc_control_attach(int number, int nworkers);
+
+/* Which one is it, and is a partition with that hash this one's? */
+extern int	cdc_control_number(void);
+extern bool cdc_control_is_first(void);
+extern bool cdc_control_is_mine(uint32 hash);
+
+/* For the first one: the others are to run, too; the others have something new to read */
+extern void cdc_control_want_others(void);
+extern void cdc_control_notify_others(void);
+
+/* The worker is about to exit without a failure, and to be started again at once */
+extern void cdc_control_dismiss(void);
+
+
 extern uint64 cdc_control_generation(void);
 extern bool cdc_control_finish(uint64 generation);
 
 /*
- * wait_for: a backend draws a ticket and wakes the worker, which asks the broker
- * for the ends of all partitions, publishes them in stat and then answers the
- * highest ticket it had seen before it asked.  progress wakes the waiting
- * backends after each commit.  A worker that has just attached has answered none;
- * one that has not read the newest generation has none pending.
+ * wait_for: a backend draws a ticket and wakes the workers, each of which asks the
+ * broker for the ends of its partitions, publishes them in stat and then answers the
+ * highest ticket it had seen before it asked.  A ticket is answered when all have.
+ * progress wakes the waiting backends after each commit.  A worker that has just
+ * attached has answered none; one that has not read the newest generation has none
+ * pending, which is 0; one that leaves takes its answer back, by answering 0.
  */
 extern uint64 cdc_control_draw_ticket(void);
 extern uint64 cdc_control_pending_ticket(void);
-extern uint64 cdc_control_answered_ticket(void);
+extern bool cdc_control_ticket_is_answered(uint64 ticket);
 extern void cdc_control_answer_ticket(uint64 ticket);
 extern void cdc_control_progress(void);
 extern void cdc_control_progress_prepare(void);	/* waiting backend */
@@ -83,8 +107,8 @@ extern void cdc_control_progress_cancel(void);
 
 /*
  * For utility commands that a connected worker would block (DROP DATABASE, CREATE
- * DATABASE … TEMPLATE, DROP EXTENSION): make the database's worker leave, wait
- * until it has, and start none before this transaction ends.
+ * DATABASE … TEMPLATE, DROP EXTENSION): make the database's workers leave, wait
+ * until they have, and start none before this transaction ends.
  */
 extern void cdc_control_hold(Oid dboid);
 extern bool cdc_control_is_held(Oid dboid);
@@ -97,15 +121,17 @@ extern bool cdc_control_reserve(Oid dboid);
 extern bool cdc_control_notify(Oid dboid);
 extern bool cdc_control_hold_place(Oid dboid);
 extern void cdc_control_hold_release(Oid dboid);
-extern bool cdc_control_has_worker(Oid dboid);
+extern int	cdc_control_count_workers(Oid dboid);
 extern bool cdc_control_is_worker(void);
 
 /* For the launcher; times are in ticks */
 extern void cdc_control_launcher_attach(void);
 extern bool cdc_control_want(Oid dboid);	/* probe this database; false: no slot free now */
 extern void cdc_control_forget(Oid dboid);	/* there is no such database to connect to */
-extern Oid	cdc_control_next_wanted(int64 now, int64 *next_due);
-extern void cdc_control_started(Oid dboid, int64 now);
-extern void cdc_control_exited(Oid dboid, int64 now);
+
+/* A worker that is to be started now, or none, and when the next will be */
+extern CdcWorkerId cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due);
+extern void cdc_control_started(CdcWorkerId worker, int nworkers, int64 now);
+extern void cdc_control_exited(CdcWorkerId worker, int64 now);
 
 #endif							/* CDC_CONTROL_H */

@@ -89,7 +89,7 @@ cdc_control_hold(Oid dboid)
 	}
 
 	cdc_control_progress_prepare();
-	while (cdc_control_has_worker(dboid))
+	while (cdc_control_count_workers(dboid) > 0)
 		cdc_control_progress_wait(-1);
 	cdc_control_progress_cancel();
 }

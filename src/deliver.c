@@ -35,7 +35,6 @@
 #include "partition.h"
 #include "peer.h"
 
-#define WORKER_NUMBER 1
 #define UNIQUE_RETRIES 5		/* about 3 s */
 
 /* A message with what it decodes to; item is NULL if there is nothing to apply */
@@ -341,7 +340,7 @@ apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how)
 	List	   *offsets = NIL;
 
 	if (peer)
-		cdc_origin_begin(WORKER_NUMBER, peer);
+		cdc_origin_begin(cdc_control_number(), peer);
 	n = apply_items(run, n, how, &applied, &hold_until);
 	MemoryContextSwitchTo(context);
 	if (n > 0)

@@ -5,9 +5,13 @@
  * Topics and partitions are looked for again and again, for Debezium makes a topic with
  * its first event.  What is subscribed and not there is shown in stat_subscription by a
  * row without a partition.
+ *
+ * Where a database has several workers, each finds its own partitions.  The first one
+ * finds those of the others too, to store where they begin: that is decided once.
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/memutils.h"
 
 #include "catalog.h"
@@ -41,19 +45,34 @@ typedef struct Found
 	bool		stored;
 } Found;
 
+/* One that another worker reads, as the first knows it */
+typedef struct Others
+{
+	CdcSubscription *sub;
+	char	   *topic;
+	int32		partition;
+} Others;
+
 static List *configured = NIL;	/* of CdcSubscription * */
 static List *placeholders = NIL;	/* of Placeholder * */
+static List *others = NIL;		/* of Others *, of the present configuration */
+static MemoryContext others_context = NULL;
 
 static void look_at_retention(bool any_found);
 static void set_retention(const CdcRetention *retention);
 static bool any_own_topic(List *topics);
 static List *find_new(List *topics, const char *cluster_id);
+static bool is_known(const char *topic, int32 partition);
+static bool is_mine(const char *topic, int32 partition);
 static bool any_not_started(void);
 static CdcSubscription *match_subscription(const char *topic);
 static void find_stored(List *found);
 static bool find_starts(List *found);
 static bool query_starts(List *found, CdcSubscription *sub, int64 time);
+static void forget_others(void);
 static void store_found(List *found);
+static void take_found(List *found);
+static void note_others(const Found *f);
 static void renew_placeholders(List *topics);
 static void keep_placeholders(bool wanted);
 static bool topic_listed(List *topics, const char *name, const char **error);
@@ -65,8 +84,19 @@ void
 cdc_discovery_configure(List *subscriptions)
 {
 	configured = subscriptions;
+	forget_others();
 	keep_placeholders(false);
 	drop_unwanted_placeholders();
+}
+
+static void
+forget_others(void)
+{
+	others = NIL;
+	if (others_context == NULL)
+		others_context = AllocSetContextCreate(TopMemoryContext, "cdcsync partitions of others",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(others_context);
 }
 
 void
@@ -74,6 +104,8 @@ cdc_discovery_client_error(const char *error)
 {
 	ListCell   *lc;
 
+	if (!cdc_control_is_first())
+		return;
 	foreach(lc, configured)
 	{
 		CdcSubscription *sub = lfirst(lc);
@@ -89,14 +121,16 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 	List	   *found = find_new(topics, cluster_id);
 
 	cdc_partition_set_cluster(cluster_id);
-	if (found || any_not_started())
-	{
+	if (found)
 		find_stored(found);
-		if (find_starts(found))
-			store_found(found);
+	if (cdc_control_is_first() && (found || any_not_started()) && find_starts(found))
+		store_found(found);
+	take_found(found);
+	if (cdc_control_is_first())
+	{
+		renew_placeholders(topics);
+		cdc_control_set_own_topics(any_own_topic(topics));
 	}
-	renew_placeholders(topics);
-	cdc_control_set_own_topics(any_own_topic(topics));
 	look_at_retention(found != NIL);
 }
 
@@ -174,7 +208,7 @@ find_new(List *topics, const char *cluster_id)
 		{
 			Found	   *f;
 
-			if (cdc_partition_find(topic->name, i))
+			if (is_known(topic->name, i))
 				continue;
 			f = palloc0(sizeof(Found));
 			f->sub = sub;
@@ -190,6 +224,31 @@ find_new(List *topics, const char *cluster_id)
 		}
 	}
 	return found;
+}
+
+/* Where it begins is no concern of this worker */
+static bool
+is_known(const char *topic, int32 partition)
+{
+	ListCell   *lc;
+
+	if (is_mine(topic, partition))
+		return cdc_partition_find(topic, partition) != NULL;
+	foreach(lc, others)
+	{
+		const Others *o = lfirst(lc);
+
+		if (o->partition == partition && strcmp(o->topic, topic) == 0)
+			return true;
+	}
+	return !cdc_control_is_first();
+}
+
+/* The partitions of a topic fall to different workers */
+static bool
+is_mine(const char *topic, int32 partition)
+{
+	return cdc_control_is_mine(hash_bytes((const unsigned char *) topic, strlen(topic)) + partition);
 }
 
 static bool
@@ -313,14 +372,18 @@ static void
 store_found(List *found)
 {
 	MemoryContext context = cdc_catalog_begin();
+	bool		any_of_others = false;
 	ListCell   *lc;
 
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
 
-		if (f->offset.next_offset >= 0 && !f->stored)
-			cdc_offset_create(&f->offset);
+		if (f->offset.next_offset < 0 || f->stored)
+			continue;
+		cdc_offset_create(&f->offset);
+		f->stored = true;
+		any_of_others |= !is_mine(f->offset.topic, f->offset.partition);
 	}
 	foreach(lc, configured)
 	{
@@ -333,13 +396,40 @@ store_found(List *found)
 
 	foreach(lc, configured)
 		((CdcSubscription *) lfirst(lc))->started = true;
+	if (any_of_others)
+		cdc_control_notify_others();
+}
+
+/* Read what is this worker's and has a beginning */
+static void
+take_found(List *found)
+{
+	ListCell   *lc;
+
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
 
-		if (f->offset.next_offset >= 0)
+		if (!f->stored)
+			continue;
+		if (is_mine(f->offset.topic, f->offset.partition))
 			cdc_partition_add(&f->offset, f->sub);
+		else
+			note_others(f);
 	}
+}
+
+static void
+note_others(const Found *f)
+{
+	MemoryContext old = MemoryContextSwitchTo(others_context);
+	Others	   *o = palloc(sizeof(Others));
+
+	o->sub = f->sub;
+	o->topic = pstrdup(f->offset.topic);
+	o->partition = f->offset.partition;
+	others = lappend(others, o);
+	MemoryContextSwitchTo(old);
 }
 
 /* ---- what is not there ---- */
@@ -447,6 +537,11 @@ has_partition(const CdcSubscription *sub)
 	foreach(lc, cdc_partition_list)
 	{
 		if (((CdcPartition *) lfirst(lc))->sub == sub)
+			return true;
+	}
+	foreach(lc, others)
+	{
+		if (((Others *) lfirst(lc))->sub == sub)
 			return true;
 	}
 	return false;

@@ -22,6 +22,7 @@ char	   *cdc_bootstrap_servers = NULL;
 char	   *cdc_kafka_config = NULL;
 char	   *cdc_kafka_config_file = NULL;
 char	   *cdc_node_name = NULL;
+int			cdc_apply_workers = 1;
 int			cdc_batch_rows = 10000;
 int			cdc_batch_size = 8192;
 int			cdc_topic_refresh_interval = 5000;
@@ -57,6 +58,11 @@ define_integers(void)
 	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER :
 		PGC_SIGHUP;
 
+	DefineCustomIntVariable("cdcsync.apply_workers",
+							"Sets the number of apply workers of each database that has subscriptions.",
+							"They share the partitions.  Each is one of max_worker_processes.",
+							&cdc_apply_workers, 1, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.batch_rows",
 							"Sets the maximum number of events applied in one transaction.",
 							NULL,

@@ -29,8 +29,10 @@
 
 #include "compat.h"
 #include "control.h"
+#include "guc.h"
 #include "launcher.h"
 #include "ticks.h"
+#include "worker.h"
 
 #define LAUNCHER_RESTART_SECONDS	5
 
@@ -47,7 +49,7 @@ typedef struct Database
 
 typedef struct StartedWorker
 {
-	Oid			dboid;
+	CdcWorkerId id;
 	BackgroundWorkerHandle *handle;
 } StartedWorker;
 
@@ -63,9 +65,9 @@ static void find_unprobed(void);
 static void probe_databases(void);
 static void reap_workers(void);
 static int64 start_workers(void);
-static bool start_worker(Oid dboid);
-static BackgroundWorkerHandle *register_worker(const Database *database);
-static void note_start(Oid dboid, BackgroundWorkerHandle *handle);
+static bool start_worker(CdcWorkerId id);
+static BackgroundWorkerHandle *register_worker(const Database *database, int number);
+static void note_start(CdcWorkerId id, BackgroundWorkerHandle *handle);
 static void note_refusal(void);
 static void wait_until(int64 due);
 static Database *find_database(Oid dboid);
@@ -163,7 +165,7 @@ reap_workers(void)
 
 		if (GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STOPPED)
 			continue;
-		cdc_control_exited(worker->dboid, cdc_ticks_now());
+		cdc_control_exited(worker->id, cdc_ticks_now());
 		started_workers = foreach_delete_current(started_workers, lc);
 		pfree(worker->handle);
 		pfree(worker);
@@ -179,42 +181,43 @@ start_workers(void)
 	{
 		int64		now = cdc_ticks_now();
 		int64		due;
-		Oid			dboid = cdc_control_next_wanted(now, &due);
+		CdcWorkerId id = cdc_control_next_wanted(cdc_apply_workers, now, &due);
 
-		if (!OidIsValid(dboid))
+		if (!OidIsValid(id.dboid))
 			return due;
-		if (now < refused_until || !start_worker(dboid))
+		if (now < refused_until || !start_worker(id))
 			return refused_until;
 	}
 }
 
 /* False if the server has no slot for one more worker */
 static bool
-start_worker(Oid dboid)
+start_worker(CdcWorkerId id)
 {
-	Database   *database = find_database(dboid);
+	Database   *database = find_database(id.dboid);
 	BackgroundWorkerHandle *handle;
 
 	if (database == NULL)
 	{
-		cdc_control_forget(dboid);
+		cdc_control_forget(id.dboid);
 		return true;
 	}
-	handle = register_worker(database);
+	handle = register_worker(database, id.number);
 	if (handle == NULL)
 	{
 		note_refusal();
 		return false;
 	}
-	note_start(dboid, handle);
+	note_start(id, handle);
 	return true;
 }
 
 /* Returns a handle in TopMemoryContext, or NULL */
 static BackgroundWorkerHandle *
-register_worker(const Database *database)
+register_worker(const Database *database, int number)
 {
 	BackgroundWorker worker = {0};
+	CdcWorkerStart start = {.number = number, .nworkers = cdc_apply_workers};
 	BackgroundWorkerHandle *handle;
 	MemoryContext old;
 	bool		registered;
@@ -227,8 +230,14 @@ register_worker(const Database *database)
 	strlcpy(worker.bgw_library_name, "cdcsync", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, "cdc_worker_main", sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_type, "cdcsync apply worker", sizeof(worker.bgw_type));
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name),
-			 "cdcsync apply worker for database %s", NameStr(database->name));
+	StaticAssertStmt(sizeof(start) <= sizeof(worker.bgw_extra), "no room for the start's data");
+	memcpy(worker.bgw_extra, &start, sizeof(start));
+	if (number == CDC_FIRST_WORKER)
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
+				 "cdcsync apply worker for database %s", NameStr(database->name));
+	else
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
+				 "cdcsync apply worker %d for database %s", number, NameStr(database->name));
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	registered = RegisterDynamicBackgroundWorker(&worker, &handle);
@@ -237,16 +246,16 @@ register_worker(const Database *database)
 }
 
 static void
-note_start(Oid dboid, BackgroundWorkerHandle *handle)
+note_start(CdcWorkerId id, BackgroundWorkerHandle *handle)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	StartedWorker *worker = palloc(sizeof(StartedWorker));
 
-	worker->dboid = dboid;
+	worker->id = id;
 	worker->handle = handle;
 	started_workers = lappend(started_workers, worker);
 	MemoryContextSwitchTo(old);
-	cdc_control_started(dboid, cdc_ticks_now());
+	cdc_control_started(id, cdc_apply_workers, cdc_ticks_now());
 	refusals = 0;
 }
 
@@ -260,7 +269,7 @@ note_refusal(void)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("out of background worker slots for the apply workers of cdcsync"),
-				 errhint("Increase \"max_worker_processes\" and restart the server.")));
+				 errhint("Increase \"max_worker_processes\" and restart the server, or decrease \"cdcsync.apply_workers\".")));
 }
 
 static void

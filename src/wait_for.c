@@ -136,12 +136,12 @@ wait_for_answer(Wait *wait)
 
 	do
 	{
-		if (cdc_control_answered_ticket() >= ticket)
+		if (cdc_control_ticket_is_answered(ticket))
 		{
 			List	   *partitions = partitions_of(wait->subscriptions);
 
 			check_unseen();
-			if (cdc_control_answered_ticket() >= ticket &&
+			if (cdc_control_ticket_is_answered(ticket) &&
 				covers(partitions, wait->subscriptions))
 				return partitions;
 			list_free_deep(partitions);

@@ -1,11 +1,15 @@
 /*
  * worker.c
- *		The apply worker of one database.
+ *		An apply worker of one database.
  *
  * One loop: look for new topics, take over changes of the configuration, collect what
  * Kafka has delivered, apply it, answer those who wait, and sleep on the latch and the
  * Kafka client's socket together.  Nothing is open (transaction, snapshot, lock) while
  * it sleeps or asks the broker.
+ *
+ * Where a database has several, each has the partitions that fall to it by their hash.
+ * What is done once per database (storing where new partitions begin, dead letters that
+ * are tried again, pruning) the first one does.
  *
  * Errors about messages are dealt with in deliver.c.  Any other error ends the process;
  * the launcher starts it again after a pause, and it goes on from the stored offsets.
@@ -64,8 +68,9 @@ static int64 letters_due = 0;	/* dead letters to be applied */
 static bool client_in_trouble = false;
 static XLogRecPtr flushed_to = InvalidXLogRecPtr;
 static uint32 wait_event = 0;
+static int	nworkers = 1;		/* of this database, as long as this one runs */
 
-static void initialize(Oid dboid);
+static void initialize(void);
 static void leave(int code, Datum arg);
 static void run_loop(void);
 static void reload_settings(void);
@@ -93,15 +98,19 @@ cdc_worker_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 
-	initialize(DatumGetObjectId(main_arg));
+	initialize();
 	run_loop();
 }
 
 static void
-initialize(Oid dboid)
+initialize(void)
 {
-	if (!cdc_control_attach())
+	CdcWorkerStart start;
+
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+	if (!cdc_control_attach(start.number, start.nworkers))
 		proc_exit(0);
+	nworkers = start.nworkers;
 	before_shmem_exit(leave, (Datum) 0);
 	wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
 	config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
@@ -110,13 +119,15 @@ initialize(Oid dboid)
 										 ALLOCSET_DEFAULT_SIZES);
 	cdc_batch_init();
 	cdc_session_pin();
-	prune_due = cdc_ticks_now() + PRUNE_INTERVAL_MS;
+	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
+	letters_due = CDC_TICKS_NEVER;
 }
 
 /* On every exit: the library's threads must be gone before the process is */
 static void
 leave(int code, Datum arg)
 {
+	cdc_control_answer_ticket(0);
 	cdc_consumer_close();
 	cdc_origin_reset();
 	cdc_stat_partition_release_all();
@@ -175,6 +186,12 @@ reload_settings(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	if (cdc_apply_workers != nworkers)
+	{
+		ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
+		cdc_control_dismiss();
+		proc_exit(0);
+	}
 	if (cdc_kafka_config_changed())
 	{
 		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
@@ -229,8 +246,14 @@ load_configuration(void)
 	cdc_relation_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
-	letters_due = 0;
-	return subscriptions != NIL;
+	if (subscriptions == NIL)
+		return false;
+	if (cdc_control_is_first())
+	{
+		cdc_control_want_others();
+		letters_due = 0;
+	}
+	return true;
 }
 
 /* ---- Kafka ---- */
@@ -426,7 +449,7 @@ answer_waiters(void)
 	char	   *cluster_id;
 	char	   *error;
 
-	if (ticket == cdc_control_answered_ticket() || !cdc_consumer_is_open())
+	if (ticket == 0 || !cdc_consumer_is_open())
 		return;
 	/* what is in the topics now may stand in a topic that is new */
 	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))

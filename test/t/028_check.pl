@@ -135,11 +135,11 @@ says($node, qr/^error slot cdcsync_me: it is lost: the connector cannot go on/m,
 $node->sql(q{SELECT pg_drop_replication_slot('cdcsync_me'); SELECT pg_create_logical_replication_slot('cdcsync_me', 'pgoutput')});
 write_wal($node);
 my $facts = q{CREATE OR REPLACE FUNCTION cdcsync.check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean,
-	OUT has_worker boolean, OUT own_topics boolean, OUT wal_room bigint) LANGUAGE sql AS 'SELECT true, ''%s'', true, %s, true, %s'};
-$node->sql(sprintf $facts, $me, 'true', 1000);
+	OUT workers integer, OUT own_topics boolean, OUT wal_room bigint) LANGUAGE sql AS 'SELECT true, ''%s'', true, %s, true, %s'};
+$node->sql(sprintf $facts, $me, 1, 1000);
 says($node, qr/^warning slot cdcsync_me: it keeps \d+ \w+ of WAL, and 1000 bytes are free on the disk$/m, 'a disk that fills');
 $node->sql(q{UPDATE cdcsync.subscription SET created_at = now() - interval '1 hour'});
-$node->sql(sprintf $facts, $me, 'false', '1::bigint << 60');
+$node->sql(sprintf $facts, $me, 0, '1::bigint << 60');
 is(join("\n", grep { !/^warning slot/ } split(/\n/, lines($node))), 'error worker: no worker runs in this database: nothing is applied', 'no worker');
 
 # --- settings -----------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ faulty($small, { wal_level => 'replica' },
 faulty($small, { 'cdcsync.bootstrap_servers' => '' },
 	'error cdcsync.bootstrap_servers: no Kafka broker is named', "SELECT cdcsync.resume('s')");
 faulty($small, { max_worker_processes => 2 },
-	'error max_worker_processes: all 2 are used, and no worker runs in this database');
+	'error max_worker_processes: all 2 are used, and 0 of 1 apply workers run in this database');
 faulty($small, { shared_preload_libraries => '' }, 'error shared_preload_libraries: cdcsync is not in it: nothing is applied');
 done_testing();
 
