@@ -508,6 +508,18 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
 'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
 
+CREATE FUNCTION cdcsync.republish(
+	relation regclass,
+	since timestamptz,
+	OUT rows bigint,
+	OUT deletes bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_republish'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.republish(regclass, timestamptz) IS
+'write once more what was changed here since that time, so that a connector whose slot was lost sends it; -infinity: all rows';
+
 --
 -- The producer
 --
@@ -1088,7 +1100,7 @@ SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
 		WHEN 'lost' THEN 'it is lost: the connector cannot go on, and changes since are not sent'
 		ELSE 'the WAL it needs is about to be removed' END,
 	CASE s.wal_status
-		WHEN 'lost' THEN 'Delete the connector and its offsets, drop the slot, post the connector again.'
+		WHEN 'lost' THEN 'Delete the connector and its offsets, drop the slot, make it anew, run cdcsync.republish() for each table, post the connector again without a snapshot.'
 		ELSE 'Start the connector, or: ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf()' END
 FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
 

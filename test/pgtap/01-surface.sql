@@ -44,6 +44,7 @@ SELECT results_eq(
 	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
 	'remove_table(relation regclass) void',
+	'republish(relation regclass, since timestamp with time zone, OUT rows bigint, OUT deletes bigint) record',
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
