@@ -212,7 +212,11 @@ cdc_control_want_others(void)
 		if (slot == NULL)
 			complete = false;
 		else if (!slot->wanted)
+		{
+			/* of a ticket that was drawn before, too, all answers are waited for */
+			slot->ticket_drawn = Max(slot->ticket_drawn, my_slot->ticket_drawn);
 			want_slot(slot);
+		}
 	}
 	LWLockRelease(control_lock);
 	if (!complete)

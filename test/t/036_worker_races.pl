@@ -1,0 +1,65 @@
+# What happens between two steps of a worker, or of the launcher: each is held there by a lock or a signal.
+use strict;
+use warnings;
+use CdcKafka;
+use CdcTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = make_node('sink', 'cdcsync.apply_workers = 2', 'autovacuum = off');
+my $workers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'cdcsync apply worker' AND datname = 'app'};
+my $id = 0;
+
+$node->sql("CREATE TABLE item (id int PRIMARY KEY, v bigint NOT NULL); SELECT cdcsync.add_table('item', version_column => 'v')");
+
+# --- wait_for comes before the second worker is known --------------------------------------------------
+
+my $topic = make_topic('item', 4);
+produce($topic, map { item($_) } 0 .. 3);
+is($node->sql("SELECT cdcsync.subscribe('peer', '{$topic}'); SELECT cdcsync.wait_for('peer', '20s')"), "\nt",
+	'who waits before there is a worker has his answer of all of them');
+is($node->sql('SELECT count(*) FROM item'), 4, '... when all is applied');
+
+log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
+done_testing();
+
+sub item
+{
+	my ($partition) = @_;
+
+	$id++;
+	return change($partition, 'c', 'item', undef, { id => $id, v => 1 });
+}
+
+# without a trace
+sub lose_rows
+{
+	$node->sql("ALTER TABLE item DISABLE TRIGGER ALL; DELETE FROM item; ALTER TABLE item ENABLE TRIGGER ALL; SELECT cdcsync.alter_table_rule('item')");
+	return;
+}
+
+# An assertion
+sub synced
+{
+	my ($name) = @_;
+
+	return is($node->sql("SELECT cdcsync.wait_for('peer', '60s')"), 't', $name);
+}
+
+# An assertion: a process of this type waits for another's lock.
+sub waits_for_lock
+{
+	my ($type, $name) = @_;
+
+	return becomes($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = '$type' AND wait_event_type = 'Lock'", 't', $name, 20);
+}
+
+# Of a process that is stopped
+sub has_pending_signal
+{
+	my ($pid, $signal) = @_;
+	my %number = (HUP => 1, USR1 => 10);
+	my ($mask) = slurp_file("/proc/$pid/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
+
+	return hex($mask) & (1 << $number{$signal} - 1);
+}
