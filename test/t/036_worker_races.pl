@@ -20,6 +20,26 @@ is($node->sql("SELECT cdcsync.subscribe('peer', '{$topic}'); SELECT cdcsync.wait
 	'who waits before there is a worker has his answer of all of them');
 is($node->sql('SELECT count(*) FROM item'), 4, '... when all is applied');
 
+# --- apply_workers changes between the registration of a worker and its start ---------------------------
+
+$node->sql("SELECT cdcsync.unsubscribe('peer')");
+becomes($node, $workers, 0, 'without a subscription no worker stays');
+my $postmaster = $node->{_pid};
+my $user = $node->background_psql('app');
+kill('STOP', $postmaster);
+$user->query_safe("SELECT cdcsync.subscribe('peer', '{$topic}')");
+ok(wait_until('the launcher', sub { has_pending_signal($postmaster, 'USR1') }), 'the launcher has registered a worker');
+$user->query_safe('ALTER SYSTEM SET cdcsync.apply_workers = 1');
+$user->query_safe('SELECT pg_reload_conf()');
+kill('CONT', $postmaster);
+becomes($node, "SELECT count(*) FROM cdcsync.stat_subscription WHERE state = 'streaming'", 4,
+	'it starts under another number of workers, and all partitions are read', 15);
+is($node->sql($workers), 1, '... by as many as there are to be');
+$node->sql('ALTER SYSTEM RESET cdcsync.apply_workers');
+$node->sql('SELECT pg_reload_conf()');
+becomes($node, $workers, 2, '... and then by two again');
+
+$user->quit;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();
 
