@@ -39,7 +39,21 @@ $node->sql('ALTER SYSTEM RESET cdcsync.apply_workers');
 $node->sql('SELECT pg_reload_conf()');
 becomes($node, $workers, 2, '... and then by two again');
 
-$user->quit;
+# --- rewind() while the worker is about one -------------------------------------------------------------
+
+synced('all is applied');
+lose_rows();
+my $other = $node->background_psql('app');
+my $rewind = sub { sprintf q{SELECT cdcsync.rewind('peer', %s)}, $_[0] };
+$user->query_safe('BEGIN; ' . $rewind->("now() + interval '1 day'"));
+$other->query_until(qr/sent/, "BEGIN;\n\\echo sent\n" . $rewind->("'1970-01-02'::timestamptz") . ";\n");
+waits_for_lock('client backend', 'a second rewind() waits for the first');
+$user->query_safe('COMMIT');
+waits_for_lock('cdcsync apply worker', 'the worker carries the first out');
+$other->query_safe('COMMIT');
+becomes($node, 'SELECT count(*) FROM item', 4, 'the second is not lost', 20);
+
+$_->quit foreach $user, $other;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();
 
