@@ -53,6 +53,19 @@ waits_for_lock('cdcsync apply worker', 'the worker carries the first out');
 $other->query_safe('COMMIT');
 becomes($node, 'SELECT count(*) FROM item', 4, 'the second is not lost', 20);
 
+# --- a subscription is made anew while the worker looks where it begins --------------------------------
+
+lose_rows();
+$node->sql("SELECT cdcsync.unsubscribe('peer')");
+becomes($node, $workers, 0, 'without a subscription no worker stays');
+$user->query_safe("BEGIN; SELECT cdcsync.subscribe('peer', '{$topic}', start_at => 'latest')");
+$other->query_until(qr/sent/, "BEGIN;\n\\echo sent\nLOCK TABLE cdcsync.subscription_offset;\n");
+waits_for_lock('client backend', 'a lock on the positions');
+$user->query_safe('COMMIT');
+waits_for_lock('cdcsync apply worker', 'the worker has read the subscription');
+$other->query_safe("SELECT cdcsync.unsubscribe('peer'), cdcsync.subscribe('peer', '{$topic}'); COMMIT");
+becomes($node, 'SELECT count(*) FROM item', 4, 'the one that is made anew begins where it says', 20);
+
 $_->quit foreach $user, $other;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();
