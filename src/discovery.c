@@ -70,6 +70,8 @@ static void find_stored(List *found);
 static bool find_starts(List *found);
 static bool query_starts(List *found, CdcSubscription *sub, int64 time);
 static void forget_others(void);
+static List *keep_concerned(List *found);
+static bool is_concerned(const CdcSubscription *sub, List *found);
 static void store_found(List *found);
 static void take_found(List *found);
 static void note_others(const Found *f);
@@ -368,24 +370,57 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 	return true;
 }
 
+/* Without those that were removed meanwhile: where another of the name begins is its own affair */
+static List *
+keep_concerned(List *found)
+{
+	List	   *kept = NIL;
+	ListCell   *lc;
+
+	foreach(lc, configured)
+	{
+		CdcSubscription *sub = lfirst(lc);
+
+		if (is_concerned(sub, found) && cdc_subscription_keep(sub))
+			kept = lappend(kept, sub);
+	}
+	return kept;
+}
+
+static bool
+is_concerned(const CdcSubscription *sub, List *found)
+{
+	ListCell   *lc;
+
+	foreach(lc, found)
+	{
+		if (((Found *) lfirst(lc))->sub == sub && !((Found *) lfirst(lc))->stored)
+			return true;
+	}
+	return !sub->started;
+}
+
 static void
 store_found(List *found)
 {
 	MemoryContext context = cdc_catalog_begin();
 	bool		any_of_others = false;
+	List	   *kept;
 	ListCell   *lc;
 
+	MemoryContextSwitchTo(context);
+	kept = keep_concerned(found);
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
 
-		if (f->offset.next_offset < 0 || f->stored)
+		if (f->offset.next_offset < 0 || f->stored || !list_member_ptr(kept, f->sub))
 			continue;
 		cdc_offset_create(&f->offset);
 		f->stored = true;
 		any_of_others |= !is_mine(f->offset.topic, f->offset.partition);
 	}
-	foreach(lc, configured)
+	foreach(lc, kept)
 	{
 		CdcSubscription *sub = lfirst(lc);
 
@@ -394,7 +429,7 @@ store_found(List *found)
 	}
 	cdc_catalog_commit(context);
 
-	foreach(lc, configured)
+	foreach(lc, kept)
 		((CdcSubscription *) lfirst(lc))->started = true;
 	if (any_of_others)
 		cdc_control_notify_others();

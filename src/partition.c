@@ -400,7 +400,7 @@ start(CdcPartition *p)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 }
 
-/* False if the broker does not say where that is */
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
 static bool
 rewind_to_time(CdcPartition *p)
 {
@@ -408,6 +408,7 @@ rewind_to_time(CdcPartition *p)
 	CdcOffset	offset = p->offset;
 	char	   *error = NULL;
 	MemoryContext context;
+	bool		stored;
 
 	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
 		(error = position.error) != NULL)
@@ -416,11 +417,14 @@ rewind_to_time(CdcPartition *p)
 		return false;
 	}
 	offset.next_offset = position.offset;
-	offset.record_time = -1;
-	offset.rewind_to = -1;
 	context = cdc_catalog_begin();
-	cdc_offset_rewind(&offset);
+	stored = cdc_offset_rewind(&offset);
 	cdc_catalog_commit(context);
+	if (!stored)
+	{
+		cdc_partition_wait(p, "its position has just been changed");
+		return false;
+	}
 	ereport(LOG,
 			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
 					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
