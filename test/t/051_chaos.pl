@@ -50,7 +50,7 @@ sub chaos
 	my $start = time;
 	my $statements = 0;
 
-	$nodes->settle or return failed('the nodes settle at the beginning', $nodes, $n, 0);
+	$nodes->settle && $nodes->wait_for_offsets or return failed('the nodes settle at the beginning', $nodes, $n, 0);
 	my $before = { rows => $nodes->rows, ends => $nodes->ends };
 	foreach my $number (1 .. $first + $rounds - 1)
 	{
