@@ -86,7 +86,8 @@ sub faults
 {
 	my ($nodes) = @_;
 
-	return map { sprintf('  %6.3f s  %-20s node %d%s', $_->{at}, $_->{do}, $_->{node} + 1, $_->{table} ? " $_->{table}" : '') } @{ $nodes->{struck} };
+	return map { sprintf('  %6.3f s  %-20s node %d%s%s', $_->{at}, $_->{do}, $_->{node} + 1, $_->{table} ? " $_->{table}" : '', $_->{missed} ? ', which is away' : '') }
+	  @{ $nodes->{struck} };
 }
 
 sub failed

@@ -35,8 +35,11 @@ my %explained = (
 	'FATAL:  terminating connection due to administrator command' => 'the same, before the worker has its name',
 	'FATAL:  terminating connection due to unexpected postmaster exit' => 'kill -9 of the postmaster');
 
-# What stops a partition for a while
+my $streaming = q{SELECT bool_and(state = 'streaming') FROM cdcsync.stat_subscription};
+
+# What stops a partition for a while; after what it is read again
 my $column = qr/^column "x\d+" of the event does not exist in table/;
+my $transient = qr/^(?:deadlock detected|could not serialize access|could not obtain lock)/;
 
 # --- setting up -----------------------------------------------------------------------------------
 
@@ -98,11 +101,21 @@ sub _kill
 	my ($self, $node, $event, $where) = @_;
 	my $said = $node->{control}->ask("SELECT pid FROM pg_stat_activity WHERE $where ORDER BY backend_start") // '';
 	my @pids = $said =~ /^(\d+)$/mg;
-	my $pid = $pids[ $event->{peer} * @pids ] // return;
+	my $pid = $pids[ $event->{peer} * @pids ];
 
-	return if !_is_server($pid);
+	return $self->missed($event) if !$pid || !_is_server($pid);
 	$node->{kills}++;
 	kill('KILL', $pid);
+	return;
+}
+
+# The server was away already.
+sub missed
+{
+	my ($self, $event) = @_;
+
+	$self->{faults}{ $event->{do} }--;
+	$self->{struck}[-1]{missed} = 1;
 	return;
 }
 
@@ -140,7 +153,7 @@ sub strike_kill_postmaster
 {
 	my ($self, $node, $event) = @_;
 
-	return if !$node->is_up;
+	return $self->missed($event) if !$node->is_up;
 	$node->kill_postmaster;
 	return Converge::Nodes::until_end($event, 'kill_postmaster');
 }
@@ -155,9 +168,9 @@ sub strike_end_kill_postmaster
 
 sub strike_restart
 {
-	my ($self, $node) = @_;
+	my ($self, $node, $event) = @_;
 
-	return if !$node->is_up;
+	return $self->missed($event) if !$node->is_up;
 	$node->stop('immediate');
 	$node->start;
 	return;
@@ -302,7 +315,7 @@ sub strike_reload
 {
 	my ($self, $node, $event) = @_;
 	my $n = $event->{number};
-	my $setting = $n % 2 ? "cdcsync.batch_rows = $n" : "cdcsync.kafka_config = 'fetch.wait.max.ms=$n'";
+	my $setting = $n % 2 ? "cdcsync.batch_rows = $n" : "cdcsync.kafka_config = 'topic.metadata.refresh.interval.ms=6$n'";
 
 	$node->{admin}->send("ALTER SYSTEM SET $setting;\nSELECT pg_reload_conf();\n");
 	return;
@@ -385,6 +398,8 @@ sub complaints
 {
 	my ($self) = @_;
 
+	# on a busy machine the broker's answers may take longer than the worker waits for them
+	wait_until('all partitions to stream', sub { !grep { ($_->{control}->ask($streaming) // '') ne "t\n" } @{ $self->{node} } }, 30);
 	return (
 		splice(@{ $self->{wrong} // [] }),
 		$self->SUPER::complaints,
@@ -489,17 +504,17 @@ sub faults_listed
 		'connectors started by hand ' . ($self->{restarts} // 0));
 }
 
-# Partitions that have stopped for something other than a column that is not there yet
+# Partitions that have stopped, or were read again, for something that no fault explains
 sub stops
 {
 	my ($self, $log) = @_;
 	my @stops;
 
-	while ($log =~ /^(.* stopped at topic .*)\n.*DETAIL:  (.*(?:\n\t.*)*)/mg)
+	while ($log =~ /^(.* cdcsync apply worker +LOG:  subscription .* (?:stopped at|will read) topic .*)\n.*DETAIL:  (.*(?:\n\t.*)*)/mg)
 	{
 		my ($stop, $why) = ($1, $2);
-		$self->{stopped}++;
-		push @stops, "$stop: $why" if $why !~ $column;
+		$self->{stopped}++ if $stop =~ / stopped /;
+		push @stops, "$stop: $why" if $why !~ $column && $why !~ $transient;
 	}
 	return @stops;
 }
