@@ -6,6 +6,7 @@
 #   make test-matrix         the tests that need no Kafka on other majors, versions=17,18 (test/matrix)
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
+#   make chaos               random transactions while everything is killed, locked and altered: nothing lost, nothing blocked
 #   make bench               what it costs, as ratios (bench/)
 #   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
@@ -54,6 +55,12 @@ model:
 converge:
 	@$(foreach v,rounds first seed topology clock nodes transactions,$(if $($(v)),CONVERGE_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
 		PG_CONFIG='$(PG_CONFIG)' test/run -v 050
+
+# make chaos rounds=100 topology=hub,mesh seed=1 (test/t/051_chaos.pl)
+.PHONY: chaos
+chaos:
+	@$(foreach v,rounds first seed topology nodes transactions,$(if $($(v)),CHAOS_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
+		PG_CONFIG='$(PG_CONFIG)' test/run -v 051
 
 .PHONY: bench
 bench:
