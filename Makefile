@@ -55,6 +55,12 @@ converge:
 	@$(foreach v,rounds first seed topology clock nodes transactions,$(if $($(v)),CONVERGE_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
 		PG_CONFIG='$(PG_CONFIG)' test/run -v 050
 
+# make fuzz time=3600 jobs=2; make fuzz input=FILE (test/t/005_fuzz.pl)
+.PHONY: fuzz
+fuzz:
+	@FUZZ_TIME='$(or $(time),600)' $(if $(jobs),FUZZ_JOBS='$(jobs)') $(if $(input),FUZZ_INPUT='$(abspath $(input))') \
+		RUN_NAME=fuzz PG_CONFIG='$(PG_CONFIG)' test/run -v 005
+
 .PHONY: bench
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
