@@ -61,6 +61,17 @@ fuzz:
 	@FUZZ_TIME='$(or $(time),600)' $(if $(jobs),FUZZ_JOBS='$(jobs)') $(if $(input),FUZZ_INPUT='$(abspath $(input))') \
 		RUN_NAME=fuzz PG_CONFIG='$(PG_CONFIG)' test/run -v 005
 
+# make memcheck with=valgrind T=002 (test/run)
+.PHONY: memcheck
+memcheck:
+	@MEMCHECK='$(or $(with),asan)' RUN_NAME=memcheck PG_CONFIG='$(PG_CONFIG)' test/run $(or $(T),001)
+
+.PHONY: lint
+lint:
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
+		-D'foreach(cell,list)=for (;;)' -D'CppAsString2(x)=""' -Isrc src
+	@clang-tidy --quiet src/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
+
 .PHONY: bench
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
