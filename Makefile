@@ -62,6 +62,23 @@ chaos:
 	@$(foreach v,rounds first seed topology nodes transactions,$(if $($(v)),CHAOS_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
 		PG_CONFIG='$(PG_CONFIG)' test/run -v 051
 
+# make fuzz time=3600 jobs=2; make fuzz input=FILE (test/t/005_fuzz.pl)
+.PHONY: fuzz
+fuzz:
+	@FUZZ_TIME='$(or $(time),600)' $(if $(jobs),FUZZ_JOBS='$(jobs)') $(if $(input),FUZZ_INPUT='$(abspath $(input))') \
+		RUN_NAME=fuzz PG_CONFIG='$(PG_CONFIG)' test/run -v 005
+
+# make memcheck with=valgrind T=002 (test/run)
+.PHONY: memcheck
+memcheck:
+	@MEMCHECK='$(or $(with),asan)' RUN_NAME=memcheck PG_CONFIG='$(PG_CONFIG)' test/run $(or $(T),001)
+
+.PHONY: lint
+lint:
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
+		-D'foreach(cell,list)=for (;;)' -D'CppAsString2(x)=""' -Isrc src
+	@clang-tidy --quiet src/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
+
 .PHONY: bench
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
