@@ -4,6 +4,7 @@
 #   make run n=2             a server and two clients that keep themselves in sync
 #   make test                every test; make test T=010: one (test/run)
 #   make test-matrix         the tests that need no Kafka on other majors, versions=17,18 (test/matrix)
+#   make test-package        the Debian package: built, installed, used, removed, in an overlay of this machine (test/package)
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
 #   make chaos               random transactions while everything is killed, locked and altered: nothing lost, nothing blocked
@@ -11,7 +12,7 @@
 #   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
-DATA = cdcsync--1.0.sql
+DATA = $(sort $(wildcard cdcsync--*.sql))
 PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
@@ -30,6 +31,9 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# the database that installcheck makes; some of the expected output has its name
+CONTRIB_TESTDB = regress
+
 # a changed header rebuilds all: the library is small
 $(OBJS): $(wildcard src/*.h)
 
@@ -44,6 +48,10 @@ comma := ,
 .PHONY: test-matrix
 test-matrix:
 	@test/matrix $(if $(full),full) $(subst $(comma), ,$(or $(versions),17 18)) $(T)
+
+.PHONY: test-package
+test-package:
+	@test/package
 
 # make model depth=1 limit=1000000: so many operations more, so many states of a configuration at most
 .PHONY: model

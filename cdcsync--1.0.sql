@@ -1008,6 +1008,12 @@ SELECT 'error', 'shared_preload_libraries', 'cdcsync is not in it: nothing is ap
 FROM facts WHERE NOT preloaded
 
 UNION ALL
+SELECT 'warning', 'extension', format('it is of version %s here, the files of the server are of version %s', e.extversion, a.default_version),
+	'Restart the server if it still runs with the library of before, then: ALTER EXTENSION cdcsync UPDATE'
+FROM pg_extension AS e JOIN pg_available_extensions() AS a ON a.name = e.extname
+WHERE e.extname = 'cdcsync' AND a.default_version <> e.extversion
+
+UNION ALL
 SELECT 'error', 'cdcsync.node_name', 'this database has no node name',
 	format('ALTER DATABASE %I SET cdcsync.node_name = ''...''; and connect again', current_database())
 FROM facts WHERE node_name IS NULL
