@@ -508,6 +508,25 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
 'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
 
+CREATE TABLE cdcsync.signal (
+	id varchar(42) PRIMARY KEY,
+	type varchar(32) NOT NULL,
+	data varchar(2048)
+);
+
+COMMENT ON TABLE cdcsync.signal IS 'what the connector is asked to do (its signal.data.collection), and its own marks';
+COMMENT ON COLUMN cdcsync.signal.id IS 'name of the signal';
+COMMENT ON COLUMN cdcsync.signal.type IS 'what is to be done';
+COMMENT ON COLUMN cdcsync.signal.data IS 'its parameters, as JSON';
+
+CREATE FUNCTION cdcsync.resync_table(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_resync_table'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resync_table(regclass) IS
+'let the connector read the table again and send all of its rows: Debezium''s incremental snapshot';
+
 CREATE FUNCTION cdcsync.republish(
 	relation regclass,
 	since timestamptz,
@@ -608,6 +627,8 @@ BEGIN
 		('publication.name', 'cdcsync'),
 		('publication.autocreate.mode', 'disabled'),
 		('schema.exclude.list', 'cdcsync'),
+		-- resync_table writes there
+		('signal.data.collection', 'cdcsync.signal'),
 		-- else a snapshot copies every table
 		('snapshot.include.collection.list', published),
 		('snapshot.mode', CASE WHEN published IS NULL THEN 'no_data' END),
@@ -1235,6 +1256,7 @@ SELECT 'error', 'publication cdcsync', format('table cdcsync.%I is in it, which 
 		ELSE format('ALTER PUBLICATION cdcsync DROP TABLE cdcsync.%I', t.tablename)
 	END
 FROM publication AS p JOIN pg_publication_tables AS t ON t.pubname = p.pubname AND t.schemaname = 'cdcsync'
+WHERE t.tablename <> 'signal'
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_tables() IS

@@ -49,6 +49,7 @@ SELECT results_eq(
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
+	'resync_table(relation regclass) void',
 	'retry_dead_letter(id bigint) void',
 	'rewind(subscription text, "to" jsonb) void',
 	'rewind(subscription text, "to" timestamp with time zone) void',
@@ -74,7 +75,7 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal']);
 SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone',
 	'conflict_history', 'dead_letter']);
 
