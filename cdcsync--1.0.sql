@@ -1363,6 +1363,8 @@ BEGIN
 		JOIN pg_operator AS o ON o.oid = k.equality
 		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
 		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
+			-- policies hide rows, and are code of their table's owner
+			AND NOT row_security_active(c.conrelid) AND NOT row_security_active(c.confrelid)
 		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
 		ORDER BY c.conrelid::regclass::text, c.conname
 	LOOP
@@ -1379,7 +1381,7 @@ END
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
-'part of check(): rows of registered tables, those that you may SELECT, whose parents by a foreign key are missing';
+'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
 CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
 RETURNS TABLE (level text, subject text, problem text, remedy text)
