@@ -1283,8 +1283,9 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH peer AS MATERIALIZED (
-	SELECT p.*, substring(p.source_version, '^\d+')::integer AS major,
-		substring(p.source_version, '^\d+\.(\d+)')::integer AS minor,
+	-- a peer may say anything
+	SELECT p.*, substring(p.source_version, '^\d+')::numeric AS major,
+		substring(p.source_version, '^\d+\.(\d+)')::numeric AS minor,
 		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
 	FROM cdcsync.stat_peers() AS p
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
@@ -1312,7 +1313,7 @@ FROM peer AS p JOIN (VALUES
 GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
-SELECT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
+SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
 	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
 FROM peer AS p WHERE p.missing_column IS NOT NULL
 

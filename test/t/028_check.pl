@@ -40,6 +40,8 @@ says($node, qr/^error peer t028: its Debezium is 3.4.2.Final/, '... where origin
 $node->sql("SELECT cdcsync.alter_subscription('s', origin => 'any')");
 send_event('c', { n => 1 }, version => '3.5.0.Final');
 says($node, '', '... updated');
+send_event('c', { n => 1 }, version => '99999999999.1');
+is(lines($node), '', 'a version that nobody has');
 
 send_event('c', { n => 1 }, ts_us => int((time + 20) * 1e6));
 says($node, qr/^warning peer t028: its clock is ahead of this node's by 00:00:(19|20)[.\d]*$/, 'a clock that is ahead');
