@@ -160,7 +160,7 @@ is(lines($small), 'warning connector: no connector has a replication slot in thi
 
 faulty($small, { max_replication_slots => 3, max_wal_senders => 2 },
 	"error max_replication_slots: all 3 slots are used, and a connector of this database needs one\n"
-	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer\n"
+	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer and apply worker\n"
 	  . 'error max_wal_senders: it is 2, and 3 replication slots are to be read',
 	"SELECT cdcsync.subscribe('s', '{t028.none}', enabled => false)");
 faulty($small, { track_commit_timestamp => 'off' },
