@@ -1323,8 +1323,9 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH peer AS MATERIALIZED (
-	SELECT p.*, substring(p.source_version, '^\d+')::integer AS major,
-		substring(p.source_version, '^\d+\.(\d+)')::integer AS minor,
+	-- a peer may say anything
+	SELECT p.*, substring(p.source_version, '^\d+')::numeric AS major,
+		substring(p.source_version, '^\d+\.(\d+)')::numeric AS minor,
 		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
 	FROM cdcsync.stat_peers() AS p
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
@@ -1352,7 +1353,7 @@ FROM peer AS p JOIN (VALUES
 GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
-SELECT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
+SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
 	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
 FROM peer AS p WHERE p.missing_column IS NOT NULL
 
@@ -1403,6 +1404,8 @@ BEGIN
 		JOIN pg_operator AS o ON o.oid = k.equality
 		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
 		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
+			-- policies hide rows, and are code of their table's owner
+			AND NOT row_security_active(c.conrelid) AND NOT row_security_active(c.confrelid)
 		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
 		ORDER BY c.conrelid::regclass::text, c.conname
 	LOOP
@@ -1419,7 +1422,7 @@ END
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
-'part of check(): rows of registered tables, those that you may SELECT, whose parents by a foreign key are missing';
+'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
 CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
 RETURNS TABLE (level text, subject text, problem text, remedy text)

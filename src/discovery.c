@@ -57,6 +57,7 @@ static List *configured = NIL;	/* of CdcSubscription * */
 static List *placeholders = NIL;	/* of Placeholder * */
 static List *others = NIL;		/* of Others *, of the present configuration */
 static MemoryContext others_context = NULL;
+static bool all_taken = true;	/* at the last look */
 
 static void look_at_retention(bool any_found);
 static void set_retention(const CdcRetention *retention);
@@ -117,7 +118,7 @@ cdc_discovery_client_error(const char *error)
 	}
 }
 
-void
+bool
 cdc_discovery_look(List *topics, const char *cluster_id)
 {
 	List	   *found = find_new(topics, cluster_id);
@@ -134,6 +135,7 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 		cdc_control_set_own_topics(any_own_topic(topics));
 	}
 	look_at_retention(found != NIL);
+	return all_taken;
 }
 
 /* For check() only, so now and then is enough */
@@ -441,13 +443,14 @@ take_found(List *found)
 {
 	ListCell   *lc;
 
+	all_taken = true;
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
 
 		if (!f->stored)
-			continue;
-		if (is_mine(f->offset.topic, f->offset.partition))
+			all_taken &= !f->sub->enabled;
+		else if (is_mine(f->offset.topic, f->offset.partition))
 			cdc_partition_add(&f->offset, f->sub);
 		else
 			note_others(f);
@@ -472,7 +475,7 @@ note_others(const Found *f)
 bool
 cdc_discovery_incomplete(void)
 {
-	return placeholders != NIL;
+	return placeholders != NIL || !all_taken;
 }
 
 static void

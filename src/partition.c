@@ -49,6 +49,8 @@ static bool rewind_to_time(CdcPartition *p);
 static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
+static bool is_known(const CdcPartition *p, const CdcPosition *end, List *topics);
+static bool is_listed(List *topics, const char *name);
 
 /* ---- configuration ---- */
 
@@ -595,7 +597,7 @@ cdc_partition_find(const char *topic, int32 partition)
 }
 
 bool
-cdc_partition_query_ends(char **error)
+cdc_partition_query_ends(List *topics, bool *known, char **error)
 {
 	int			n = list_length(cdc_partition_list);
 	CdcPosition *ends = palloc0(sizeof(CdcPosition) * Max(n, 1));
@@ -610,15 +612,39 @@ cdc_partition_query_ends(char **error)
 	}
 	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, QUERY_TIMEOUT_MS, error))
 		return false;
+	*known = true;
 	foreach(lc, cdc_partition_list)
 	{
 		CdcPartition *p = lfirst(lc);
 		CdcPosition *end = &ends[foreach_current_index(lc)];
 
+		*known &= is_known(p, end, topics);
 		if (end->error)
 			continue;
 		p->end_offset = end->offset;
 		cdc_stat_partition_position(p->stat, -1, end->offset, 0);
 	}
 	return true;
+}
+
+/* In a topic that is no longer there is nothing to be waited for */
+static bool
+is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
+{
+	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
+		return true;
+	return p->offset.rewind_to < 0 && (end->error == NULL || !is_listed(topics, end->topic));
+}
+
+static bool
+is_listed(List *topics, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		if (strcmp(((CdcTopic *) lfirst(lc))->name, name) == 0)
+			return true;
+	}
+	return false;
 }

@@ -90,7 +90,10 @@ extern void cdc_partition_client_ok(void);
 /* The client was closed: nothing is assigned any more, all is to be started again */
 extern void cdc_partition_unassigned_all(const char *error);
 
-/* Ask the broker for the ends of all logs and publish them; false if it does not answer */
-extern bool cdc_partition_query_ends(char **error);
+/*
+ * Ask the broker, which has these topics, for the ends of all logs and publish them; false
+ * if it does not answer.  Are all known by now, and where they are to be read from?
+ */
+extern bool cdc_partition_query_ends(List *topics, bool *known, char **error);
 
 #endif							/* CDC_PARTITION_H */

@@ -453,6 +453,8 @@ answer_waiters(void)
 	List	   *topics;
 	char	   *cluster_id;
 	char	   *error;
+	bool		all_taken;
+	bool		known;
 
 	if (ticket == 0 || !cdc_consumer_is_open())
 		return;
@@ -462,12 +464,12 @@ answer_waiters(void)
 		client_trouble(error, false);
 		return;
 	}
-	cdc_discovery_look(topics, cluster_id);
+	all_taken = cdc_discovery_look(topics, cluster_id);
 	cdc_partition_start_due(cdc_ticks_now());
-	if (cdc_partition_query_ends(&error))
-		cdc_control_answer_ticket(ticket);
-	else
+	if (!cdc_partition_query_ends(topics, &known, &error))
 		client_trouble(error, false);
+	else if (all_taken && known)
+		cdc_control_answer_ticket(ticket);
 }
 
 static void

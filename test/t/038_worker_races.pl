@@ -66,6 +66,17 @@ waits_for_lock('cdcsync apply worker', 'the worker has read the subscription');
 $other->query_safe("SELECT cdcsync.unsubscribe('peer'), cdcsync.subscribe('peer', '{$topic}'); COMMIT");
 becomes($node, 'SELECT count(*) FROM item', 4, 'the one that is made anew begins where it says', 20);
 
+# --- wait_for while it is not known where a new topic begins --------------------------------------------
+
+$node->sql("SELECT cdcsync.alter_subscription('peer', topics => '{$topic,^t036.public.late.*}')");
+synced('with topics to come');
+$user->query_safe("BEGIN; SELECT cdcsync.unsubscribe('peer')");
+produce(make_topic('late'), item(0));
+is($node->sql("SELECT cdcsync.wait_for('peer', '5s')"), 'f', 'a topic that cannot be begun yet is waited for');
+$user->query_safe('ROLLBACK');
+synced('... until it can');
+is($node->sql('SELECT count(*) FROM item'), 5, '... and is applied then');
+
 $_->quit foreach $user, $other;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();
