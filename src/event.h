@@ -133,7 +133,6 @@ typedef struct CdcImage
 	CdcField   *fields;
 	const CdcSchema *schema;
 	struct CdcShape *shape;		/* relation.c's memory of it; NULL: not looked for yet */
-	uint64		shape_of;		/* number of the relation map that has it */
 } CdcImage;
 
 /* A Kafka record; key and value are NULL where the record has none */

@@ -48,7 +48,6 @@ typedef struct MapEntry
 static HTAB *maps = NULL;
 static MemoryContext maps_context = NULL;
 static uint64 invalidations = 0;
-static uint64 built = 0;
 
 static void maps_init(void);
 static void maps_invalidate(Datum arg, Oid relid);
@@ -184,7 +183,6 @@ map_build(const char *schema, const char *table)
 	}
 	before = invalidations;
 	map = palloc0(sizeof(CdcRelation));
-	map->number = ++built;
 	map->opened_at = GetCurrentTransactionStartTimestamp();
 	map->context = context;
 	map->rule = rule;
@@ -392,16 +390,15 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 CdcShape *
 cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 {
-	CdcImage   *known = unconstify(CdcImage *, image);
+	CdcShape   *shape = image->shape;
 
-	/* between two transactions of a batch the map may have been built anew */
-	if (known->shape && known->shape_of == rel->number)
-		return known->shape;
-	known->shape = find_shape(rel, image, of_key);
-	if (known->shape == NULL)
-		known->shape = make_shape(rel, image, of_key);
-	known->shape_of = rel->number;
-	return known->shape;
+	if (shape)
+		return shape;
+	shape = find_shape(rel, image, of_key);
+	if (shape == NULL)
+		shape = make_shape(rel, image, of_key);
+	unconstify(CdcImage *, image)->shape = shape;
+	return shape;
 }
 
 static CdcShape *

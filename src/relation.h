@@ -67,7 +67,6 @@ typedef struct CdcRelation
 {
 	char	   *source_name;	/* schema.table as events say it: hash key */
 	bool		valid;
-	uint64		number;			/* no other map had this one */
 	TimestampTz opened_at;		/* start of the last transaction that opened it */
 	MemoryContext context;
 	CdcTableRule *rule;
