@@ -38,11 +38,11 @@ SKIP:
 
 # --- the scripts ----------------------------------------------------------------------------------------------
 
-my %peers = (server => 't035-client-1 t035-client-2', 'client-1' => 't035-server', 'client-2' => 't035-server');
+my %peers = (server => 't040-client-1 t040-client-2', 'client-1' => 't040-server', 'client-2' => 't040-server');
 my @all;
 foreach my $name (@nodes)
 {
-	my $node = CdcTest::Node->make("t035-$name", "cdcsync.bootstrap_servers = '$ENV{KAFKA}'", "cdcsync.topic_refresh_interval = '200ms'");
+	my $node = CdcTest::Node->make("t040-$name", "cdcsync.bootstrap_servers = '$ENV{KAFKA}'", "cdcsync.topic_refresh_interval = '200ms'");
 
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	my ($ok, $out) = script('init-node.sh', PGHOST => $node->host, PGPORT => $node->port, NODE_NUMBER => scalar @all,
@@ -54,7 +54,7 @@ foreach my $name (@nodes)
 }
 is($all[0]->sql('SELECT string_agg(name, $$ $$ ORDER BY name) FROM cdcsync.subscription'), $peers{server}, 'the server reads its clients');
 
-my $bare = CdcTest::Node->make('t035-bare');
+my $bare = CdcTest::Node->make('t040-bare');
 $bare->safe_psql('postgres', 'CREATE DATABASE app');
 my ($ok, $out) = script('init-node.sh', PGHOST => $bare->host, PGPORT => $bare->port);
 is("$ok$out" . $bare->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'cdcsync'}), '10', 'without NODE_NUMBER it does nothing');
