@@ -48,15 +48,13 @@ typedef struct Found
 /* One that another worker reads, as the first knows it */
 typedef struct Others
 {
+	CdcPartitionKey key;
 	CdcSubscription *sub;
-	char	   *topic;
-	int32		partition;
 } Others;
 
 static List *configured = NIL;	/* of CdcSubscription * */
 static List *placeholders = NIL;	/* of Placeholder * */
-static List *others = NIL;		/* of Others *, of the present configuration */
-static MemoryContext others_context = NULL;
+static HTAB *others = NULL;		/* of Others, of the present configuration */
 static bool all_taken = true;	/* at the last look */
 
 static void look_at_retention(bool any_found);
@@ -81,6 +79,7 @@ static void keep_placeholders(bool wanted);
 static bool topic_listed(List *topics, const char *name, const char **error);
 static void want_placeholder(CdcSubscription *sub, const char *topic, const char *error);
 static bool has_partition(const CdcSubscription *sub);
+static bool any_of_others(const CdcSubscription *sub);
 static void drop_unwanted_placeholders(void);
 
 void
@@ -95,11 +94,9 @@ cdc_discovery_configure(List *subscriptions)
 static void
 forget_others(void)
 {
-	others = NIL;
-	if (others_context == NULL)
-		others_context = AllocSetContextCreate(TopMemoryContext, "cdcsync partitions of others",
-											   ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(others_context);
+	if (others)
+		hash_destroy(others);
+	others = cdc_partition_hash_new("cdcsync partitions of others", sizeof(Others), TopMemoryContext);
 }
 
 void
@@ -234,18 +231,10 @@ find_new(List *topics, const char *cluster_id)
 static bool
 is_known(const char *topic, int32 partition)
 {
-	ListCell   *lc;
-
 	if (is_mine(topic, partition))
 		return cdc_partition_find(topic, partition) != NULL;
-	foreach(lc, others)
-	{
-		const Others *o = lfirst(lc);
-
-		if (o->partition == partition && strcmp(o->topic, topic) == 0)
-			return true;
-	}
-	return !cdc_control_is_first();
+	return !cdc_control_is_first() ||
+		cdc_partition_hash_search(others, topic, partition, HASH_FIND, NULL) != NULL;
 }
 
 /* The partitions of a topic fall to different workers */
@@ -406,7 +395,7 @@ static void
 store_found(List *found)
 {
 	MemoryContext context = cdc_catalog_begin();
-	bool		any_of_others = false;
+	bool		any_new_of_others = false;
 	List	   *kept;
 	ListCell   *lc;
 
@@ -420,7 +409,7 @@ store_found(List *found)
 			continue;
 		cdc_offset_create(&f->offset);
 		f->stored = true;
-		any_of_others |= !is_mine(f->offset.topic, f->offset.partition);
+		any_new_of_others |= !is_mine(f->offset.topic, f->offset.partition);
 	}
 	foreach(lc, kept)
 	{
@@ -433,7 +422,7 @@ store_found(List *found)
 
 	foreach(lc, kept)
 		((CdcSubscription *) lfirst(lc))->started = true;
-	if (any_of_others)
+	if (any_new_of_others)
 		cdc_control_notify_others();
 }
 
@@ -460,14 +449,9 @@ take_found(List *found)
 static void
 note_others(const Found *f)
 {
-	MemoryContext old = MemoryContextSwitchTo(others_context);
-	Others	   *o = palloc(sizeof(Others));
+	Others	   *o = cdc_partition_hash_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
 
 	o->sub = f->sub;
-	o->topic = pstrdup(f->offset.topic);
-	o->partition = f->offset.partition;
-	others = lappend(others, o);
-	MemoryContextSwitchTo(old);
 }
 
 /* ---- what is not there ---- */
@@ -577,10 +561,22 @@ has_partition(const CdcSubscription *sub)
 		if (((CdcPartition *) lfirst(lc))->sub == sub)
 			return true;
 	}
-	foreach(lc, others)
+	return any_of_others(sub);
+}
+
+static bool
+any_of_others(const CdcSubscription *sub)
+{
+	HASH_SEQ_STATUS status;
+	const Others *o;
+
+	hash_seq_init(&status, others);
+	while ((o = hash_seq_search(&status)) != NULL)
 	{
-		if (((Others *) lfirst(lc))->sub == sub)
-			return true;
+		if (o->sub != sub)
+			continue;
+		hash_seq_term(&status);
+		return true;
 	}
 	return false;
 }

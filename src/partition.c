@@ -35,12 +35,20 @@ List	   *cdc_partition_list = NIL;
 
 static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
+static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
+
+typedef struct PartitionEntry
+{
+	CdcPartitionKey key;
+	CdcPartition *partition;
+} PartitionEntry;
 
 static CdcSubscription *find_subscription(List *subscriptions, const char *name);
 static void take_position(CdcPartition *p, List *offsets);
 static void set_position(CdcPartition *p, const CdcOffset *stored);
 static void adopt(CdcPartition *p, CdcSubscription *sub);
 static void release(CdcPartition *p);
+static void enter(CdcPartition *p);
 static void set_state(CdcPartition *p, CdcPartitionState state, const char *error);
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
@@ -163,6 +171,7 @@ release(CdcPartition *p)
 	unassign(p);
 	cdc_stat_partition_release(p->stat);
 	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
+	(void) cdc_partition_hash_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
 	last_found = NULL;
 	pfree(p->offset.subscription);
 	pfree(p->offset.topic);
@@ -189,8 +198,20 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 										 p->offset.partition);
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
 	cdc_partition_list = lappend(cdc_partition_list, p);
+	enter(p);
 	MemoryContextSwitchTo(old);
 	adopt(p, sub);
+}
+
+static void
+enter(CdcPartition *p)
+{
+	PartitionEntry *entry;
+
+	if (by_name == NULL)
+		by_name = cdc_partition_hash_new("cdcsync partitions", sizeof(PartitionEntry), TopMemoryContext);
+	entry = cdc_partition_hash_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
+	entry->partition = p;
 }
 
 void
@@ -581,19 +602,33 @@ cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error
 CdcPartition *
 cdc_partition_find(const char *topic, int32 partition)
 {
-	ListCell   *lc;
+	PartitionEntry *entry;
 
 	if (last_found && last_found->offset.partition == partition &&
 		strcmp(last_found->offset.topic, topic) == 0)
 		return last_found;
-	foreach(lc, cdc_partition_list)
-	{
-		CdcPartition *p = lfirst(lc);
+	entry = by_name ? cdc_partition_hash_search(by_name, topic, partition, HASH_FIND, NULL) : NULL;
+	if (entry)
+		last_found = entry->partition;
+	return entry ? entry->partition : NULL;
+}
 
-		if (p->offset.partition == partition && strcmp(p->offset.topic, topic) == 0)
-			return last_found = p;
-	}
-	return NULL;
+HTAB *
+cdc_partition_hash_new(const char *name, Size entrysize, MemoryContext context)
+{
+	HASHCTL		ctl = {.keysize = sizeof(CdcPartitionKey), .entrysize = entrysize, .hcxt = context};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void *
+cdc_partition_hash_search(HTAB *hash, const char *topic, int32 partition, HASHACTION action,
+						  bool *found)
+{
+	CdcPartitionKey key = {.partition = partition};
+
+	strlcpy(key.topic, topic, sizeof(key.topic));
+	return hash_search(hash, &key, action, found);
 }
 
 bool
