@@ -68,7 +68,7 @@ becomes($node, 'SELECT count(*) FROM item', 4, 'the one that is made anew begins
 
 # --- wait_for while it is not known where a new topic begins --------------------------------------------
 
-$node->sql("SELECT cdcsync.alter_subscription('peer', topics => '{$topic,^t036.public.late.*}')");
+$node->sql("SELECT cdcsync.alter_subscription('peer', topics => '{$topic,^t038.public.late.*}')");
 synced('with topics to come');
 $user->query_safe("BEGIN; SELECT cdcsync.unsubscribe('peer')");
 produce(make_topic('late'), item(0));
