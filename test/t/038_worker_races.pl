@@ -77,6 +77,22 @@ $user->query_safe('ROLLBACK');
 synced('... until it can');
 is($node->sql('SELECT count(*) FROM item'), 5, '... and is applied then');
 
+# --- DDL while a partition in error is tried again --------------------------------------------------------
+
+my $bad = make_topic('bad');
+my $stopped = qq{LOG:  subscription "bad" stopped at topic "$bad"};
+$node->sql("CREATE TABLE picky (id int PRIMARY KEY, v bigint NOT NULL CHECK (v > 1)); SELECT cdcsync.add_table('picky', version_column => 'v')");
+produce($bad, change(0, 'c', 'picky', undef, { id => 1, v => 1 }));
+$node->sql("SELECT cdcsync.subscribe('bad', '{$bad}')");
+becomes($node, position_of($bad, 0), 'error 0', 'a message that a constraint refuses');
+my $stops = log_lines($node, $stopped);
+$user->query_safe('BEGIN; LOCK TABLE picky IN SHARE MODE');
+$node->sql("SELECT cdcsync.resume('bad')");
+waits_for_lock('cdcsync apply worker', 'it is tried again');
+$node->sql('CREATE TABLE what_may_mend_it ()');
+$user->query_safe('COMMIT');
+ok(wait_until('the log', sub { log_lines($node, $stopped) == $stops + 2 }, 20), '... and once more after the DDL');
+
 $_->quit foreach $user, $other;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();
