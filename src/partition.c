@@ -233,7 +233,7 @@ set_state(CdcPartition *p, CdcPartitionState state, const char *error)
 		cdc_stat_partition_state(p->stat, state);
 }
 
-/* DDL of users concerns a worker with a partition in error */
+/* DDL of users concerns a worker with a partition in error, also while that is tried once more */
 static void
 publish_errors(void)
 {
@@ -241,7 +241,11 @@ publish_errors(void)
 	ListCell   *lc;
 
 	foreach(lc, cdc_partition_list)
-		any |= ((CdcPartition *) lfirst(lc))->state == CDC_PARTITION_ERROR;
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
 	cdc_control_set_errors(any);
 }
 

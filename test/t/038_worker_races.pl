@@ -68,7 +68,7 @@ becomes($node, 'SELECT count(*) FROM item', 4, 'the one that is made anew begins
 
 # --- wait_for while it is not known where a new topic begins --------------------------------------------
 
-$node->sql("SELECT cdcsync.alter_subscription('peer', topics => '{$topic,^t036.public.late.*}')");
+$node->sql("SELECT cdcsync.alter_subscription('peer', topics => '{$topic,^t038.public.late.*}')");
 synced('with topics to come');
 $user->query_safe("BEGIN; SELECT cdcsync.unsubscribe('peer')");
 produce(make_topic('late'), item(0));
@@ -76,6 +76,22 @@ is($node->sql("SELECT cdcsync.wait_for('peer', '5s')"), 'f', 'a topic that canno
 $user->query_safe('ROLLBACK');
 synced('... until it can');
 is($node->sql('SELECT count(*) FROM item'), 5, '... and is applied then');
+
+# --- DDL while a partition in error is tried again --------------------------------------------------------
+
+my $bad = make_topic('bad');
+my $stopped = qq{LOG:  subscription "bad" stopped at topic "$bad"};
+$node->sql("CREATE TABLE picky (id int PRIMARY KEY, v bigint NOT NULL CHECK (v > 1)); SELECT cdcsync.add_table('picky', version_column => 'v')");
+produce($bad, change(0, 'c', 'picky', undef, { id => 1, v => 1 }));
+$node->sql("SELECT cdcsync.subscribe('bad', '{$bad}')");
+becomes($node, position_of($bad, 0), 'error 0', 'a message that a constraint refuses');
+my $stops = log_lines($node, $stopped);
+$user->query_safe('BEGIN; LOCK TABLE picky IN SHARE MODE');
+$node->sql("SELECT cdcsync.resume('bad')");
+waits_for_lock('cdcsync apply worker', 'it is tried again');
+$node->sql('CREATE TABLE what_may_mend_it ()');
+$user->query_safe('COMMIT');
+ok(wait_until('the log', sub { log_lines($node, $stopped) == $stops + 2 }, 20), '... and once more after the DDL');
 
 $_->quit foreach $user, $other;
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
