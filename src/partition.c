@@ -13,7 +13,8 @@
  *
  * Before a log is read on it is recognised: by its cluster, and by the time of the last
  * record applied, which is read again where the broker still has it.  That record also
- * tells whether a null value that follows belongs to a delete.
+ * tells whether a null value that follows belongs to a delete; therefore it is read also
+ * where it was not applied but passed over (skip(), rewind()).
  */
 #include "postgres.h"
 
@@ -131,6 +132,7 @@ set_position(CdcPartition *p, const CdcOffset *stored)
 	p->offset.record_time = stored->record_time;
 	p->offset.rewind_to = stored->rewind_to;
 	p->offset.tid = stored->tid;
+	p->nothing_before = false;
 	p->position = stored->next_offset;
 	p->failed_at = -1;
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
@@ -414,7 +416,7 @@ start(CdcPartition *p)
 	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
 		return;
 	from = p->offset.next_offset;
-	p->verifying = p->offset.record_time >= 0 && from > 0;
+	p->verifying = from > 0 && !p->nothing_before;
 	p->position = from;
 	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
 							 p->verifying ? from - 1 : from, &error))
@@ -468,7 +470,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		note_streaming(p);
 	if (message->offset < p->offset.next_offset)
 	{
-		if (message->timestamp != p->offset.record_time)
+		if (p->offset.record_time >= 0 && message->timestamp != p->offset.record_time)
 		{
 			cdc_partition_stop(p, "the topic is not the one that was read before: its last applied record has another time\n"
 							   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.");
@@ -479,6 +481,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		return true;
 	}
 	p->verifying = false;		/* compaction took the last applied record */
+	p->nothing_before = false;
 	if (message->offset < p->position)
 		return false;
 	p->position = message->offset + 1;
@@ -548,6 +551,7 @@ cdc_partition_out_of_range(CdcPartition *p)
 	{
 		/* only the last applied record is gone */
 		unassign(p);
+		p->nothing_before = true;
 		p->offset.record_time = -1;
 		start(p);
 	}

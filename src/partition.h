@@ -19,7 +19,8 @@ typedef struct CdcPartition
 	CdcApplyOptions options;
 	CdcPartitionState state;
 	bool		assigned;		/* the consumer reads it */
-	bool		verifying;		/* reads the last applied record again, to know the log */
+	bool		verifying;		/* reads the record before the next again, to know the log */
+	bool		nothing_before; /* the broker does not have that one any more */
 	int64		position;		/* offset after the last message handed to the batch */
 	int64		end_offset;		/* the log's end as last heard of, or -1 */
 	CdcLogTail	tail;
