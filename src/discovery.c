@@ -23,6 +23,7 @@
 #include "partition.h"
 #include "stat.h"
 #include "ticks.h"
+#include "topic_partition.h"
 
 #define QUERY_TIMEOUT_MS	1000
 #define RETENTION_INTERVAL_MS 60000
@@ -48,7 +49,7 @@ typedef struct Found
 /* One that another worker reads, as the first knows it */
 typedef struct Others
 {
-	CdcPartitionKey key;
+	CdcTopicPartition key;
 	CdcSubscription *sub;
 } Others;
 
@@ -96,7 +97,7 @@ forget_others(void)
 {
 	if (others)
 		hash_destroy(others);
-	others = cdc_partition_hash_new("cdcsync partitions of others", sizeof(Others), TopMemoryContext);
+	others = cdc_topic_partition_hash("cdcsync partitions of others", sizeof(Others));
 }
 
 void
@@ -234,7 +235,7 @@ is_known(const char *topic, int32 partition)
 	if (is_mine(topic, partition))
 		return cdc_partition_find(topic, partition) != NULL;
 	return !cdc_control_is_first() ||
-		cdc_partition_hash_search(others, topic, partition, HASH_FIND, NULL) != NULL;
+		cdc_topic_partition_search(others, topic, partition, HASH_FIND, NULL) != NULL;
 }
 
 /* The partitions of a topic fall to different workers */
@@ -449,7 +450,7 @@ take_found(List *found)
 static void
 note_others(const Found *f)
 {
-	Others	   *o = cdc_partition_hash_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
+	Others	   *o = cdc_topic_partition_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
 
 	o->sub = f->sub;
 }

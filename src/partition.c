@@ -26,6 +26,7 @@
 #include "control.h"
 #include "partition.h"
 #include "ticks.h"
+#include "topic_partition.h"
 
 #define RETRY_FIRST_MS		100
 #define RETRY_LAST_MS		30000
@@ -40,7 +41,7 @@ static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
 
 typedef struct PartitionEntry
 {
-	CdcPartitionKey key;
+	CdcTopicPartition key;
 	CdcPartition *partition;
 } PartitionEntry;
 
@@ -173,7 +174,7 @@ release(CdcPartition *p)
 	unassign(p);
 	cdc_stat_partition_release(p->stat);
 	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
-	(void) cdc_partition_hash_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
+	(void) cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
 	last_found = NULL;
 	pfree(p->offset.subscription);
 	pfree(p->offset.topic);
@@ -211,8 +212,8 @@ enter(CdcPartition *p)
 	PartitionEntry *entry;
 
 	if (by_name == NULL)
-		by_name = cdc_partition_hash_new("cdcsync partitions", sizeof(PartitionEntry), TopMemoryContext);
-	entry = cdc_partition_hash_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
+		by_name = cdc_topic_partition_hash("cdcsync partitions", sizeof(PartitionEntry));
+	entry = cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
 	entry->partition = p;
 }
 
@@ -615,28 +616,10 @@ cdc_partition_find(const char *topic, int32 partition)
 	if (last_found && last_found->offset.partition == partition &&
 		strcmp(last_found->offset.topic, topic) == 0)
 		return last_found;
-	entry = by_name ? cdc_partition_hash_search(by_name, topic, partition, HASH_FIND, NULL) : NULL;
+	entry = by_name ? cdc_topic_partition_search(by_name, topic, partition, HASH_FIND, NULL) : NULL;
 	if (entry)
 		last_found = entry->partition;
 	return entry ? entry->partition : NULL;
-}
-
-HTAB *
-cdc_partition_hash_new(const char *name, Size entrysize, MemoryContext context)
-{
-	HASHCTL		ctl = {.keysize = sizeof(CdcPartitionKey), .entrysize = entrysize, .hcxt = context};
-
-	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-void *
-cdc_partition_hash_search(HTAB *hash, const char *topic, int32 partition, HASHACTION action,
-						  bool *found)
-{
-	CdcPartitionKey key = {.partition = partition};
-
-	strlcpy(key.topic, topic, sizeof(key.topic));
-	return hash_search(hash, &key, action, found);
 }
 
 bool

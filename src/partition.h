@@ -5,8 +5,6 @@
 #ifndef CDC_PARTITION_H
 #define CDC_PARTITION_H
 
-#include "utils/hsearch.h"
-
 #include "apply.h"
 #include "offset.h"
 #include "stat.h"
@@ -30,20 +28,6 @@ typedef struct CdcPartition
 	int			order;			/* place among the partitions, to sort a batch by */
 	int			stat;			/* handle in stat.c */
 } CdcPartition;
-
-/* Of hashes; a topic's name has at most 249 characters */
-#define CDC_TOPIC_SIZE 250
-
-typedef struct CdcPartitionKey
-{
-	char		topic[CDC_TOPIC_SIZE];
-	int32		partition;
-} CdcPartitionKey;
-
-/* Made in context, of entries that begin with a CdcPartitionKey */
-extern HTAB *cdc_partition_hash_new(const char *name, Size entrysize, MemoryContext context);
-extern void *cdc_partition_hash_search(HTAB *hash, const char *topic, int32 partition,
-									   HASHACTION action, bool *found);
 
 /* All of them, of CdcPartition *, for the life of the worker */
 extern List *cdc_partition_list;
