@@ -3,7 +3,8 @@
  *		resync_table(): let the connector read a table again and send every row.
  *
  * It asks for Debezium's incremental snapshot, which goes on beside other changes, by a
- * row of the table that the connector takes signals from.  That must be published, for
+ * row of the table that the connector takes signals from.  (Debezium 3.6 passes over a table
+ * of which it has seen nothing since its start; republish() does for that.)  That must be published, for
  * the connector looks for signals, and for its own marks, in the log; it is from the
  * first use on.
  */
