@@ -6,7 +6,7 @@
 #   make test-matrix         the tests that need no Kafka on other majors, versions=17,18 (test/matrix)
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
-#   make bench               what it costs, as ratios (bench/)
+#   make bench               how fast it is, beside others that do this job (bench/, doc/performance.md)
 #   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
@@ -55,9 +55,10 @@ converge:
 	@$(foreach v,rounds first seed topology clock nodes transactions,$(if $($(v)),CONVERGE_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
 		PG_CONFIG='$(PG_CONFIG)' test/run -v 050
 
+# make bench B='bulk latency' size=0.01 rounds=1
 .PHONY: bench
 bench:
-	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
+	@$(if $(size),BENCH_SIZE='$(size)') $(if $(rounds),BENCH_ROUNDS='$(rounds)') PG_CONFIG='$(PG_CONFIG)' bench/run $(B)
 
 print-%:
 	@echo '$($*)'
