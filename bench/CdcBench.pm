@@ -13,6 +13,7 @@ use warnings;
 use CdcNode;
 use CdcTest;
 use Exporter 'import';
+use File::Basename;
 use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
@@ -26,7 +27,7 @@ my $base = int(time) - 86400;    # the time of the events: yesterday
 my $factor = $ENV{BENCH_SIZE} || 1;
 my $count = 0;                   # for names that must be new
 my ($source, $sink);
-my %envelope;
+my %topics;
 
 # --- sizes ----------------------------------------------------------------------------------------
 
@@ -116,10 +117,25 @@ sub fill
 	$node->safe_psql($db, "SELECT cdcsync.remove_table(c.oid::regclass) FROM pg_class c JOIN cdcsync.table_rule r ON r.relation = c.oid
 		WHERE c.relname = '$table'; TRUNCATE cdcsync.tombstone_data") if $registered;
 	$node->safe_psql($db, "DROP TABLE IF EXISTS $table; CREATE TABLE $table ($row->{ddl})");
-	$node->safe_psql($db, "INSERT INTO $table SELECT $row->{columns} FROM generate_series(1, $rows) AS i") if $rows;
+	_insert($node, $db, "INSERT INTO $table SELECT $row->{columns} FROM generate_series(1, $rows) AS i") if $rows;
 	$node->safe_psql($db, "SELECT cdcsync.add_table('$table'$version)") if $registered;
 	$node->safe_psql($db, "VACUUM ANALYZE $table");
 	$node->safe_psql($db, 'CHECKPOINT');
+	return;
+}
+
+# Rows that were committed before any of the events, also by the commit timestamp
+sub _insert
+{
+	my ($node, $db, $insert) = @_;
+
+	$node->safe_psql($db, "SELECT pg_replication_origin_create('past') WHERE pg_replication_origin_oid('past') IS NULL");
+	$node->safe_psql($db, "
+		SELECT pg_replication_origin_session_setup('past');
+		BEGIN;
+		SELECT pg_replication_origin_xact_setup('0/1', to_timestamp($base) - interval '1 day');
+		$insert;
+		COMMIT");
 	return;
 }
 
@@ -174,8 +190,9 @@ sub columns_of
 sub make_events
 {
 	my ($name, @partitions) = @_;
-	my $topic = "bench.$name." . ++$count;
+	my $topic = join('.', 'bench', basename($0, '.pl'), $name, ++$count);
 
+	$topics{$topic} = 1;
 	stack('topic-create', $topic, scalar @partitions);
 	foreach my $partition (0 .. $#partitions)
 	{
@@ -192,8 +209,20 @@ sub make_events
 
 sub drop_topic
 {
-	stack('topic-delete', $_) foreach @_;
+	foreach my $topic (@_)
+	{
+		delete $topics{$topic};
+		stack('topic-delete', $topic);
+	}
 	return;
+}
+
+END
+{
+	my $status = $?;
+
+	eval { drop_topic(keys %topics); 1 } or print $@;
+	$? = $status;
 }
 
 # What a real connector puts around the payload of the table's keys and values; an assertion that the made events look as its.
@@ -260,7 +289,7 @@ sub _when
 
 	my $answer = $node->safe_psql($db, "DO \$\$
 		DECLARE
-			until timestamptz := clock_timestamp() + interval '20 min';
+			until timestamptz := clock_timestamp() + interval '5 min';
 		BEGIN
 			LOOP
 				EXIT WHEN ($condition);
@@ -307,7 +336,8 @@ sub run_cdcsync
 	return $seconds;
 }
 
-# From the first row seen to the last, and the rows that came between: the start of the connector is not counted.
+# From the first row seen to the last, and the rows that came between: the start of the connector is not counted. Nothing, if all
+# came at once.
 sub run_jdbc
 {
 	my ($topic, $row, $rows, $first, $last, $seen) = @_;
@@ -336,7 +366,7 @@ sub run_jdbc
 	my ($start, $had) = _when($sink, 'jdbc', $first, $seen);
 	my ($end) = _when($sink, 'jdbc', $last);
 	_connect('DELETE', "connectors/$name");
-	return ($end - $start, $rows - $had);
+	return $had < $rows ? ($end - $start, $rows - $had) : ();
 }
 
 sub _connect
@@ -384,7 +414,7 @@ sub run_native
 # --- figures --------------------------------------------------------------------------------------
 
 # in_turn(workload, rows, system => [rounds, sub]...): each in its turn, round after round; a sub returns the seconds it took,
-# and how many rows it were, if not all. Returns { system => { rate, rounds } }, in rows a second.
+# and how many rows it were, if not all, or nothing. Returns { system => { rate, rounds } }, in rows a second.
 sub in_turn
 {
 	my ($workload, $rows, @systems) = @_;
@@ -398,6 +428,7 @@ sub in_turn
 		foreach my $name (grep { $round <= $way{$_}[0] } @names)
 		{
 			my ($seconds, $n) = $way{$name}[1]->();
+			next if !$seconds;
 			$n //= $rows;
 			push @{ $took{$name} }, $n / $seconds;
 			_append('runs.csv', 'workload,system,round,rows,seconds,rows_per_second',
@@ -405,7 +436,7 @@ sub in_turn
 			diag(sprintf '%-40s %-22s %9d rows in %8.3f s: %8.0f rows/s', $workload, $name, $n, $seconds, $n / $seconds);
 		}
 	}
-	$result{$_} = { rate => median(@{ $took{$_} }), rounds => scalar @{ $took{$_} } } foreach @names;
+	$result{$_} = { rate => median(@{ $took{$_} }), rounds => scalar @{ $took{$_} } } foreach keys %took;
 	return \%result;
 }
 
@@ -414,6 +445,7 @@ sub ratio
 {
 	my ($what, $this, $that, $target) = @_;
 
+	return if !$this || !$that;
 	return figure($what, $this->{rate} / $that->{rate}, '×', $target ? ">= $target" : '',
 		sprintf('%.0f / %.0f rows/s, rounds %d/%d', $this->{rate}, $that->{rate}, $this->{rounds}, $that->{rounds}));
 }
