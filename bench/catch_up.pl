@@ -53,8 +53,8 @@ sub catch_up
 	fill($sink, 'app', item(1), 0);
 	$session = old_snapshot() if $option{old_snapshot};
 	my $seconds = run_cdcsync($topic, done($events / 2));
-	$session->kill_kill if $session;
-	$sink->poll_query_until('app', "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'old snapshot'");
+	$sink->sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'old snapshot'");
+	$session->finish if $session;
 	return $seconds;
 }
 
@@ -63,7 +63,7 @@ sub old_snapshot
 {
 	my $session = IPC::Run::start([ 'psql', '-Xq', '-d', $sink->connstr('app') . " application_name='old snapshot'", '-c',
 			'BEGIN ISOLATION LEVEL REPEATABLE READ', '-c', 'SELECT count(*) FROM item', '-c', 'SELECT pg_sleep(3600)' ],
-		'<', '/dev/null', '>', '/dev/null');
+		'<', '/dev/null', '>&', '/dev/null');
 
 	$sink->poll_query_until('app', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'old snapshot' AND query LIKE '%pg_sleep%' AND backend_xmin IS NOT NULL");
 	return $session;
