@@ -4,13 +4,15 @@
 #   make run n=2             a server and two clients that keep themselves in sync
 #   make test                every test; make test T=010: one (test/run)
 #   make test-matrix         the tests that need no Kafka on other majors, versions=17,18 (test/matrix)
+#   make test-package        the Debian package: built, installed, used, removed, in an overlay of this machine (test/package)
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
+#   make chaos               random transactions while everything is killed, locked and altered: nothing lost, nothing blocked
 #   make bench               how fast it is, beside others that do this job (bench/, doc/performance.md)
 #   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
-DATA = cdcsync--1.0.sql
+DATA = $(sort $(wildcard cdcsync--*.sql))
 PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
@@ -19,7 +21,7 @@ PG_CPPFLAGS = -Isrc
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 SHLIB_LINK = -lrdkafka
 
-REGRESS = setup fixtures every decode types extensions columns keys collation errors rules forward version horizon commit presets handling unique history connector security check
+REGRESS = setup fixtures every decode types extensions columns keys collation errors rules forward version horizon commit presets handling unique history connector security check republish digest
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
 	$(sort $(wildcard test/isolation/specs/*.spec))))
@@ -28,6 +30,9 @@ ISOLATION_OPTS = --inputdir=test/isolation --encoding=UTF8 --no-locale --load-ex
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# the database that installcheck makes; some of the expected output has its name
+CONTRIB_TESTDB = regress
 
 # a changed header rebuilds all: the library is small
 $(OBJS): $(wildcard src/*.h)
@@ -44,6 +49,10 @@ comma := ,
 test-matrix:
 	@test/matrix $(if $(full),full) $(subst $(comma), ,$(or $(versions),17 18)) $(T)
 
+.PHONY: test-package
+test-package:
+	@test/package
+
 # make model depth=1 limit=1000000: so many operations more, so many states of a configuration at most
 .PHONY: model
 model:
@@ -54,6 +63,30 @@ model:
 converge:
 	@$(foreach v,rounds first seed topology clock nodes transactions,$(if $($(v)),CONVERGE_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
 		PG_CONFIG='$(PG_CONFIG)' test/run -v 050
+
+# make chaos rounds=100 topology=hub,mesh seed=1 (test/t/051_chaos.pl)
+.PHONY: chaos
+chaos:
+	@$(foreach v,rounds first seed topology nodes transactions,$(if $($(v)),CHAOS_$(shell echo $(v) | tr a-z A-Z)='$($(v))')) \
+		PG_CONFIG='$(PG_CONFIG)' test/run -v 051
+
+# make fuzz time=3600 jobs=2; make fuzz input=FILE (test/t/005_fuzz.pl)
+.PHONY: fuzz
+fuzz:
+	@FUZZ_TIME='$(or $(time),600)' $(if $(jobs),FUZZ_JOBS='$(jobs)') $(if $(input),FUZZ_INPUT='$(abspath $(input))') \
+		RUN_NAME=fuzz PG_CONFIG='$(PG_CONFIG)' test/run -v 005
+
+# make memcheck T='001 020' (test/run)
+.PHONY: memcheck
+memcheck:
+	@MEMCHECK=1 RUN_NAME=memcheck PG_CONFIG='$(PG_CONFIG)' test/run $(or $(T),001)
+
+# cppcheck 2.10 passes value*.c by: it cannot expand the macros of value_convert.h. clang-tidy: what .clang-tidy says
+.PHONY: lint
+lint:
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
+		--max-configs=1 --library=test/cppcheck.cfg -Isrc src
+	@clang-tidy --quiet src/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
 
 # make bench B='bulk latency' size=0.01 rounds=1
 .PHONY: bench

@@ -508,6 +508,37 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
 'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
 
+CREATE TABLE cdcsync.signal (
+	id varchar(42) PRIMARY KEY,
+	type varchar(32) NOT NULL,
+	data varchar(2048)
+);
+
+COMMENT ON TABLE cdcsync.signal IS 'what the connector is asked to do (its signal.data.collection), and its own marks';
+COMMENT ON COLUMN cdcsync.signal.id IS 'name of the signal';
+COMMENT ON COLUMN cdcsync.signal.type IS 'what is to be done';
+COMMENT ON COLUMN cdcsync.signal.data IS 'its parameters, as JSON';
+
+CREATE FUNCTION cdcsync.resync_table(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_resync_table'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resync_table(regclass) IS
+'let the connector read the table again and send all of its rows: Debezium''s incremental snapshot';
+
+CREATE FUNCTION cdcsync.republish(
+	relation regclass,
+	since timestamptz,
+	OUT rows bigint,
+	OUT deletes bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_republish'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.republish(regclass, timestamptz) IS
+'write once more what was changed here since that time, so that a connector whose slot was lost sends it; -infinity: all rows';
+
 --
 -- The producer
 --
@@ -596,6 +627,8 @@ BEGIN
 		('publication.name', 'cdcsync'),
 		('publication.autocreate.mode', 'disabled'),
 		('schema.exclude.list', 'cdcsync'),
+		-- resync_table writes there
+		('signal.data.collection', 'cdcsync.signal'),
 		-- else a snapshot copies every table
 		('snapshot.include.collection.list', published),
 		('snapshot.mode', CASE WHEN published IS NULL THEN 'no_data' END),
@@ -996,6 +1029,12 @@ SELECT 'error', 'shared_preload_libraries', 'cdcsync is not in it: nothing is ap
 FROM facts WHERE NOT preloaded
 
 UNION ALL
+SELECT 'warning', 'extension', format('it is of version %s here, the files of the server are of version %s', e.extversion, a.default_version),
+	'Restart the server if it still runs with the library of before, then: ALTER EXTENSION cdcsync UPDATE'
+FROM pg_extension AS e JOIN pg_available_extensions() AS a ON a.name = e.extname
+WHERE e.extname = 'cdcsync' AND a.default_version <> e.extversion
+
+UNION ALL
 SELECT 'error', 'cdcsync.node_name', 'this database has no node name',
 	format('ALTER DATABASE %I SET cdcsync.node_name = ''...''; and connect again', current_database())
 FROM facts WHERE node_name IS NULL
@@ -1088,7 +1127,7 @@ SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
 		WHEN 'lost' THEN 'it is lost: the connector cannot go on, and changes since are not sent'
 		ELSE 'the WAL it needs is about to be removed' END,
 	CASE s.wal_status
-		WHEN 'lost' THEN 'Delete the connector and its offsets, drop the slot, post the connector again.'
+		WHEN 'lost' THEN 'Delete the connector and its offsets, drop the slot, make it anew, run cdcsync.republish() for each table, post the connector again without a snapshot.'
 		ELSE 'Start the connector, or: ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf()' END
 FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
 
@@ -1217,6 +1256,7 @@ SELECT 'error', 'publication cdcsync', format('table cdcsync.%I is in it, which 
 		ELSE format('ALTER PUBLICATION cdcsync DROP TABLE cdcsync.%I', t.tablename)
 	END
 FROM publication AS p JOIN pg_publication_tables AS t ON t.pubname = p.pubname AND t.schemaname = 'cdcsync'
+WHERE t.tablename <> 'signal'
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_tables() IS
@@ -1283,8 +1323,9 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH peer AS MATERIALIZED (
-	SELECT p.*, substring(p.source_version, '^\d+')::integer AS major,
-		substring(p.source_version, '^\d+\.(\d+)')::integer AS minor,
+	-- a peer may say anything
+	SELECT p.*, substring(p.source_version, '^\d+')::numeric AS major,
+		substring(p.source_version, '^\d+\.(\d+)')::numeric AS minor,
 		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
 	FROM cdcsync.stat_peers() AS p
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
@@ -1312,7 +1353,7 @@ FROM peer AS p JOIN (VALUES
 GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
-SELECT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
+SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
 	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
 FROM peer AS p WHERE p.missing_column IS NOT NULL
 
@@ -1363,6 +1404,8 @@ BEGIN
 		JOIN pg_operator AS o ON o.oid = k.equality
 		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
 		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
+			-- policies hide rows, and are code of their table's owner
+			AND NOT row_security_active(c.conrelid) AND NOT row_security_active(c.confrelid)
 		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
 		ORDER BY c.conrelid::regclass::text, c.conname
 	LOOP
@@ -1379,7 +1422,7 @@ END
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
-'part of check(): rows of registered tables, those that you may SELECT, whose parents by a foreign key are missing';
+'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
 CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
 RETURNS TABLE (level text, subject text, problem text, remedy text)
@@ -1405,6 +1448,90 @@ $$;
 
 COMMENT ON FUNCTION cdcsync.check(boolean) IS
 'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents, too, which reads the tables';
+
+--
+-- Do nodes agree?  A digest does not depend on the order of rows or on settings, and
+-- travels to the others in a table that is synced like any other.
+--
+CREATE FUNCTION cdcsync.table_digest(relation regclass, buckets integer DEFAULT 1)
+RETURNS TABLE (bucket integer, rows bigint, digest text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET bytea_output = 'hex'
+SET DateStyle = 'ISO, YMD'
+SET extra_float_digits = 1
+SET IntervalStyle = 'postgres'
+SET lc_monetary = 'C'
+SET TimeZone = 'UTC'
+AS $$
+DECLARE
+	-- each value with its length, so that no two rows read the same
+	value CONSTANT text := 'coalesce(length(t.%1$I::text) || '':'' || t.%1$I::text, ''-'')';
+	hash CONSTANT text := '(''x'' || encode(substring(sha256(convert_to(%s, ''UTF8'')) FOR 8), ''hex''))::bit(64)::bigint';
+	row_text text;
+	key_text text;
+BEGIN
+	IF buckets IS NULL OR buckets < 1 THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'the number of buckets must be at least 1';
+	END IF;
+	-- by the names that the columns have in events
+	SELECT string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C"),
+		string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C")
+			FILTER (WHERE a.attnum = ANY (i.indkey))
+	INTO row_text, key_text
+	FROM pg_attribute AS a
+	LEFT JOIN (SELECT p.key, p.value FROM cdcsync.table_rule AS r, jsonb_each_text(r.column_map) AS p
+		WHERE r.relation = table_digest.relation) AS m(remote, local) ON m.local = a.attname
+	LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
+	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+	RETURN QUERY EXECUTE format(
+		'SELECT b.bucket, count(t.hash), coalesce(sum(t.hash), 0)::text
+		FROM generate_series(0, $1 - 1) AS b(bucket)
+		LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) AS t ON t.bucket = b.bucket
+		GROUP BY b.bucket ORDER BY b.bucket',
+		format(hash, coalesce(key_text, row_text)), format(hash, row_text), relation)
+	USING buckets;
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.table_digest(regclass, integer) IS
+'number of rows and digest of all their values, by the hash of the key in so many buckets: the same on nodes that agree';
+
+CREATE FUNCTION cdcsync.compare(peer text, digests regclass)
+RETURNS TABLE (source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamptz)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	there record;
+BEGIN
+	FOR there IN EXECUTE format(
+		'SELECT d.source_table, r.relation::regclass AS relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
+			sum(d.rows)::bigint AS rows, array_agg(d.bucket || '' '' || d.digest ORDER BY d.bucket) AS digests
+		FROM %s AS d LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
+		WHERE d.node = $1 GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"', digests)
+	USING peer
+	LOOP
+		source_table := there.source_table;
+		rows_there := there.rows;
+		taken_at := there.taken_at;
+		rows_here := NULL;
+		different_buckets := NULL;
+		IF there.relation IS NOT NULL THEN
+			SELECT sum(h.rows), coalesce(array_agg(h.bucket ORDER BY h.bucket)
+				FILTER (WHERE h.bucket || ' ' || h.digest <> ALL (there.digests)), '{}')
+			INTO rows_here, different_buckets
+			FROM cdcsync.table_digest(there.relation, there.buckets) AS h;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
+'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
 -- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row

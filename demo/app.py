@@ -1,6 +1,6 @@
 """The todo app that `make run` opens: one page on all nodes, and what it asks for.
 
-app.py --port 55532 --connect http://localhost:55531 server=55430 client-1=55431 …
+app.py --port 55532 --connect http://localhost:55531 server=55430 client-1=55431 client-2=db.example:5432 …
 """
 
 import argparse
@@ -164,18 +164,20 @@ def add_switch(app, board, connect):
 
 def main():
     parser = argparse.ArgumentParser(description="The todo app on a set of nodes.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--connect", required=True, metavar="URL", help="Kafka Connect")
     parser.add_argument("--database", default="app")
-    parser.add_argument("nodes", nargs="+", metavar="NAME=PORT", help="the server first, then its clients")
+    parser.add_argument("nodes", nargs="+", metavar="NAME=[HOST:]PORT", help="the server first, then its clients")
     args = parser.parse_args()
     nodes = []
     for number, item in enumerate(args.nodes):
-        name, _, port = item.partition("=")
-        nodes.append(Node(name, number, f"host=127.0.0.1 port={port} user=postgres dbname={args.database}"))
+        name, _, address = item.partition("=")
+        host, _, port = address.rpartition(":")
+        nodes.append(Node(name, number, f"host={host or '127.0.0.1'} port={port} user=postgres dbname={args.database}"))
     connect = KafkaConnect(args.connect)
     app = make_app(Board(nodes, connect), connect)
-    uvicorn.run(app, host="127.0.0.1", port=args.port, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=1)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,15 @@ GRANT SELECT ON ward, patient TO regress_cdcsync_monitor;
 SET ROLE regress_cdcsync_monitor;
 SELECT level, subject FROM faults();
 RESET ROLE;
+CREATE FUNCTION policy() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'runs as %', current_user; END$$;
+CREATE POLICY policy ON patient USING (policy());
+ALTER TABLE patient ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_cdcsync_monitor;
+SELECT level, subject FROM faults();
+RESET ROLE;
+ALTER TABLE patient DISABLE ROW LEVEL SECURITY;
+DROP POLICY policy ON patient;
+DROP FUNCTION policy();
 INSERT INTO ward VALUES (7, 'seven', 1);
 SELECT * FROM faults();
 

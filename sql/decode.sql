@@ -108,6 +108,9 @@ SELECT op FROM cdcsync.decode('note', NULL, repeat('[', 100000));
 SELECT op FROM cdcsync.decode('note', NULL, '{"op":"c","source":' || repeat('{"a":', 100000) || '1' || repeat('}', 100001));
 SELECT op FROM cdcsync.decode('note', NULL, '{"schema":' || repeat('{"type":"array","items":', 10000) || '1'
 	|| repeat('}', 10000) || ',"payload":' || :'value' || '}');
+-- as many fields as a table may have columns, and one more
+SELECT op FROM cdcsync.decode('note', NULL, '{"op":"c","after":{"f":1' || repeat(',"f":1', 1599) || '},"source":' || :'source' || '}');
+SELECT op FROM cdcsync.decode('note', NULL, '{"op":"c","after":{"f":1' || repeat(',"f":1', 1600) || '},"source":' || :'source' || '}');
 
 -- envelopes that miss something
 SELECT op FROM cdcsync.decode('note', NULL, '{"op":"x","source":' || :'source' || '}');

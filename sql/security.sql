@@ -134,6 +134,34 @@ SELECT relation, source_table FROM cdcsync.decode('x', NULL, event('c', 'pg_auth
 SELECT cdcsync.apply('x', NULL, replace(event('c', 'pg_authid', NULL, '{"rolname": "x"}'), '"public"', '"pg_catalog"'));
 SELECT cdcsync.apply('x', NULL, replace(event('c', 'table_rule', NULL, '{"relation": 1}'), '"public"', '"cdcsync"'));
 TABLE note;
+-- names of any size, and many of them, are soon forgotten
+CREATE FUNCTION remembered() RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN sum(total_bytes) > 10000000 THEN pg_size_pretty(sum(total_bytes)) ELSE 'little' END
+	FROM pg_backend_memory_contexts WHERE name LIKE 'cdcsync relation map%'
+$$;
+CREATE PROCEDURE show_names(n int, key_only boolean) LANGUAGE plpgsql AS $$
+DECLARE
+	fields jsonb;
+BEGIN
+	FOR i IN 1..n LOOP
+		fields := jsonb_build_object('id', 1, repeat('x', 1000000) || i, 1);
+		BEGIN
+			PERFORM cdcsync.decode('peer.public.note', CASE WHEN key_only THEN fields::text END,
+				event('c', 'note', NULL, CASE WHEN key_only THEN '{"id": 1}' ELSE fields END));
+		EXCEPTION WHEN undefined_column THEN
+			NULL;
+		END;
+		COMMIT;
+	END LOOP;
+END $$;
+CALL show_names(1, false);
+SELECT go('c', 'note', NULL, jsonb_build_object('id', 1, repeat('x', 1000000), 1));
+CALL show_names(20, false);
+SELECT remembered();
+CALL show_names(20, true);
+SELECT remembered();
+DROP PROCEDURE show_names(int, boolean);
+DROP FUNCTION remembered();
 
 --
 -- Row security that binds the owner would hide rows from apply.

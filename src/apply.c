@@ -427,6 +427,12 @@ skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 {
 	const CdcEvent *event = item->event;
 
+	/* a connector's own: in a topic of several tables */
+	if (strcmp(event->schema, "cdcsync") == 0 && strcmp(event->table, "signal") == 0)
+	{
+		skip(apply, group, item, "signal of a connector, skipped");
+		return;
+	}
 	if (!item->options->skip_unknown)
 	{
 		cdc_apply_current_message = event->message;

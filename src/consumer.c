@@ -35,7 +35,6 @@
 
 #include "storage/fd.h"
 #include "storage/ipc.h"
-#include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -43,22 +42,16 @@
 #include "consumer.h"
 #include "kafka_config.h"
 #include "kafka_log.h"
+#include "topic_partition.h"
 
 #define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
 #define SCRAM_VERSION	0x020601ff
 #define ERROR_TEXT_SIZE		512
-#define TOPIC_SIZE			250 /* Kafka's limit of 249, and a NUL */
-
-typedef struct TopicPartitionKey
-{
-	char		topic[TOPIC_SIZE];
-	int32		partition;
-} TopicPartitionKey;
 
 /* A partition that is or was assigned; never freed, so that messages can share its topic */
 typedef struct TopicPartition
 {
-	TopicPartitionKey key;
+	CdcTopicPartition key;
 	bool		assigned;
 	int64		position;		/* no message below it is handed out */
 	rd_kafka_resp_err_t last_error; /* since its last message or end; told once */
@@ -407,13 +400,8 @@ cdc_consumer_cached_end(const char *topic, int32 partition)
 static void
 create_partitions(void)
 {
-	HASHCTL		info = {.keysize = sizeof(TopicPartitionKey),.entrysize = sizeof(TopicPartition)};
-
-	if (partitions != NULL)
-		return;
-	info.hcxt = TopMemoryContext;
-	partitions = hash_create("cdcsync partitions", 64, &info,
-							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (partitions == NULL)
+		partitions = cdc_topic_partition_hash("cdcsync partitions read", sizeof(TopicPartition));
 }
 
 static void
@@ -893,20 +881,15 @@ take_log(void)
 static TopicPartition *
 find_partition(const char *topic, int32 partition, HASHACTION action)
 {
-	TopicPartitionKey key;
 	TopicPartition *entry;
 	bool		found;
 
 	if (last_partition != NULL && last_partition->key.partition == partition &&
 		strcmp(last_partition->key.topic, topic) == 0)
 		return last_partition;
-	if (partitions == NULL || strlen(topic) >= TOPIC_SIZE)
+	if (partitions == NULL)
 		elog(ERROR, "cannot read topic \"%s\"", topic);
-
-	memset(&key, 0, sizeof(key));
-	strlcpy(key.topic, topic, TOPIC_SIZE);
-	key.partition = partition;
-	entry = hash_search(partitions, &key, action, &found);
+	entry = cdc_topic_partition_search(partitions, topic, partition, action, &found);
 	if (entry == NULL)
 		return NULL;
 	if (!found)

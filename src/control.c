@@ -10,7 +10,9 @@
  * A database's first worker is the one that is wanted by notices and held; as long as it
  * finds work it wants the others, up to cdcsync.apply_workers.  All that run in a
  * database at a time agree about that number, by which they share the partitions: none
- * is started while another of an older number is still there.
+ * is started while another of an older number is still there.  The launcher says what
+ * the number is: a worker's own setting can be older or newer than what it was started
+ * for.
  *
  *	idle --notice, probe, ticket--> wanted --launcher--> registered --attach--> attached
  *	attached --finish--> idle;  attached or registered --any other exit--> wanted
@@ -79,6 +81,7 @@ typedef struct CdcControl
 {
 	ConditionVariable progress; /* commits, answers, exits, of all workers */
 	Latch	   *launcher;		/* NULL while there is none */
+	int			nworkers;		/* a database is to have */
 	uint64		counter;		/* the last generation or ticket */
 	int			nslots;
 	CdcSlot		slots[FLEXIBLE_ARRAY_MEMBER];
@@ -212,7 +215,11 @@ cdc_control_want_others(void)
 		if (slot == NULL)
 			complete = false;
 		else if (!slot->wanted)
+		{
+			/* of a ticket that was drawn before, too, all answers are waited for */
+			slot->ticket_drawn = Max(slot->ticket_drawn, my_slot->ticket_drawn);
 			want_slot(slot);
+		}
 	}
 	LWLockRelease(control_lock);
 	if (!complete)
@@ -350,7 +357,7 @@ cdc_control_attach(int number, int nworkers)
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	slot = take_slot(MyDatabaseId, number);
-	if (slot != NULL && is_held(MyDatabaseId))
+	if (slot != NULL && (is_held(MyDatabaseId) || nworkers != control->nworkers))
 		slot->leave = CDC_LEAVE_DISMISSED;
 	else if (slot != NULL && may_attach(slot, nworkers))
 	{
@@ -402,6 +409,17 @@ forget_above(Oid dboid, int nworkers)
 		if (slot->number > nworkers)
 			slot->wanted = false;
 	}
+}
+
+bool
+cdc_control_is_outdated(void)
+{
+	bool		outdated;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	outdated = my_slot->nworkers != control->nworkers;
+	LWLockRelease(control_lock);
+	return outdated;
 }
 
 void
@@ -578,6 +596,19 @@ cdc_control_launcher_attach(void)
 		control->slots[i].registered = false;
 	LWLockRelease(control_lock);
 	on_shmem_exit(launcher_detach, (Datum) 0);
+}
+
+void
+cdc_control_set_nworkers(int nworkers)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	control->nworkers = nworkers;
+	for (int i = 0; i < control->nslots; i++)
+	{
+		if (control->slots[i].pid != 0 && control->slots[i].nworkers != nworkers)
+			wake_slot(&control->slots[i]);
+	}
+	LWLockRelease(control_lock);
 }
 
 static void

@@ -61,8 +61,8 @@ extern void cdc_control_set_unseen(void);
 
 /*
  * For the worker.  attach takes this database's slot of that number and lets go of it
- * at exit; it returns false when another worker has it, the database is held, or its
- * other workers are of another number of workers.  No generation is 0.
+ * at exit; it returns false when another worker has it, the database is held, or there
+ * are to be, or are, workers of another number of workers.  No generation is 0.
  *
  * A worker that finds nothing to do here (no extension, no subscription) says so
  * by finish, with the generation it had read before it looked, and exits: it is
@@ -81,9 +81,11 @@ extern bool cdc_control_is_mine(uint32 hash);
 extern void cdc_control_want_others(void);
 extern void cdc_control_notify_others(void);
 
+/* Is another number of workers wanted by now? */
+extern bool cdc_control_is_outdated(void);
+
 /* The worker is about to exit without a failure, and to be started again at once */
 extern void cdc_control_dismiss(void);
-
 
 extern uint64 cdc_control_generation(void);
 extern bool cdc_control_finish(uint64 generation);
@@ -124,8 +126,12 @@ extern void cdc_control_hold_release(Oid dboid);
 extern int	cdc_control_count_workers(Oid dboid);
 extern bool cdc_control_is_worker(void);
 
-/* For the launcher; times are in ticks */
+/*
+ * For the launcher; times are in ticks.  It alone says how many workers a database is to
+ * have; those that were started for another number leave.
+ */
 extern void cdc_control_launcher_attach(void);
+extern void cdc_control_set_nworkers(int nworkers);
 extern bool cdc_control_want(Oid dboid);	/* probe this database; false: no slot free now */
 extern void cdc_control_forget(Oid dboid);	/* there is no such database to connect to */
 

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "common/hashfn.h"
 #include "common/int.h"
 #include "datatype/timestamp.h"
@@ -492,6 +493,12 @@ static void
 make_image(const Payload *payload, const CdcSchema *schema, const CdcField *fields,
 		   int nfields, CdcImage *image)
 {
+	/* what is looked for among the fields is looked for by each of them */
+	if (nfields > MaxHeapAttributeNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("%s has a row of %d fields", payload->what, nfields),
+				 errdetail("A table has at most %d columns.", MaxHeapAttributeNumber)));
 	image->present = true;
 	image->nfields = nfields;
 	if (nfields > 0)

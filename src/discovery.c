@@ -23,6 +23,7 @@
 #include "partition.h"
 #include "stat.h"
 #include "ticks.h"
+#include "topic_partition.h"
 
 #define QUERY_TIMEOUT_MS	1000
 #define RETENTION_INTERVAL_MS 60000
@@ -48,15 +49,14 @@ typedef struct Found
 /* One that another worker reads, as the first knows it */
 typedef struct Others
 {
+	CdcTopicPartition key;
 	CdcSubscription *sub;
-	char	   *topic;
-	int32		partition;
 } Others;
 
 static List *configured = NIL;	/* of CdcSubscription * */
 static List *placeholders = NIL;	/* of Placeholder * */
-static List *others = NIL;		/* of Others *, of the present configuration */
-static MemoryContext others_context = NULL;
+static HTAB *others = NULL;		/* of Others, of the present configuration */
+static bool all_taken = true;	/* at the last look */
 
 static void look_at_retention(bool any_found);
 static void set_retention(const CdcRetention *retention);
@@ -70,6 +70,8 @@ static void find_stored(List *found);
 static bool find_starts(List *found);
 static bool query_starts(List *found, CdcSubscription *sub, int64 time);
 static void forget_others(void);
+static List *keep_concerned(List *found);
+static bool is_concerned(const CdcSubscription *sub, List *found);
 static void store_found(List *found);
 static void take_found(List *found);
 static void note_others(const Found *f);
@@ -78,6 +80,7 @@ static void keep_placeholders(bool wanted);
 static bool topic_listed(List *topics, const char *name, const char **error);
 static void want_placeholder(CdcSubscription *sub, const char *topic, const char *error);
 static bool has_partition(const CdcSubscription *sub);
+static bool any_of_others(const CdcSubscription *sub);
 static void drop_unwanted_placeholders(void);
 
 void
@@ -92,11 +95,9 @@ cdc_discovery_configure(List *subscriptions)
 static void
 forget_others(void)
 {
-	others = NIL;
-	if (others_context == NULL)
-		others_context = AllocSetContextCreate(TopMemoryContext, "cdcsync partitions of others",
-											   ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(others_context);
+	if (others)
+		hash_destroy(others);
+	others = cdc_topic_partition_hash("cdcsync partitions of others", sizeof(Others));
 }
 
 void
@@ -115,7 +116,7 @@ cdc_discovery_client_error(const char *error)
 	}
 }
 
-void
+bool
 cdc_discovery_look(List *topics, const char *cluster_id)
 {
 	List	   *found = find_new(topics, cluster_id);
@@ -132,6 +133,7 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 		cdc_control_set_own_topics(any_own_topic(topics));
 	}
 	look_at_retention(found != NIL);
+	return all_taken;
 }
 
 /* For check() only, so now and then is enough */
@@ -230,18 +232,10 @@ find_new(List *topics, const char *cluster_id)
 static bool
 is_known(const char *topic, int32 partition)
 {
-	ListCell   *lc;
-
 	if (is_mine(topic, partition))
 		return cdc_partition_find(topic, partition) != NULL;
-	foreach(lc, others)
-	{
-		const Others *o = lfirst(lc);
-
-		if (o->partition == partition && strcmp(o->topic, topic) == 0)
-			return true;
-	}
-	return !cdc_control_is_first();
+	return !cdc_control_is_first() ||
+		cdc_topic_partition_search(others, topic, partition, HASH_FIND, NULL) != NULL;
 }
 
 /* The partitions of a topic fall to different workers */
@@ -368,24 +362,57 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 	return true;
 }
 
-static void
-store_found(List *found)
+/* Without those that were removed meanwhile: where another of the name begins is its own affair */
+static List *
+keep_concerned(List *found)
 {
-	MemoryContext context = cdc_catalog_begin();
-	bool		any_of_others = false;
+	List	   *kept = NIL;
+	ListCell   *lc;
+
+	foreach(lc, configured)
+	{
+		CdcSubscription *sub = lfirst(lc);
+
+		if (is_concerned(sub, found) && cdc_subscription_keep(sub))
+			kept = lappend(kept, sub);
+	}
+	return kept;
+}
+
+static bool
+is_concerned(const CdcSubscription *sub, List *found)
+{
 	ListCell   *lc;
 
 	foreach(lc, found)
 	{
+		if (((Found *) lfirst(lc))->sub == sub && !((Found *) lfirst(lc))->stored)
+			return true;
+	}
+	return !sub->started;
+}
+
+static void
+store_found(List *found)
+{
+	MemoryContext context = cdc_catalog_begin();
+	bool		any_new_of_others = false;
+	List	   *kept;
+	ListCell   *lc;
+
+	MemoryContextSwitchTo(context);
+	kept = keep_concerned(found);
+	foreach(lc, found)
+	{
 		Found	   *f = lfirst(lc);
 
-		if (f->offset.next_offset < 0 || f->stored)
+		if (f->offset.next_offset < 0 || f->stored || !list_member_ptr(kept, f->sub))
 			continue;
 		cdc_offset_create(&f->offset);
 		f->stored = true;
-		any_of_others |= !is_mine(f->offset.topic, f->offset.partition);
+		any_new_of_others |= !is_mine(f->offset.topic, f->offset.partition);
 	}
-	foreach(lc, configured)
+	foreach(lc, kept)
 	{
 		CdcSubscription *sub = lfirst(lc);
 
@@ -394,9 +421,9 @@ store_found(List *found)
 	}
 	cdc_catalog_commit(context);
 
-	foreach(lc, configured)
+	foreach(lc, kept)
 		((CdcSubscription *) lfirst(lc))->started = true;
-	if (any_of_others)
+	if (any_new_of_others)
 		cdc_control_notify_others();
 }
 
@@ -406,13 +433,14 @@ take_found(List *found)
 {
 	ListCell   *lc;
 
+	all_taken = true;
 	foreach(lc, found)
 	{
 		Found	   *f = lfirst(lc);
 
 		if (!f->stored)
-			continue;
-		if (is_mine(f->offset.topic, f->offset.partition))
+			all_taken &= !f->sub->enabled;
+		else if (is_mine(f->offset.topic, f->offset.partition))
 			cdc_partition_add(&f->offset, f->sub);
 		else
 			note_others(f);
@@ -422,14 +450,9 @@ take_found(List *found)
 static void
 note_others(const Found *f)
 {
-	MemoryContext old = MemoryContextSwitchTo(others_context);
-	Others	   *o = palloc(sizeof(Others));
+	Others	   *o = cdc_topic_partition_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
 
 	o->sub = f->sub;
-	o->topic = pstrdup(f->offset.topic);
-	o->partition = f->offset.partition;
-	others = lappend(others, o);
-	MemoryContextSwitchTo(old);
 }
 
 /* ---- what is not there ---- */
@@ -437,7 +460,7 @@ note_others(const Found *f)
 bool
 cdc_discovery_incomplete(void)
 {
-	return placeholders != NIL;
+	return placeholders != NIL || !all_taken;
 }
 
 static void
@@ -539,10 +562,22 @@ has_partition(const CdcSubscription *sub)
 		if (((CdcPartition *) lfirst(lc))->sub == sub)
 			return true;
 	}
-	foreach(lc, others)
+	return any_of_others(sub);
+}
+
+static bool
+any_of_others(const CdcSubscription *sub)
+{
+	HASH_SEQ_STATUS status;
+	const Others *o;
+
+	hash_seq_init(&status, others);
+	while ((o = hash_seq_search(&status)) != NULL)
 	{
-		if (((Others *) lfirst(lc))->sub == sub)
-			return true;
+		if (o->sub != sub)
+			continue;
+		hash_seq_term(&status);
+		return true;
 	}
 	return false;
 }

@@ -265,6 +265,19 @@ cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column)
 }
 
 void
+cdc_key_append_join(StringInfo buf, const CdcKey *key)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		const char *name = quote_identifier(key->columns[i].name);
+
+		appendStringInfo(buf, "%st.%s ", i ? " AND " : "", name);
+		cdc_key_append_equality(buf, &key->columns[i]);
+		appendStringInfo(buf, " r.%s", name);
+	}
+}
+
+void
 cdc_key_append_operator(StringInfo buf, Oid operator)
 {
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));

@@ -64,6 +64,9 @@ extern char *cdc_key_to_string(CdcKey *key, const Datum *values);
 /* Append the index's equality of a column, with its schema: OPERATOR(pg_catalog.=) */
 extern void cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column);
 
+/* Append the equality of all columns of a row t and a row r */
+extern void cdc_key_append_join(StringInfo buf, const CdcKey *key);
+
 /* Append any operator with its schema */
 extern void cdc_key_append_operator(StringInfo buf, Oid operator);
 

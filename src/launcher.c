@@ -103,6 +103,7 @@ cdc_launcher_main(Datum main_arg)
 										  ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
 	cdc_control_launcher_attach();
+	cdc_control_set_nworkers(cdc_apply_workers);
 	find_unprobed();
 
 	for (;;)
@@ -124,6 +125,7 @@ reload_if_asked(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	cdc_control_set_nworkers(cdc_apply_workers);
 }
 
 static void

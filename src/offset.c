@@ -164,7 +164,7 @@ update_by_key(CdcOffset *offset, int64 from)
 	return SPI_processed == 1;
 }
 
-void
+bool
 cdc_offset_rewind(CdcOffset *offset)
 {
 	static CdcStatement update = {
@@ -172,23 +172,30 @@ cdc_offset_rewind(CdcOffset *offset)
 		"SET next_offset = $4, record_time = NULL, rewind_to = NULL "
 		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
 		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
-		"RETURNING ctid",
-		.nargs = 4,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID}
+		"AND (EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint "
+		"OPERATOR(pg_catalog.=) $5 RETURNING ctid",
+		.nargs = 5,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
 	MemoryContext context = CurrentMemoryContext;
+	bool		stored;
 
 	set_args(offset, -1, args, nulls);
+	args[4] = Int64GetDatum(offset->rewind_to);
+	nulls[4] = ' ';
 	cdc_catalog_execute(&update, args, nulls);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("subscription \"%s\" has just been removed", offset->subscription)));
-	take_tid(offset);
+	stored = SPI_processed > 0;
+	if (stored)
+	{
+		take_tid(offset);
+		offset->record_time = -1;
+		offset->rewind_to = -1;
+	}
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
+	return stored;
 }
 
 static void

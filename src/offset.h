@@ -39,7 +39,10 @@ extern void cdc_offset_create(CdcOffset *offset);
  */
 extern void cdc_offset_advance(CdcOffset *offset, int64 from);
 
-/* Store the position that was found for rewind_to, and be done with that; sets tid */
-extern void cdc_offset_rewind(CdcOffset *offset);
+/*
+ * Store the position that was found for offset->rewind_to, and be done with that: sets
+ * tid.  False if the position was changed again or the subscription removed meanwhile.
+ */
+extern bool cdc_offset_rewind(CdcOffset *offset);
 
 #endif							/* CDC_OFFSET_H */

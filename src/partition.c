@@ -13,7 +13,8 @@
  *
  * Before a log is read on it is recognised: by its cluster, and by the time of the last
  * record applied, which is read again where the broker still has it.  That record also
- * tells whether a null value that follows belongs to a delete.
+ * tells whether a null value that follows belongs to a delete; therefore it is read also
+ * where it was not applied but passed over (skip(), rewind()).
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 #include "control.h"
 #include "partition.h"
 #include "ticks.h"
+#include "topic_partition.h"
 
 #define RETRY_FIRST_MS		100
 #define RETRY_LAST_MS		30000
@@ -35,12 +37,20 @@ List	   *cdc_partition_list = NIL;
 
 static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
+static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
+
+typedef struct PartitionEntry
+{
+	CdcTopicPartition key;
+	CdcPartition *partition;
+} PartitionEntry;
 
 static CdcSubscription *find_subscription(List *subscriptions, const char *name);
 static void take_position(CdcPartition *p, List *offsets);
 static void set_position(CdcPartition *p, const CdcOffset *stored);
 static void adopt(CdcPartition *p, CdcSubscription *sub);
 static void release(CdcPartition *p);
+static void enter(CdcPartition *p);
 static void set_state(CdcPartition *p, CdcPartitionState state, const char *error);
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
@@ -49,6 +59,8 @@ static bool rewind_to_time(CdcPartition *p);
 static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
+static bool is_known(const CdcPartition *p, const CdcPosition *end, List *topics);
+static bool is_listed(List *topics, const char *name);
 
 /* ---- configuration ---- */
 
@@ -121,6 +133,7 @@ set_position(CdcPartition *p, const CdcOffset *stored)
 	p->offset.record_time = stored->record_time;
 	p->offset.rewind_to = stored->rewind_to;
 	p->offset.tid = stored->tid;
+	p->nothing_before = false;
 	p->position = stored->next_offset;
 	p->failed_at = -1;
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
@@ -161,6 +174,7 @@ release(CdcPartition *p)
 	unassign(p);
 	cdc_stat_partition_release(p->stat);
 	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
+	(void) cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
 	last_found = NULL;
 	pfree(p->offset.subscription);
 	pfree(p->offset.topic);
@@ -187,8 +201,20 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 										 p->offset.partition);
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
 	cdc_partition_list = lappend(cdc_partition_list, p);
+	enter(p);
 	MemoryContextSwitchTo(old);
 	adopt(p, sub);
+}
+
+static void
+enter(CdcPartition *p)
+{
+	PartitionEntry *entry;
+
+	if (by_name == NULL)
+		by_name = cdc_topic_partition_hash("cdcsync partitions", sizeof(PartitionEntry));
+	entry = cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
+	entry->partition = p;
 }
 
 void
@@ -210,7 +236,7 @@ set_state(CdcPartition *p, CdcPartitionState state, const char *error)
 		cdc_stat_partition_state(p->stat, state);
 }
 
-/* DDL of users concerns a worker with a partition in error */
+/* DDL of users concerns a worker with a partition in error, also while that is tried once more */
 static void
 publish_errors(void)
 {
@@ -218,7 +244,11 @@ publish_errors(void)
 	ListCell   *lc;
 
 	foreach(lc, cdc_partition_list)
-		any |= ((CdcPartition *) lfirst(lc))->state == CDC_PARTITION_ERROR;
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
 	cdc_control_set_errors(any);
 }
 
@@ -387,7 +417,7 @@ start(CdcPartition *p)
 	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
 		return;
 	from = p->offset.next_offset;
-	p->verifying = p->offset.record_time >= 0 && from > 0;
+	p->verifying = from > 0 && !p->nothing_before;
 	p->position = from;
 	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
 							 p->verifying ? from - 1 : from, &error))
@@ -400,7 +430,7 @@ start(CdcPartition *p)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 }
 
-/* False if the broker does not say where that is */
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
 static bool
 rewind_to_time(CdcPartition *p)
 {
@@ -408,6 +438,7 @@ rewind_to_time(CdcPartition *p)
 	CdcOffset	offset = p->offset;
 	char	   *error = NULL;
 	MemoryContext context;
+	bool		stored;
 
 	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
 		(error = position.error) != NULL)
@@ -416,11 +447,14 @@ rewind_to_time(CdcPartition *p)
 		return false;
 	}
 	offset.next_offset = position.offset;
-	offset.record_time = -1;
-	offset.rewind_to = -1;
 	context = cdc_catalog_begin();
-	cdc_offset_rewind(&offset);
+	stored = cdc_offset_rewind(&offset);
 	cdc_catalog_commit(context);
+	if (!stored)
+	{
+		cdc_partition_wait(p, "its position has just been changed");
+		return false;
+	}
 	ereport(LOG,
 			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
 					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
@@ -437,7 +471,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		note_streaming(p);
 	if (message->offset < p->offset.next_offset)
 	{
-		if (message->timestamp != p->offset.record_time)
+		if (p->offset.record_time >= 0 && message->timestamp != p->offset.record_time)
 		{
 			cdc_partition_stop(p, "the topic is not the one that was read before: its last applied record has another time\n"
 							   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.");
@@ -448,6 +482,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		return true;
 	}
 	p->verifying = false;		/* compaction took the last applied record */
+	p->nothing_before = false;
 	if (message->offset < p->position)
 		return false;
 	p->position = message->offset + 1;
@@ -517,6 +552,7 @@ cdc_partition_out_of_range(CdcPartition *p)
 	{
 		/* only the last applied record is gone */
 		unassign(p);
+		p->nothing_before = true;
 		p->offset.record_time = -1;
 		start(p);
 	}
@@ -575,23 +611,19 @@ cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error
 CdcPartition *
 cdc_partition_find(const char *topic, int32 partition)
 {
-	ListCell   *lc;
+	PartitionEntry *entry;
 
 	if (last_found && last_found->offset.partition == partition &&
 		strcmp(last_found->offset.topic, topic) == 0)
 		return last_found;
-	foreach(lc, cdc_partition_list)
-	{
-		CdcPartition *p = lfirst(lc);
-
-		if (p->offset.partition == partition && strcmp(p->offset.topic, topic) == 0)
-			return last_found = p;
-	}
-	return NULL;
+	entry = by_name ? cdc_topic_partition_search(by_name, topic, partition, HASH_FIND, NULL) : NULL;
+	if (entry)
+		last_found = entry->partition;
+	return entry ? entry->partition : NULL;
 }
 
 bool
-cdc_partition_query_ends(char **error)
+cdc_partition_query_ends(List *topics, bool *known, char **error)
 {
 	int			n = list_length(cdc_partition_list);
 	CdcPosition *ends = palloc0(sizeof(CdcPosition) * Max(n, 1));
@@ -606,15 +638,39 @@ cdc_partition_query_ends(char **error)
 	}
 	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, QUERY_TIMEOUT_MS, error))
 		return false;
+	*known = true;
 	foreach(lc, cdc_partition_list)
 	{
 		CdcPartition *p = lfirst(lc);
 		CdcPosition *end = &ends[foreach_current_index(lc)];
 
+		*known &= is_known(p, end, topics);
 		if (end->error)
 			continue;
 		p->end_offset = end->offset;
 		cdc_stat_partition_position(p->stat, -1, end->offset, 0);
 	}
 	return true;
+}
+
+/* In a topic that is no longer there is nothing to be waited for */
+static bool
+is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
+{
+	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
+		return true;
+	return p->offset.rewind_to < 0 && (end->error == NULL || !is_listed(topics, end->topic));
+}
+
+static bool
+is_listed(List *topics, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		if (strcmp(((CdcTopic *) lfirst(lc))->name, name) == 0)
+			return true;
+	}
+	return false;
 }

@@ -17,7 +17,8 @@ typedef struct CdcPartition
 	CdcApplyOptions options;
 	CdcPartitionState state;
 	bool		assigned;		/* the consumer reads it */
-	bool		verifying;		/* reads the last applied record again, to know the log */
+	bool		verifying;		/* reads the record before the next again, to know the log */
+	bool		nothing_before; /* the broker does not have that one any more */
 	int64		position;		/* offset after the last message handed to the batch */
 	int64		end_offset;		/* the log's end as last heard of, or -1 */
 	CdcLogTail	tail;
@@ -90,7 +91,10 @@ extern void cdc_partition_client_ok(void);
 /* The client was closed: nothing is assigned any more, all is to be started again */
 extern void cdc_partition_unassigned_all(const char *error);
 
-/* Ask the broker for the ends of all logs and publish them; false if it does not answer */
-extern bool cdc_partition_query_ends(char **error);
+/*
+ * Ask the broker, which has these topics, for the ends of all logs and publish them; false
+ * if it does not answer.  Are all known by now, and where they are to be read from?
+ */
+extern bool cdc_partition_query_ends(List *topics, bool *known, char **error);
 
 #endif							/* CDC_PARTITION_H */

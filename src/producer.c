@@ -154,6 +154,7 @@ find_property(const char *name)
 
 	for (int i = 0; i < lengthof(properties); i++)
 	{
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a key comes before its value */
 		if (strcmp(properties[i].name, name) == 0)
 			return &properties[i];
 	}

@@ -79,7 +79,6 @@ static char *key_column_differs(const CdcKeyColumn *col);
 static void drop_triggers(Oid relid);
 
 /* The publication */
-static void publish(Oid relid);
 static Publication *get_publication(void);
 static void own_publication(Oid pubid);
 static bool is_published(const Publication *publication, Oid relid);
@@ -155,7 +154,7 @@ static void
 set_up(Oid relid, bool has_version)
 {
 	create_triggers(relid, has_version);
-	publish(relid);
+	cdc_register_publish(relid);
 	CacheInvalidateRelcacheByRelid(relid);
 }
 
@@ -231,8 +230,8 @@ drop_triggers(Oid relid)
 
 /* ---- the publication ---- */
 
-static void
-publish(Oid relid)
+void
+cdc_register_publish(Oid relid)
 {
 	Publication *publication = get_publication();
 

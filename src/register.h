@@ -11,4 +11,7 @@
  */
 extern void cdc_register_own_publication(void);
 
+/* Add a table to the publication; SPI is connected by the caller */
+extern void cdc_register_publish(Oid relid);
+
 #endif							/* CDC_REGISTER_H */

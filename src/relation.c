@@ -13,6 +13,7 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -27,7 +28,15 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "decode_json.h"
 #include "relation.h"
+
+/*
+ * What a map may remember.  A table's connectors write a handful of shapes; but who can
+ * write to a topic can give each event another one.
+ */
+#define MAX_MEMORY	(8 * 1024 * 1024)
+#define MAX_INSERTS	256
 
 /* Hash entry; the key is "schema\ntable" */
 typedef struct MapEntry
@@ -42,6 +51,7 @@ static uint64 invalidations = 0;
 
 static void maps_init(void);
 static void maps_invalidate(Datum arg, Oid relid);
+static bool map_is_full(const CdcRelation *map);
 static CdcRelation *map_build(const char *schema, const char *table);
 static void map_free(CdcRelation *map);
 static void map_fill(CdcRelation *map, Relation rel);
@@ -74,12 +84,15 @@ cdc_relation_open(const char *schema, const char *table)
 	snprintf(source, sizeof(source), "%s\n%s", schema, table);
 
 	entry = hash_search(maps, source, HASH_FIND, NULL);
-	if (entry && entry->map->valid)
+	if (entry && entry->map->valid && !map_is_full(entry->map))
 	{
 		/* the lock brings pending invalidations in */
 		LockRelationOid(entry->map->relid, RowExclusiveLock);
 		if (entry->map->valid)
+		{
+			entry->map->opened_at = GetCurrentTransactionStartTimestamp();
 			return entry->map;
+		}
 	}
 	if (entry)
 	{
@@ -137,6 +150,15 @@ maps_invalidate(Datum arg, Oid relid)
 	}
 }
 
+/* Then it is built anew, but for a transaction that may be using it */
+static bool
+map_is_full(const CdcRelation *map)
+{
+	return map->opened_at != GetCurrentTransactionStartTimestamp() &&
+		(MemoryContextMemAllocated(map->context, true) > MAX_MEMORY ||
+		 list_length(map->inserts) > MAX_INSERTS);
+}
+
 static CdcRelation *
 map_build(const char *schema, const char *table)
 {
@@ -161,6 +183,7 @@ map_build(const char *schema, const char *table)
 	}
 	before = invalidations;
 	map = palloc0(sizeof(CdcRelation));
+	map->opened_at = GetCurrentTransactionStartTimestamp();
 	map->context = context;
 	map->rule = rule;
 	map->source_name = quote_qualified_identifier(schema, table);
@@ -373,13 +396,7 @@ cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 		return shape;
 	shape = find_shape(rel, image, of_key);
 	if (shape == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(rel->context);
-
 		shape = make_shape(rel, image, of_key);
-		rel->shapes = lcons(shape, rel->shapes);
-		MemoryContextSwitchTo(old);
-	}
 	unconstify(CdcImage *, image)->shape = shape;
 	return shape;
 }
@@ -415,11 +432,21 @@ same_names(const CdcShape *shape, const CdcImage *image)
 	return true;
 }
 
+/* An error leaves nothing in the map's memory */
 static CdcShape *
 make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 {
-	CdcShape   *shape = palloc0(sizeof(CdcShape));
+	MemoryContext old = CurrentMemoryContext;
+	CdcShape   *shape;
 
+	for (int i = 0; i < image->nfields && !of_key; i++)
+	{
+		if (find_column(rel, &image->fields[i]) < 0)
+			check_unmapped(rel, &image->fields[i]);
+	}
+
+	MemoryContextSwitchTo(rel->context);
+	shape = palloc0(sizeof(CdcShape));
 	shape->schema = image->schema;
 	shape->of_key = of_key;
 	shape->nfields = image->nfields;
@@ -438,9 +465,9 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 			shape->field[column] = i;
 			shape->present = bms_add_member(shape->present, column);
 		}
-		else if (!of_key)
-			check_unmapped(rel, field);
 	}
+	rel->shapes = lcons(shape, rel->shapes);
+	MemoryContextSwitchTo(old);
 	return shape;
 }
 
@@ -461,8 +488,8 @@ find_column(CdcRelation *rel, const CdcField *field)
 static void
 check_unmapped(CdcRelation *rel, const CdcField *field)
 {
-	char	   *name = pnstrdup(field->name, field->namelen);
-	AttrNumber	attnum = get_attnum(rel->relid, name);
+	char	   *name = cdc_decode_excerpt(field->name, field->namelen);
+	AttrNumber	attnum = field->namelen < NAMEDATALEN ? get_attnum(rel->relid, name) : 0;
 
 	if (attnum > 0 && get_attgenerated(rel->relid, attnum))
 		return;

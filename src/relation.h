@@ -67,6 +67,7 @@ typedef struct CdcRelation
 {
 	char	   *source_name;	/* schema.table as events say it: hash key */
 	bool		valid;
+	TimestampTz opened_at;		/* start of the last transaction that opened it */
 	MemoryContext context;
 	CdcTableRule *rule;
 	Oid			relid;

@@ -49,7 +49,6 @@ static char *update_text(CdcRegistered *reg, Relation rel, List *columns);
 static char *insert_text(Relation rel, List *columns);
 static List *columns_of(Relation rel, Jsonb *row);
 static bool is_key_column(const CdcRegistered *reg, const char *column);
-static void append_key_join(StringInfo buf, const CdcRegistered *reg);
 static uint64 execute(const char *sql, Jsonb *row);
 
 /* One row of that name, made of the statement's argument */
@@ -178,7 +177,7 @@ delete_row(CdcRegistered *reg, Relation rel, Jsonb *key)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "DELETE FROM %s AS t USING " ROW_OF " WHERE ", name, name);
-	append_key_join(&buf, reg);
+	cdc_key_append_join(&buf, reg->key);
 	return execute(buf.data, key) > 0 ? "deleted" : "unchanged";
 }
 
@@ -193,7 +192,7 @@ lock_row(CdcRegistered *reg, Relation rel, Jsonb *key, CdcVersion *version)
 	appendStringInfo(&buf, "SELECT t.%s FROM %s AS t, " ROW_OF " WHERE ",
 					 quote_identifier(reg->version_column ? reg->version_column :
 									  reg->key->columns[0].name), name, name);
-	append_key_join(&buf, reg);
+	cdc_key_append_join(&buf, reg->key);
 	appendStringInfoString(&buf, " FOR UPDATE OF t");
 	if (execute(buf.data, key) == 0)
 		return false;
@@ -252,7 +251,7 @@ update_text(CdcRegistered *reg, Relation rel, List *columns)
 		appendStringInfo(&buf, "%s = t.%s", quote_identifier(reg->key->columns[0].name),
 						 quote_identifier(reg->key->columns[0].name));
 	appendStringInfo(&buf, " FROM " ROW_OF " WHERE ", name);
-	append_key_join(&buf, reg);
+	cdc_key_append_join(&buf, reg->key);
 	return buf.data;
 }
 
@@ -311,19 +310,6 @@ is_key_column(const CdcRegistered *reg, const char *column)
 			return true;
 	}
 	return false;
-}
-
-static void
-append_key_join(StringInfo buf, const CdcRegistered *reg)
-{
-	for (int i = 0; i < reg->key->ncolumns; i++)
-	{
-		const char *name = quote_identifier(reg->key->columns[i].name);
-
-		appendStringInfo(buf, "%st.%s ", i ? " AND " : "", name);
-		cdc_key_append_equality(buf, &reg->key->columns[i]);
-		appendStringInfo(buf, " r.%s", name);
-	}
 }
 
 static uint64

@@ -94,6 +94,15 @@ cdc_session_begin(void)
 	return nestlevel;
 }
 
+int
+cdc_session_begin_local(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	pin_settings(GUC_ACTION_SAVE);
+	return nestlevel;
+}
+
 void
 cdc_session_end(int nestlevel)
 {

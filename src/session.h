@@ -16,6 +16,9 @@ extern void cdc_session_pin(void);
  * error ends the stretch as well.
  */
 extern int	cdc_session_begin(void);
+
+/* The same, but what is written is a local change: cdcsync's triggers do their work */
+extern int	cdc_session_begin_local(void);
 extern void cdc_session_end(int nestlevel);
 
 /*

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -415,11 +416,26 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 	values[8] = null_if(stat->last_apply_at == DT_NOBEGIN,
 						TimestampTzGetDatum(stat->last_apply_at), &nulls[8]);
 	values[9] = null_if(stat->last_error_at == DT_NOBEGIN,
-						CStringGetTextDatum(stat->last_error), &nulls[9]);
+						CStringGetTextDatum(cdc_stat_shown_error(stat)), &nulls[9]);
 	values[10] = null_if(stat->last_error_at == DT_NOBEGIN,
 						 TimestampTzGetDatum(stat->last_error_at), &nulls[10]);
 	values[11] = null_if(stat->retention_ms < 0, IntervalPGetDatum(&retention), &nulls[11]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* What a constraint refused is told with the row that it refused */
+char *
+cdc_stat_shown_error(const CdcPartitionStat *stat)
+{
+	const char *error = stat->last_error;
+	const char *detail = strstr(error, "\nDETAIL: ");
+	const char *rest = detail ? strstr(detail, "\nHINT: ") : NULL;
+
+	if (detail == NULL || has_privs_of_role(GetUserId(), get_role_oid("cdcsync_admin", true)))
+		return pstrdup(error);
+	if (rest == NULL)
+		rest = strstr(detail, "\nCONTEXT: ");
+	return psprintf("%.*s%s", (int) (detail - error), error, rest ? rest : "");
 }
 
 static Datum

@@ -71,6 +71,9 @@ extern void cdc_stat_partition_release(int handle);
 extern void cdc_stat_partition_release_all(void);
 extern void cdc_stat_partition_state(int handle, CdcPartitionState state);
 
+/* The last error as the present user may see it, in CurrentMemoryContext: details are for cdcsync_admin */
+extern char *cdc_stat_shown_error(const CdcPartitionStat *stat);
+
 /* error NULL keeps the last one readable: last_error and last_error_at stay */
 extern void cdc_stat_partition_error(int handle, CdcPartitionState state,
 									 const char *error);

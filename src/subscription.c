@@ -170,6 +170,24 @@ start_from_text(const char *start_at)
 	return cdc_unixtime_from_timestamptz(time) / 1000;
 }
 
+/* Of one that is being removed the end is not waited for */
+bool
+cdc_subscription_keep(const CdcSubscription *sub)
+{
+	static CdcStatement lock = {
+		.sql = "SELECT FROM cdcsync.subscription WHERE name OPERATOR(pg_catalog.=) $1 "
+		"AND created_at OPERATOR(pg_catalog.=) $2 FOR KEY SHARE SKIP LOCKED",
+		.nargs = 2,
+		.argtypes = {TEXTOID, TIMESTAMPTZOID}
+	};
+	MemoryContext context = CurrentMemoryContext;
+	Datum		args[2] = {CStringGetTextDatum(sub->name), TimestampTzGetDatum(sub->created_at)};
+
+	cdc_catalog_execute(&lock, args, NULL);
+	MemoryContextSwitchTo(context);
+	return SPI_processed > 0;
+}
+
 void
 cdc_subscription_mark_started(const CdcSubscription *sub)
 {

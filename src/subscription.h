@@ -39,6 +39,12 @@ typedef struct CdcSubscription
  */
 extern List *cdc_subscription_load_all(void);
 
+/*
+ * Is it still there, and not made anew under its name?  Then it stays so until the end of
+ * the transaction; SPI is connected by the caller.
+ */
+extern bool cdc_subscription_keep(const CdcSubscription *sub);
+
 /* start_at has done its work; SPI is connected by the caller */
 extern void cdc_subscription_mark_started(const CdcSubscription *sub);
 

@@ -99,7 +99,7 @@ consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 	best->peer = isnull ? NULL : TextDatumGetCString(datum);
 }
 
-/* A local delete under the commit clock has the time of its transaction */
+/* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
 static CdcVersion
 stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 {
@@ -108,7 +108,7 @@ stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 	RepOriginId writer;
 
 	if (isnull && clock == CDC_CLOCK_COMMIT)
-		return cdc_clock_of_commit(HeapTupleHeaderGetXmin(tuple->t_data), &writer);
+		return cdc_clock_of_commit(HeapTupleHeaderGetRawXmin(tuple->t_data), &writer);
 	if (!isnull)
 		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
 	return cdc_clock_from_stored(clock, datum, isnull);

@@ -270,13 +270,13 @@ check_state(const CdcPartitionStat *stat)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("subscription \"%s\" has stopped at an error", stat->subscription),
-				 errdetail("%s", stat->last_error),
+				 errdetail("%s", cdc_stat_shown_error(stat)),
 				 errhint("Mend the cause, then run SELECT cdcsync.resume(%s).", quoted)));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("subscription \"%s\" has stopped at an error in partition %d of topic \"%s\"",
 					stat->subscription, stat->partition, stat->topic),
-			 errdetail("%s", stat->last_error),
+			 errdetail("%s", cdc_stat_shown_error(stat)),
 			 errhint("Mend the cause, then run SELECT cdcsync.resume(%s).", quoted)));
 }
 

@@ -68,11 +68,11 @@ static int64 letters_due = 0;	/* dead letters to be applied */
 static bool client_in_trouble = false;
 static XLogRecPtr flushed_to = InvalidXLogRecPtr;
 static uint32 wait_event = 0;
-static int	nworkers = 1;		/* of this database, as long as this one runs */
 
 static void initialize(void);
 static void leave(int code, Datum arg);
 static void run_loop(void);
+static void leave_if_outdated(void);
 static void reload_settings(void);
 static void take_configuration(void);
 static bool load_configuration(void);
@@ -110,7 +110,6 @@ initialize(void)
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	if (!cdc_control_attach(start.number, start.nworkers))
 		proc_exit(0);
-	nworkers = start.nworkers;
 	before_shmem_exit(leave, (Datum) 0);
 	wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
 	config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
@@ -151,6 +150,7 @@ run_loop(void)
 		MemoryContextReset(loop_context);
 		MemoryContextSwitchTo(loop_context);
 		CHECK_FOR_INTERRUPTS();
+		leave_if_outdated();
 		if (ConfigReloadPending)
 			reload_settings();
 		if (refresh_due <= now)
@@ -180,18 +180,23 @@ run_loop(void)
 
 /* ---- configuration ---- */
 
+/* The launcher then starts as many as are wanted now */
+static void
+leave_if_outdated(void)
+{
+	if (!cdc_control_is_outdated())
+		return;
+	ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
+	cdc_control_dismiss();
+	proc_exit(0);
+}
+
 /* Settings of the Kafka client are read when it is opened: open it anew */
 static void
 reload_settings(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	if (cdc_apply_workers != nworkers)
-	{
-		ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
-		cdc_control_dismiss();
-		proc_exit(0);
-	}
 	if (cdc_kafka_config_changed())
 	{
 		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
@@ -448,6 +453,8 @@ answer_waiters(void)
 	List	   *topics;
 	char	   *cluster_id;
 	char	   *error;
+	bool		all_taken;
+	bool		known;
 
 	if (ticket == 0 || !cdc_consumer_is_open())
 		return;
@@ -457,12 +464,12 @@ answer_waiters(void)
 		client_trouble(error, false);
 		return;
 	}
-	cdc_discovery_look(topics, cluster_id);
+	all_taken = cdc_discovery_look(topics, cluster_id);
 	cdc_partition_start_due(cdc_ticks_now());
-	if (cdc_partition_query_ends(&error))
-		cdc_control_answer_ticket(ticket);
-	else
+	if (!cdc_partition_query_ends(topics, &known, &error))
 		client_trouble(error, false);
+	else if (all_taken && known)
+		cdc_control_answer_ticket(ticket);
 }
 
 static void

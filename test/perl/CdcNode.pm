@@ -1,6 +1,7 @@
 # A Postgres server for tests, with cdcsync loaded: a PostgreSQL::Test::Cluster.
 #
 #	my $node = CdcNode->make('name', 'setting = value', ...);
+#	my $node = CdcNode->make({ install_path => $directory }, 'name', ...);	# another server than that in PATH
 #
 # It is made from one template directory per run, listens on 127.0.0.1 besides its socket (Debezium comes by TCP), and its
 # node_name is its name. Whatever becomes of the test, it is stopped at the end: a signal ends the test in good order.
@@ -21,8 +22,10 @@ $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { die "interrupted\n" };
 
 sub make
 {
-	my ($class, $name, @settings) = @_;
-	my $self = $class->new($name);
+	my $class = shift;
+	my %option = ref $_[0] eq 'HASH' ? %{ shift() } : ();
+	my ($name, @settings) = @_;
+	my $self = $class->new($name, %option);
 
 	bless $self, $class;
 	system_or_bail('cp', '-a', _template(), $self->data_dir);

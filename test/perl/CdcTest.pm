@@ -26,6 +26,7 @@ our @EXPORT = qw(make_nodes make_todos make_connectors post_connector make_hub s
   make_random_table write_at_random);
 
 our $PATIENCE = 180;   # seconds until a wait is given up
+our $STACK = "$ENV{CDC_RUN}/stack";    # the directory of Kafka and Debezium
 
 my ($prefix) = basename($0) =~ /^(\d+)/;
 my (@nodes, @connectors);
@@ -121,7 +122,7 @@ sub make_hub
 # A command of test/stack/stack; dies with what it says if it fails.
 sub stack
 {
-	my @command = ($ENV{CDC_STACK}, '--dir', "$ENV{CDC_RUN}/stack", @_);
+	my @command = ($ENV{CDC_STACK}, '--dir', $STACK, @_);
 	my ($out, $err);
 
 	IPC::Run::run(\@command, '<', '/dev/null', '>', \$out, '2>', \$err)
@@ -390,6 +391,7 @@ package CdcTest::Node;
 
 use strict;
 use warnings;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @ISA = ('CdcNode');
@@ -431,6 +433,46 @@ sub online
 	CdcTest::stack('connector-resume', $self->name);
 	$self->sql('SELECT cdcsync.resume(NULL)');
 	return;
+}
+
+sub is_up
+{
+	my ($self) = @_;
+
+	return defined $self->{_pid};
+}
+
+# SIGKILL; the pids of the processes it leaves behind
+sub kill_postmaster
+{
+	my ($self) = @_;
+	my $pid = $self->{_pid};
+
+	$self->{killed} = $pid;
+	$self->{orphans} = [ split(/ /, slurp_file("/proc/$pid/task/$pid/children")) ];
+	$self->kill9;
+	return;
+}
+
+# False if they do not leave, or it does not start again
+sub start_after_kill
+{
+	my ($self) = @_;
+	my $pid = $self->{killed};
+
+	CdcTest::wait_until('all processes to leave when their postmaster is gone', sub { !grep { !_is_gone($_) } @{ $self->{orphans} } }, 20)
+	  or return 0;
+	# a zombie that nobody buries would be taken for a living server
+	unlink($self->data_dir . '/postmaster.pid') if -e "/proc/$pid" && _is_gone($pid);
+	return CdcTest::wait_until('the server', sub { $self->start(fail_ok => 1) }, 30);
+}
+
+sub _is_gone
+{
+	my ($pid) = @_;
+
+	open(my $file, '<', "/proc/$pid/stat") or return 1;
+	return (<$file> // '') !~ /\) [^Z]/;
 }
 
 # count and checksum of all rows of all these tables, as text

@@ -38,15 +38,18 @@ SELECT results_eq(
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',
 	'check_subscriptions() TABLE(level text, subject text, problem text, remedy text)',
 	'check_tables() TABLE(level text, subject text, problem text, remedy text)',
+	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'pause(subscription text DEFAULT NULL::text) void',
 	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
 	'remove_table(relation regclass) void',
+	'republish(relation regclass, since timestamp with time zone, OUT rows bigint, OUT deletes bigint) record',
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
 	'resume(subscription text DEFAULT NULL::text) void',
+	'resync_table(relation regclass) void',
 	'retry_dead_letter(id bigint) void',
 	'rewind(subscription text, "to" jsonb) void',
 	'rewind(subscription text, "to" timestamp with time zone) void',
@@ -56,6 +59,7 @@ SELECT results_eq(
 	'stat_peers(OUT peer text, OUT source_table text, OUT subscription text, OUT source_version text, OUT source_database text, OUT ahead interval, OUT signs text[], OUT missing_column text, OUT seen_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
 	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
+	'table_digest(relation regclass, buckets integer DEFAULT 1) TABLE(bucket integer, rows bigint, digest text)',
 	'table_objection(relation regclass, OUT problem text, OUT remedy text) record',
 	'tombstone_trigger() trigger',
 	'unsubscribe(subscription text) void',
@@ -71,7 +75,7 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal']);
 SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone',
 	'conflict_history', 'dead_letter']);
 

@@ -156,17 +156,10 @@ sub kill_launcher
 
 sub kill_postmaster
 {
-	my ($pid) = @_;
-	my $postmaster = (slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/)[0];
 	my $at = applied();
 
-	$node->kill9;
-	ok(wait_until('the worker to leave', sub { !kill(0, $pid) }, 20),
-		'... the worker leaves when its postmaster is gone');
-	# a zombie that nobody buries would be taken for a living server
-	unlink($node->data_dir . '/postmaster.pid')
-	  if -e "/proc/$postmaster" && slurp_file("/proc/$postmaster/stat") =~ /\) Z/;
-	ok(wait_until('the server', sub { $node->start(fail_ok => 1) }, 30), '... the server starts again');
+	$node->kill_postmaster;
+	ok($node->start_after_kill, '... the worker leaves when its postmaster is gone, and the server starts again');
 	cmp_ok(applied(), '<', $all, '... before all was applied');
 	note("from $at to " . applied());
 	return;

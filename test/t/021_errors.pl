@@ -118,6 +118,11 @@ like(
 DETAIL:  invalid JSON.*HINT:  Mend the cause, then run SELECT cdcsync\.resume\('bad'\)/s,
 	'wait_for says that it would wait for ever');
 
+like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE last_error LIKE '%item_body_check%'"), qr/DETAIL: Failing row contains/,
+	'cdcsync_admin sees the row that was refused');
+is($node->sql(q{SET ROLE pg_monitor; SELECT count(*) FILTER (WHERE last_error LIKE '%DETAIL%'), count(*) FILTER (WHERE last_error LIKE '%HINT: Mend%') > 0
+	FROM cdcsync.stat_subscription}), '0|t', '... who may monitor does not');
+
 # --- others, while they are in error ----------------------------------------------------------------
 
 my $stops = qr/subscription "bad" stopped at topic "$bad" partition \d+ offset 1/;

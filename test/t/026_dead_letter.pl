@@ -158,6 +158,12 @@ produce($gaps, [ 0, '{"id":1}', $garbage ], good(0));
 becomes($node, position_of($gaps, 0), 'error 4', 'behind a gap: the partition stops at the record itself');
 $node->sql("SELECT cdcsync.skip('gaps', '$gaps', 0, 4)");
 becomes($node, position_of($gaps, 0), 'streaming 6', '... which can be skipped');
+
+# the null value behind a delete goes with it, also when the delete is left out
+produce($gaps, [ 0, '{"id":1}', event('d', 'absent', { id => 1 }, undef) ], [ 0, '{"id":1}', undef ], good(0));
+becomes($node, position_of($gaps, 0), 'error 6', 'a delete that cannot be applied');
+$node->sql("SELECT cdcsync.skip('gaps', '$gaps', 0, 6)");
+becomes($node, position_of($gaps, 0), 'streaming 9', '... is left out with the null value behind it');
 $node->sql("SELECT cdcsync.unsubscribe('gaps')");
 
 # a partition that is at work moves only by its worker
@@ -166,7 +172,7 @@ becomes($node, position_of($topic, 2), 'paused 4', 'paused');
 produce($topic, good(2), good(2));
 $node->sql("SELECT cdcsync.skip($position, 4); SELECT cdcsync.resume('peer')");
 is($node->sql("SELECT cdcsync.wait_for('peer', '60s')"), 't', 'one of a paused subscription');
-is($node->sql('SELECT count(*) FROM good'), 10, '... is left out as well');
+is($node->sql('SELECT count(*) FROM good'), 11, '... is left out as well');
 
 # --- the rest -----------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ says($node, qr/^error peer t028: its Debezium is 3.4.2.Final/, '... where origin
 $node->sql("SELECT cdcsync.alter_subscription('s', origin => 'any')");
 send_event('c', { n => 1 }, version => '3.5.0.Final');
 says($node, '', '... updated');
+send_event('c', { n => 1 }, version => '99999999999.1');
+is(lines($node), '', 'a version that nobody has');
 
 send_event('c', { n => 1 }, ts_us => int((time + 20) * 1e6));
 says($node, qr/^warning peer t028: its clock is ahead of this node's by 00:00:(19|20)[.\d]*$/, 'a clock that is ahead');
@@ -158,7 +160,7 @@ is(lines($small), 'warning connector: no connector has a replication slot in thi
 
 faulty($small, { max_replication_slots => 3, max_wal_senders => 2 },
 	"error max_replication_slots: all 3 slots are used, and a connector of this database needs one\n"
-	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer\n"
+	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer and apply worker\n"
 	  . 'error max_wal_senders: it is 2, and 3 replication slots are to be read',
 	"SELECT cdcsync.subscribe('s', '{t028.none}', enabled => false)");
 faulty($small, { track_commit_timestamp => 'off' },

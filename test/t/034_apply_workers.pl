@@ -147,6 +147,16 @@ $small->sql('ALTER SYSTEM SET cdcsync.apply_workers = 2');
 $small->sql('SELECT pg_reload_conf()');
 becomes($small, "SELECT count(*) FROM cdcsync.stat_subscription WHERE pid IS NOT NULL", 4, 'with fewer all are read');
 
+# more partitions than there is room for in the views
+my $wide = make_topic('wide', 20);
+my $narrow = make_node('narrow', 'cdcsync.max_partitions = 16');
+$narrow->sql("CREATE TABLE met (id int PRIMARY KEY, body text, v bigint NOT NULL); SELECT cdcsync.add_table('met', version_column => 'v')");
+produce($wide, map { change($_, 'c', 'met', undef, { id => $_, body => 'b', v => 1 }) } 0 .. 19);
+$narrow->sql("SELECT cdcsync.subscribe('wide', '{$wide}')");
+becomes($narrow, 'SELECT count(*) FROM met', 20, 'more partitions than cdcsync.max_partitions: all are applied');
+like(error_of($narrow, "SELECT cdcsync.wait_for('wide', '20s')"), qr/ERROR:  too many partitions to wait for\nHINT:  Increase "cdcsync.max_partitions"/, '... wait_for says what it cannot');
+is(log_lines($narrow, 'WARNING:  .*cdcsync.max_partitions|HINT:  Increase "cdcsync.max_partitions"') > 0, 1, '... and so does the log');
+
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 log_has_no($node, 'cdcsync (?:apply worker|launcher) ERROR', 'no worker has died of an error');
 log_has_no($small, 'PANIC|TRAP|terminated by signal|cdcsync (?:apply worker|launcher) ERROR', 'nor there');

@@ -13,7 +13,7 @@ use Converge::Nodes;
 use Converge::Plan;
 use Converge::Report;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 
 my $first = parameter('first', 1);
 my $seed = parameter('seed', 1);
@@ -59,7 +59,7 @@ sub converge
 		my $name = "$topology, $clock clock, round $number, $round->{style}";
 		my $round_start = time;
 
-		run($nodes, $round);
+		$nodes->run($round);
 		my $written = time;
 		my $problem = !$nodes->heal ? 'not connected again' : !$nodes->settle ? 'not settled' : '';
 		my $rows = $nodes->rows;
@@ -102,28 +102,4 @@ sub failed
 	fail($name);
 	diag("to run it again: make converge topology=$nodes->{topology} clock=$clock nodes=$n seed=$seed rounds=$number transactions=$transactions");
 	return 0;
-}
-
-# The events of a round at their times
-sub run
-{
-	my ($nodes, $round) = @_;
-	my @events = @{ $round->{events} };
-	my $strict = grep { !$_->{version} } @tables;
-
-	$nodes->set_clocks($strict, @{ $round->{clocks} });
-	my $start = time;
-	while (my $event = shift @events)
-	{
-		my $pause = $event->{at} - (time - $start);
-		sleep $pause if $pause > 0;
-		if ($event->{do} eq 'write')
-		{
-			$nodes->{node}[ $event->{node} ]{writers}[ $event->{writer} ]->send($event->{text});
-			next;
-		}
-		my $end = $nodes->strike($event);
-		@events = sort { $a->{at} <=> $b->{at} } $end, @events if $end;
-	}
-	return;
 }

@@ -1,9 +1,8 @@
 # The nodes of test/t/050_converge.pl: a server each, with a clock of its own (clock.c), subscribed to each other as the
-# topology says; faults, and the way back from them.
+# topology says; faults, and the way back from them.  Chaos::Nodes has other servers and other faults.
 #
 #	my $nodes = Converge::Nodes->make(topology => 'hub', nodes => 3, tables => [...]);
-#	$nodes->set_clock(1, 3600);		# seconds ahead
-#	$nodes->strike($event);		# a fault of Converge::Plan
+#	$nodes->run($round);		# the events of a round of Converge::Plan at their times
 #	$nodes->heal or ...;		# all is connected again, all writers are done
 #	$nodes->settle or ...;		# all is applied everywhere, and nothing more comes of it
 #	my $rows = $nodes->rows;	# { table => { key => { node => row } } }
@@ -14,6 +13,7 @@ use warnings;
 use CdcTest;
 use Converge::Plan;
 use Converge::Session;
+use File::Basename;
 use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
@@ -29,6 +29,7 @@ our %TOPOLOGY = (
 	chain => { nodes => 4, pairs => \&neighbours });
 
 my $http = HTTP::Tiny->new(timeout => 60);
+my ($prefix) = basename($0) =~ /^(\d+)/;
 
 # --- setting up -----------------------------------------------------------------------------------
 
@@ -38,6 +39,7 @@ sub make
 	my $self = bless {%config}, $class;
 
 	$self->{shape} = $TOPOLOGY{ $self->{topology} };
+	$self->{name} = "t$prefix-$self->{topology}";
 	$self->{faults} = {};
 	foreach my $i (0 .. $self->{nodes} - 1)
 	{
@@ -51,21 +53,30 @@ sub make
 sub make_node
 {
 	my ($self, $i) = @_;
-	my $node = Converge::Node->make_with_clock(
-		"t050-$self->{topology}-" . ($i + 1),
+	my $node = $self->make_server(
+		"$self->{name}-" . ($i + 1),
 		"cdcsync.bootstrap_servers = '$ENV{KAFKA}'",
 		"cdcsync.topic_refresh_interval = '200ms'",
 		'cdcsync.batch_rows = ' . (10_000, 100, 7)[ $i % 3 ],
 		'max_replication_slots = 20',
-		'deadlock_timeout = 100ms',
-		'wal_sender_timeout = 0');    # a clock that is put forward would be taken for a long silence
+		'deadlock_timeout = 100ms');
 
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	$node->sql("CREATE EXTENSION cdcsync;\n" . join('', map { Converge::Plan::table_sql($_) } @{ $self->{tables} }));
 	$node->{control} = Converge::Session->new($node, 'control');
-	$node->{writers} = [ map { Converge::Session->new($node, "writer-$_") } 0, 1 ];
+	$node->{writers} = [ map { Converge::Session->new($node, "writer-$_") } 0 .. $self->writers - 1 ];
 	return $node;
 }
+
+sub make_server
+{
+	my ($self, $name, @settings) = @_;
+
+	# a clock that is put forward would be taken for a long silence
+	return Converge::Node->make_with_clock($name, @settings, 'wal_sender_timeout = 0');
+}
+
+sub writers { return 2 }
 
 sub connector_settings
 {
@@ -79,7 +90,7 @@ sub connector_settings
 		'transforms=route',
 		'transforms.route.type=io.debezium.transforms.ByLogicalTableRouter',
 		'transforms.route.topic.regex=(.*)[.]public[.].*',
-		'transforms.route.topic.replacement=' . $name->("t050-$self->{topology}", '$1'),
+		'transforms.route.topic.replacement=' . $name->($self->{name}, '$1'),
 		'transforms.route.key.enforce.uniqueness=false',
 		'tombstones.on.delete=false');
 }
@@ -93,7 +104,7 @@ sub subscribe
 
 	if ($self->{topology} eq 'shared')
 	{
-		my $topic = $shape->{topic}->("t050-$self->{topology}");
+		my $topic = $shape->{topic}->($self->{name});
 		$_->sql("SELECT cdcsync.subscribe('all', '{$topic}', origin => '$origin')") foreach @node;
 		$_->{subscriptions} = ['all'] foreach @node;
 		return;
@@ -118,6 +129,32 @@ sub everybody
 	return map { my $i = $_; map { [ $i, $_ ] } grep { $_ != $i } 0 .. $last } 0 .. $last;
 }
 
+# --- a round --------------------------------------------------------------------------------------
+
+# The events of a round at their times
+sub run
+{
+	my ($self, $round) = @_;
+	my @events = @{ $round->{events} };
+
+	$self->set_clocks(@{ $round->{clocks} });
+	$self->{struck} = [];
+	$self->{start} = time;
+	while (my $event = shift @events)
+	{
+		my $pause = $event->{at} - (time - $self->{start});
+		sleep $pause if $pause > 0;
+		if ($event->{do} eq 'write')
+		{
+			$self->{node}[ $event->{node} ]{writers}[ $event->{writer} ]->send($event->{text});
+			next;
+		}
+		my $end = $self->strike($event);
+		@events = sort { $a->{at} <=> $b->{at} } $end, @events if $end;
+	}
+	return;
+}
+
 # --- faults ---------------------------------------------------------------------------------------
 
 # Returns a fault's end as an event, if it has one.
@@ -129,6 +166,7 @@ sub strike
 	my $strike = $self->can("strike_$kind") or die "fault $kind";
 
 	$self->{faults}{$kind}++ if $kind !~ /^end_/;
+	push @{ $self->{struck} }, { %$event, at => time - $self->{start} };
 	return $strike->($self, $node, $event);
 }
 
@@ -258,7 +296,8 @@ sub _connect
 # The clocks of a round's beginning.  Under the commit clock nobody writes until a clock that was put back has come to where it was.
 sub set_clocks
 {
-	my ($self, $strict, @offsets) = @_;
+	my ($self, @offsets) = @_;
+	my $strict = grep { !$_->{version} } @{ $self->{tables} };
 	my $back = 0;
 
 	foreach my $i (0 .. $#offsets)
@@ -279,14 +318,21 @@ sub set_clocks
 sub heal
 {
 	my ($self) = @_;
-	my @node = @{ $self->{node} };
 
-	foreach my $node (@node)
+	foreach my $node (@{ $self->{node} })
 	{
 		$self->strike_end_stop($node);
 		_connect($node->name, 'resume');
 	}
-	foreach my $node (@node)
+	return $self->resume_nodes;
+}
+
+# Everything is read, and the writers are done.
+sub resume_nodes
+{
+	my ($self) = @_;
+
+	foreach my $node (@{ $self->{node} })
 	{
 		wait_until('a server', sub { defined $node->{control}->ask('SELECT cdcsync.resume()') }) or return 0;
 		foreach my $writer (@{ $node->{writers} })
@@ -355,7 +401,7 @@ sub ends
 	my ($self) = @_;
 	my $said;
 
-	wait_until('the ends of the topics', sub { $said = eval { stack('topic-ends', "t050-$self->{topology}-") }; defined $said }, 30)
+	wait_until('the ends of the topics', sub { $said = eval { stack('topic-ends', "$self->{name}-") }; defined $said }, 30)
 	  or die $@;
 	return { map { /^(\S+ \d+) (\d+)$/ } split(/\n/, $said) };
 }
@@ -418,14 +464,17 @@ my $expected = join('|',
 	'can only be used in transaction blocks',    # the BEGIN was lost with its server
 	'the database system is (?:in recovery mode|starting up|not yet accepting connections)');
 
+sub expected_errors { return $expected }
+
 sub strange_errors
 {
 	my ($self) = @_;
+	my $known = $self->expected_errors;
 	my @strange;
 
 	foreach my $writer (map { @{ $_->{writers} } } @{ $self->{node} })
 	{
-		push @strange, grep { /(?:ERROR|FATAL|PANIC):/ && !/$expected/ } split(/\n/, $writer->said($writer->{looked} // 0));
+		push @strange, grep { /(?:ERROR|FATAL|PANIC):/ && !/$known/ } split(/\n/, $writer->said($writer->{looked} // 0));
 		$writer->{looked} = $writer->size;
 	}
 	return @strange;

@@ -1,0 +1,109 @@
+/*
+ * resync.c
+ *		resync_table(): let the connector read a table again and send every row.
+ *
+ * It asks for Debezium's incremental snapshot, which goes on beside other changes, by a
+ * row of the table that the connector takes signals from.  That must be published, for
+ * the connector looks for signals, and for its own marks, in the log; it is from the
+ * first use on.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
+#include "register.h"
+#include "register_check.h"
+#include "registered.h"
+
+#define SIGNAL_TABLE "signal"
+
+static char *signal_data(Oid relid);
+static char *escape_regex(const char *name);
+static void check_registered(Oid relid);
+static void write_signal(const char *data);
+
+/* Debezium takes names of tables as regular expressions */
+static char *
+signal_data(Oid relid)
+{
+	char	   *name = psprintf("%s.%s", get_namespace_name(get_rel_namespace(relid)),
+								get_rel_name(relid));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"type\": \"incremental\", \"data-collections\": [");
+	escape_json(&buf, escape_regex(name));
+	appendStringInfoString(&buf, "]}");
+	return buf.data;
+}
+
+static char *
+escape_regex(const char *name)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (const char *c = name; *c; c++)
+	{
+		if (strchr("\\^$.|?*+()[]{}", *c))
+			appendStringInfoChar(&buf, '\\');
+		appendStringInfoChar(&buf, *c);
+	}
+	return buf.data;
+}
+
+static void
+check_registered(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+
+	if (cdc_registered_open(rel) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
+				 errhint("Register it with cdcsync.add_table.")));
+	table_close(rel, NoLock);
+}
+
+/* Those of before, and the connector's marks, have done their work */
+static void
+write_signal(const char *data)
+{
+	static CdcStatement forget = {
+		.sql = "DELETE FROM cdcsync.signal",
+	};
+	static CdcStatement insert = {
+		.sql = "INSERT INTO cdcsync.signal (id, type, data) "
+		"VALUES (pg_catalog.gen_random_uuid()::text, 'execute-snapshot', $1)",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
+	};
+	Datum		arg = CStringGetTextDatum(data);
+
+	cdc_catalog_execute(&forget, NULL, NULL);
+	cdc_catalog_execute(&insert, &arg, NULL);
+}
+
+/* resync_table(relation): only the table's owner may */
+PG_FUNCTION_INFO_V1(cdcsync_resync_table);
+Datum
+cdcsync_resync_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+
+	cdc_register_check_owner(relid);
+	check_registered(relid);
+	SPI_connect();
+	cdc_register_publish(get_relname_relid(SIGNAL_TABLE, get_namespace_oid("cdcsync", false)));
+	write_signal(signal_data(relid));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
