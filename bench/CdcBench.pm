@@ -280,14 +280,16 @@ sub clock
 	return $node->safe_psql('postgres', $now);
 }
 
-# When the condition was first seen to be true, and what another query says then. The server asks itself; no snapshot is held.
+# When the condition was first seen to be true, and what another query says then. The server asks itself; no snapshot is held, and
+# a plan that was made while the table was empty does not read all of it later.
 sub _when
 {
 	my ($node, $db, $condition, $query, $pause) = @_;
 	$query //= '0';
 	$pause //= 0.004;
 
-	my $answer = $node->safe_psql($db, "DO \$\$
+	my $answer = $node->safe_psql($db, "SET enable_seqscan = off;
+		DO \$\$
 		DECLARE
 			until timestamptz := clock_timestamp() + interval '5 min';
 		BEGIN

@@ -88,7 +88,7 @@ done_testing();
 
 sub look
 {
-	return IPC::Run::start([ 'psql', '-Xq', '-d', $sink->connstr('app'), '-c', "CALL look($changes)" ], '<', '/dev/null');
+	return IPC::Run::start([ 'psql', '-Xq', '-d', $sink->connstr('app'), '-c', 'SET enable_seqscan = off', '-c', "CALL look($changes)" ], '<', '/dev/null');
 }
 
 # percentiles of the milliseconds from these times, one for each row, until it was seen
