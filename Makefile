@@ -8,7 +8,7 @@
 #   make model               the conflict rules in every interleaving of a few operations
 #   make converge            random transactions, faults and clocks until all nodes are equal
 #   make chaos               random transactions while everything is killed, locked and altered: nothing lost, nothing blocked
-#   make bench               what it costs, as ratios (bench/)
+#   make bench               how fast it is, beside others that do this job (bench/, doc/performance.md)
 #   make installcheck        what needs no Kafka, on a running server that has the extension
 EXTENSION = cdcsync
 MODULE_big = cdcsync
@@ -88,9 +88,10 @@ lint:
 		--max-configs=1 --library=test/cppcheck.cfg -Isrc src
 	@clang-tidy --quiet src/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
 
+# make bench B='bulk latency' size=0.01 rounds=1
 .PHONY: bench
 bench:
-	@PG_CONFIG='$(PG_CONFIG)' TESTS=bench test/run -v $(B)
+	@$(if $(size),BENCH_SIZE='$(size)') $(if $(rounds),BENCH_ROUNDS='$(rounds)') PG_CONFIG='$(PG_CONFIG)' bench/run $(B)
 
 print-%:
 	@echo '$($*)'

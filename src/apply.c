@@ -44,6 +44,7 @@ struct CdcApply
 {
 	CdcApplyItem **items;
 	int			nitems;
+	int			nmet;			/* of them, from the first, have their table */
 	CdcApplyHow how;
 	List	   *groups;			/* of CdcTableGroup *, every table of the transaction */
 	CdcTableGroup *last;		/* that was asked for */
@@ -59,6 +60,7 @@ static void note_delete(CdcLogTail *tail, CdcMessage *message);
 static bool is_own_log(const CdcEvent *event);
 static void name_table_by_topic(CdcEvent *event);
 static int64 time_of(const CdcEvent *event, const CdcApplyOptions *options);
+static void meet_items(CdcApply *apply, int nitems);
 static CdcTableGroup *group_of(CdcApply *apply, const CdcApplyItem *item);
 static bool is_of_commit_clock(const CdcApplyItem *item);
 static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
@@ -211,21 +213,30 @@ CdcApply *
 cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how)
 {
 	CdcApply   *apply = palloc0(sizeof(CdcApply));
-	TimestampTz now = GetCurrentTimestamp();
 
 	apply->items = items;
 	apply->nitems = nitems;
 	apply->how = how;
-	for (int i = 0; i < nitems; i++)
-	{
-		items[i]->group = group_of(apply, items[i]);
-		items[i]->counts = !items[i]->skip && items[i]->group->changes.rel;
-		if (items[i]->group->changes.rel)
-			cdc_peer_see(items[i], items[i]->group->changes.rel, now);
-		if (is_of_commit_clock(items[i]) && items[i]->event->op == CDC_OP_READ)
-			items[i]->time = SNAPSHOT_TIME;
-	}
 	return apply;
+}
+
+/* Only as many as are asked for: of a large batch each transaction may take but one */
+static void
+meet_items(CdcApply *apply, int nitems)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (; apply->nmet < nitems; apply->nmet++)
+	{
+		CdcApplyItem *item = apply->items[apply->nmet];
+
+		item->group = group_of(apply, item);
+		item->counts = !item->skip && item->group->changes.rel;
+		if (item->group->changes.rel)
+			cdc_peer_see(item, item->group->changes.rel, now);
+		if (is_of_commit_clock(item) && item->event->op == CDC_OP_READ)
+			item->time = SNAPSHOT_TIME;
+	}
 }
 
 /* Of the event before it, mostly */
@@ -247,7 +258,7 @@ is_of_commit_clock(const CdcApplyItem *item)
 }
 
 int
-cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until)
+cdc_apply_extent(CdcApply *apply, TimestampTz *hold_until)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		any_commit_clock = false;
@@ -257,8 +268,10 @@ cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until)
 	for (int i = 0; i < apply->nitems; i++)
 	{
 		const CdcApplyItem *item = apply->items[i];
-		bool		of_commit_clock = is_of_commit_clock(item);
+		bool		of_commit_clock;
 
+		meet_items(apply, i + 1);
+		of_commit_clock = is_of_commit_clock(item);
 		if (!item->counts)
 			continue;
 		if (of_commit_clock && must_wait(item, now, hold_until))
@@ -287,6 +300,7 @@ void
 cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 {
 	apply->applied = applied;
+	meet_items(apply, nitems);
 	for (int i = 0; i < nitems; i++)
 		take_item(apply, apply->items[i]);
 	flush_groups(apply);

@@ -38,13 +38,13 @@ typedef struct CdcApply CdcApply;
 
 /*
  * Apply events in the order of their logs, in the current transaction; SPI is connected
- * and the session set up for applying.  begin opens their tables; extent says how many,
- * from the first, may share the transaction; execute applies so many.
+ * and the session set up for applying.  extent says how many, from the first, may share
+ * the transaction; execute applies so many.
  *
  * extent is 0 if the first one must not be applied before *hold_until.
  */
 extern CdcApply *cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how);
-extern int	cdc_apply_extent(const CdcApply *apply, TimestampTz *hold_until);
+extern int	cdc_apply_extent(CdcApply *apply, TimestampTz *hold_until);
 extern void cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied);
 
 /* After the commit: counters go to stat_table */

@@ -16,15 +16,21 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog.h"
 
 #define EXTENSION_NAME "cdcsync"
 
+static Oid	owner = InvalidOid;		/* if known */
+
 static Oid	extension_owner(Oid extension);
+static void watch_owner(void);
+static void forget_owner(Datum arg, int cacheid, uint32 hashvalue);
 
 Oid
 cdc_catalog_extension(void)
@@ -35,14 +41,40 @@ cdc_catalog_extension(void)
 Oid
 cdc_catalog_owner(void)
 {
-	Oid			extension = cdc_catalog_extension();
+	Oid			extension;
 
+	if (OidIsValid(owner))
+		return owner;
+	watch_owner();
+	extension = cdc_catalog_extension();
 	if (!OidIsValid(extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
 				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
-	return extension_owner(extension);
+	return owner = extension_owner(extension);
+}
+
+/*
+ * Nobody tells of changes of pg_extension; but with the extension its schema comes and
+ * goes, and changes hands.
+ */
+static void
+watch_owner(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_owner, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_owner, (Datum) 0);
+	watching = true;
+}
+
+static void
+forget_owner(Datum arg, int cacheid, uint32 hashvalue)
+{
+	owner = InvalidOid;
 }
 
 /* There is no syscache of extensions: one index lookup */
@@ -53,19 +85,19 @@ extension_owner(Oid extension)
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
+	Oid			result = InvalidOid;
 
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(extension));
 	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		result = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	if (!OidIsValid(owner))
+	if (!OidIsValid(result))
 		elog(ERROR, "extension %u has no owner", extension);
-	return owner;
+	return result;
 }
 
 MemoryContext

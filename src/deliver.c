@@ -44,6 +44,16 @@ typedef struct Prepared
 	CdcApplyItem *item;
 } Prepared;
 
+/* Messages that may share a transaction as far as their peers go, and their items alone */
+typedef struct Run
+{
+	Prepared   *messages;
+	int			n;
+	CdcApplyItem **items;
+	int			nitems;
+	const char *peer;
+} Run;
+
 static const CdcMessage *alone = NULL;	/* tried by itself: any error is its error */
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
@@ -58,11 +68,11 @@ static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
 static ErrorData *end_failed_try(MemoryContext context);
 static void apply_range(CdcMessage **messages, int n, CdcApplyHow how);
 static Prepared *prepare(CdcMessage **messages, int n);
+static Run	take_run(Prepared *prepared, int n);
 static int	run_length(const Prepared *prepared, int n, const char **peer);
 static int	leave_out_held(Prepared *prepared, int n);
-static int	apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how);
-static int	apply_items(Prepared *run, int n, CdcApplyHow how, CdcApplied *applied,
-						TimestampTz *hold_until);
+static int	apply_run(Run *run, CdcApplyHow how);
+static int	apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until);
 static int	messages_of_items(const Prepared *run, int n, int nitems);
 static List *store_offsets(Prepared *run, int n);
 static CdcOffset *offset_after(const CdcMessage *message);
@@ -268,15 +278,22 @@ static void
 apply_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
 	Prepared   *left = prepare(messages, n);
+	Run			run = {0};
 
 	while (n > 0)
 	{
-		const char *peer;
-		int			length = run_length(left, n, &peer);
-		int			done = apply_run(left, length, peer, how);
+		int			done;
 
+		if (run.n == 0)
+			run = take_run(left, n);
+		done = apply_run(&run, how);
 		left += done;
-		n = leave_out_held(left, n - done);
+		n -= done;
+		if (done == 0)
+		{
+			n = leave_out_held(left, n);
+			run.n = 0;
+		}
 		CHECK_FOR_INTERRUPTS();
 	}
 }
@@ -310,6 +327,22 @@ prepare(CdcMessage **messages, int n)
 	return prepared;
 }
 
+/* What a transaction leaves of it is the next one's: so each message is looked at once */
+static Run
+take_run(Prepared *prepared, int n)
+{
+	Run			run = {.messages = prepared};
+
+	run.n = run_length(prepared, n, &run.peer);
+	run.items = palloc_extended(sizeof(CdcApplyItem *) * run.n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < run.n; i++)
+	{
+		if (prepared[i].item)
+			run.items[run.nitems++] = prepared[i].item;
+	}
+	return run;
+}
+
 /* As many messages as hold events of one peer; those without an event go with any */
 static int
 run_length(const Prepared *prepared, int n, const char **peer)
@@ -330,54 +363,52 @@ run_length(const Prepared *prepared, int n, const char **peer)
 	return i;
 }
 
-/* Returns how many messages are done: none if the first must wait for its time */
+/* Returns how many messages are done, and takes them off: none if the first must wait for its time */
 static int
-apply_run(Prepared *run, int n, const char *peer, CdcApplyHow how)
+apply_run(Run *run, CdcApplyHow how)
 {
 	CdcApplied	applied = {.context = cdc_batch_context};
 	MemoryContext context = cdc_catalog_begin();
+	Prepared   *messages = run->messages;
 	TimestampTz hold_until = 0;
 	List	   *offsets = NIL;
+	int			n;
 
-	if (peer)
-		cdc_origin_begin(cdc_control_number(), peer);
-	n = apply_items(run, n, how, &applied, &hold_until);
+	if (run->peer)
+		cdc_origin_begin(cdc_control_number(), run->peer);
+	n = apply_items(run, how, &applied, &hold_until);
 	MemoryContextSwitchTo(context);
 	if (n > 0)
-		offsets = store_offsets(run, n);
-	mark_dead_letters(run, n);
+		offsets = store_offsets(messages, n);
+	mark_dead_letters(messages, n);
 	cdc_catalog_commit(context);
 
 	if (n == 0)
-		cdc_partition_hold(run[0].message->owner, hold_until);
+		cdc_partition_hold(messages[0].message->owner, hold_until);
 	cdc_apply_count(&applied);
 	cdc_conflict_log_report(applied.conflicts);
-	publish(run, n, offsets);
+	publish(messages, n, offsets);
 	pgstat_report_stat(false);
 	return n;
 }
 
 /* Returns the number of messages from the first that could share this transaction */
 static int
-apply_items(Prepared *run, int n, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until)
+apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until)
 {
-	CdcApplyItem **items = palloc_extended(sizeof(CdcApplyItem *) * n, MCXT_ALLOC_HUGE);
-	int			nitems = 0;
-	CdcApply   *apply;
+	CdcApply   *apply = cdc_apply_begin(run->items, run->nitems, how);
+	int			nitems = cdc_apply_extent(apply, hold_until);
+	int			n = messages_of_items(run->messages, run->n, nitems);
 
-	for (int i = 0; i < n; i++)
-	{
-		if (run[i].item)
-			items[nitems++] = run[i].item;
-	}
-	apply = cdc_apply_begin(items, nitems, how);
-	nitems = cdc_apply_extent(apply, hold_until);
-	n = messages_of_items(run, n, nitems);
 	if (nitems > 0)
 	{
-		stamp(run, n);
+		stamp(run->messages, n);
 		cdc_apply_execute(apply, nitems, applied);
 	}
+	run->messages += n;
+	run->n -= n;
+	run->items += nitems;
+	run->nitems -= nitems;
 	return n;
 }
 

@@ -27,6 +27,7 @@ debezium_configure() {
 		config.providers=file
 		config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
 		producer.max.request.size=16777216
+		${CONNECT_PLUGINS:+plugin.path=$CONNECT_PLUGINS}
 	EOF
 }
 
@@ -35,7 +36,7 @@ debezium_launch() {
 	need_free_port "$CONNECT_PORT" "Debezium (Kafka Connect)"
 	debezium_configure
 	DEBEZIUM_SINCE=$(now_ms)
-	java_start debezium 512 org.apache.kafka.connect.cli.ConnectDistributed debezium/worker.properties
+	java_start debezium "${CONNECT_HEAP:-512}" org.apache.kafka.connect.cli.ConnectDistributed debezium/worker.properties
 }
 
 debezium_ready() {
