@@ -39,7 +39,7 @@ my $streaming = q{SELECT bool_and(state = 'streaming') FROM cdcsync.stat_subscri
 
 # What stops a partition for a while; after what it is read again
 my $column = qr/^column "x\d+" of the event does not exist in table/;
-my $transient = qr/^(?:deadlock detected|could not serialize access|could not obtain lock|canceling statement due to lock timeout)/;
+my $transient = qr/^(?:deadlock detected|could not serialize access|could not obtain lock|canceling statement due to lock timeout|rows of table \S+ were changed concurrently)/;
 
 # --- setting up -----------------------------------------------------------------------------------
 
