@@ -291,6 +291,21 @@ cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char 
  * asked for first and stays there, so that a record that comes in between the two
  * requests is not missed.
  */
+const CdcTopic *
+cdc_consumer_find_topic(List *topics, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		const CdcTopic *topic = lfirst(lc);
+
+		if (strcmp(topic->name, name) == 0)
+			return topic;
+	}
+	return NULL;
+}
+
 bool
 cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 						   int timeout_ms, char **error)

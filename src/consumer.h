@@ -85,6 +85,9 @@ extern void cdc_consumer_unassign(const char *topic, int32 partition);
 extern bool cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id,
 									 char **error);
 
+/* The one of that name, or NULL */
+extern const CdcTopic *cdc_consumer_find_topic(List *topics, const char *name);
+
 /*
  * Offsets by time (ms since 1970; CDC_OFFSET_BEGINNING and CDC_OFFSET_END for the
  * first and the stable end), for all positions in as few requests as there are

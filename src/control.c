@@ -90,15 +90,28 @@ typedef struct CdcControl
 static CdcControl *control = NULL;
 static LWLock *control_lock = NULL;
 
+/* What all slots of a database come to */
+typedef struct CdcDatabase
+{
+	int			nattached;
+	bool		held;
+	bool		has_errors;
+	bool		has_unseen;
+	CdcOwnTopics own_topics;
+} CdcDatabase;
+
+#define for_slots_of(dboid, slot) \
+	for (CdcSlot *slot = next_slot((dboid), NULL); slot != NULL; slot = next_slot((dboid), slot))
+
 /* in the worker */
 static CdcSlot *my_slot = NULL;
 static uint64 generation_read = 0;	/* the last one that was asked for */
 
-static CdcSlot read_slot(Oid dboid);
-static bool may_start(const CdcSlot *slot, int nworkers);
-static bool may_attach(const CdcSlot *slot, int nworkers);
-static bool others_disagree(const CdcSlot *slot, int nworkers);
-static void forget_above(Oid dboid, int nworkers);
+static CdcDatabase read_database(Oid dboid);
+static bool may_start(const CdcSlot *slot);
+static bool may_attach(const CdcSlot *slot);
+static bool others_disagree(const CdcSlot *slot);
+static void forget_above(Oid dboid);
 static void renew_generation(CdcSlot *slot);
 static CdcSlot *find_slot(Oid dboid, int number);
 static CdcSlot *take_slot(Oid dboid, int number);
@@ -166,7 +179,7 @@ cdc_control_notify(Oid dboid)
 
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	first = take_slot(dboid, CDC_FIRST_WORKER);
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	for_slots_of(dboid, slot)
 	{
 		renew_generation(slot);
 		wake_slot(slot);
@@ -190,8 +203,7 @@ void
 cdc_control_notify_others(void)
 {
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
-		 slot = next_slot(MyDatabaseId, slot))
+	for_slots_of(MyDatabaseId, slot)
 	{
 		if (slot == my_slot)
 			continue;
@@ -238,7 +250,7 @@ cdc_control_hold_place(Oid dboid)
 	first = take_slot(dboid, CDC_FIRST_WORKER);
 	if (first != NULL)
 		first->holds++;
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	for_slots_of(dboid, slot)
 	{
 		if (slot->pid == 0)
 			continue;
@@ -261,19 +273,13 @@ cdc_control_hold_release(Oid dboid)
 int
 cdc_control_count_workers(Oid dboid)
 {
-	int			n = 0;
-
-	LWLockAcquire(control_lock, LW_SHARED);
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
-		n += slot->pid != 0 ? 1 : 0;
-	LWLockRelease(control_lock);
-	return n;
+	return read_database(dboid).nattached;
 }
 
 bool
 cdc_control_is_held(Oid dboid)
 {
-	return read_slot(dboid).holds > 0;
+	return read_database(dboid).held;
 }
 
 bool
@@ -289,15 +295,7 @@ cdc_control_is_worker(void)
 bool
 cdc_control_has_errors(Oid dboid)
 {
-	bool		found = false;
-
-	if (control == NULL)
-		return false;
-	LWLockAcquire(control_lock, LW_SHARED);
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
-		found |= slot->has_errors;
-	LWLockRelease(control_lock);
-	return found;
+	return control != NULL && read_database(dboid).has_errors;
 }
 
 void
@@ -311,13 +309,7 @@ cdc_control_set_errors(bool has_errors)
 bool
 cdc_control_has_unseen(Oid dboid)
 {
-	bool		found = false;
-
-	LWLockAcquire(control_lock, LW_SHARED);
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
-		found |= slot->has_unseen;
-	LWLockRelease(control_lock);
-	return found;
+	return read_database(dboid).has_unseen;
 }
 
 void
@@ -331,9 +323,7 @@ cdc_control_set_unseen(void)
 CdcOwnTopics
 cdc_control_own_topics(Oid dboid)
 {
-	CdcSlot		slot = read_slot(dboid);
-
-	return slot.pid == 0 ? CDC_OWN_TOPICS_UNKNOWN : slot.own_topics;
+	return read_database(dboid).own_topics;
 }
 
 void
@@ -359,7 +349,7 @@ cdc_control_attach(int number, int nworkers)
 	slot = take_slot(MyDatabaseId, number);
 	if (slot != NULL && (is_held(MyDatabaseId) || nworkers != control->nworkers))
 		slot->leave = CDC_LEAVE_DISMISSED;
-	else if (slot != NULL && may_attach(slot, nworkers))
+	else if (slot != NULL && may_attach(slot))
 	{
 		slot->nworkers = nworkers;
 		slot->pid = MyProcPid;
@@ -370,7 +360,7 @@ cdc_control_attach(int number, int nworkers)
 		slot->ticket_answered = 0;
 		my_slot = slot;
 		if (number == CDC_FIRST_WORKER)
-			forget_above(MyDatabaseId, nworkers);
+			forget_above(MyDatabaseId);
 	}
 	LWLockRelease(control_lock);
 
@@ -381,20 +371,19 @@ cdc_control_attach(int number, int nworkers)
 }
 
 static bool
-may_attach(const CdcSlot *slot, int nworkers)
+may_attach(const CdcSlot *slot)
 {
-	return slot->pid == 0 && slot->number <= nworkers && !others_disagree(slot, nworkers);
+	return slot->pid == 0 && slot->number <= control->nworkers && !others_disagree(slot);
 }
 
 /* Do workers run in its database that share its partitions by another number? */
 static bool
-others_disagree(const CdcSlot *slot, int nworkers)
+others_disagree(const CdcSlot *slot)
 {
-	for (CdcSlot *other = next_slot(slot->dboid, NULL); other != NULL;
-		 other = next_slot(slot->dboid, other))
+	for_slots_of(slot->dboid, other)
 	{
 		if (other != slot && (other->pid != 0 || other->registered) &&
-			other->nworkers != nworkers)
+			other->nworkers != control->nworkers)
 			return true;
 	}
 	return false;
@@ -402,11 +391,11 @@ others_disagree(const CdcSlot *slot, int nworkers)
 
 /* The database's last first worker may have wanted more */
 static void
-forget_above(Oid dboid, int nworkers)
+forget_above(Oid dboid)
 {
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	for_slots_of(dboid, slot)
 	{
-		if (slot->number > nworkers)
+		if (slot->number > control->nworkers)
 			slot->wanted = false;
 	}
 }
@@ -500,8 +489,7 @@ cdc_control_draw_ticket(void)
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	ticket = ++control->counter;
 	first = take_slot(MyDatabaseId, CDC_FIRST_WORKER);
-	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
-		 slot = next_slot(MyDatabaseId, slot))
+	for_slots_of(MyDatabaseId, slot)
 	{
 		slot->ticket_drawn = ticket;
 		wake_slot(slot);
@@ -538,8 +526,7 @@ cdc_control_ticket_is_answered(uint64 ticket)
 	LWLockAcquire(control_lock, LW_SHARED);
 	first = find_slot(MyDatabaseId, CDC_FIRST_WORKER);
 	answered = first != NULL && first->ticket_answered >= ticket;
-	for (CdcSlot *slot = next_slot(MyDatabaseId, NULL); slot != NULL;
-		 slot = next_slot(MyDatabaseId, slot))
+	for_slots_of(MyDatabaseId, slot)
 		answered &= !slot->wanted || slot->ticket_answered >= ticket;
 	LWLockRelease(control_lock);
 	return answered;
@@ -636,13 +623,13 @@ void
 cdc_control_forget(Oid dboid)
 {
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	for_slots_of(dboid, slot)
 		slot->wanted = false;
 	LWLockRelease(control_lock);
 }
 
 CdcWorkerId
-cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due)
+cdc_control_next_wanted(int64 now, int64 *next_due)
 {
 	CdcWorkerId worker = {0};
 
@@ -652,7 +639,7 @@ cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due)
 	{
 		CdcSlot    *slot = &control->slots[i];
 
-		if (!may_start(slot, nworkers))
+		if (!may_start(slot))
 			continue;
 		if (slot->due <= now)
 		{
@@ -667,15 +654,14 @@ cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due)
 }
 
 static bool
-may_start(const CdcSlot *slot, int nworkers)
+may_start(const CdcSlot *slot)
 {
-	return slot->wanted && !slot->registered && slot->pid == 0 && slot->number <= nworkers &&
-		!is_held(slot->dboid) && !others_disagree(slot, nworkers);
+	return slot->wanted && !slot->registered && !is_held(slot->dboid) && may_attach(slot);
 }
 
 /* The launcher has registered a worker; it may have come and gone already */
 void
-cdc_control_started(CdcWorkerId worker, int nworkers, int64 now)
+cdc_control_started(CdcWorkerId worker, int64 now)
 {
 	CdcSlot    *slot;
 
@@ -684,7 +670,7 @@ cdc_control_started(CdcWorkerId worker, int nworkers, int64 now)
 	if (slot != NULL)
 	{
 		slot->registered = true;
-		slot->nworkers = nworkers;
+		slot->nworkers = control->nworkers;
 		slot->started_at = now;
 	}
 	LWLockRelease(control_lock);
@@ -713,26 +699,30 @@ cdc_control_exited(CdcWorkerId worker, int64 now)
 	LWLockRelease(control_lock);
 }
 
-/* A copy of the slot of the database's first worker, all zeros if it has none */
-static CdcSlot
-read_slot(Oid dboid)
+static CdcDatabase
+read_database(Oid dboid)
 {
-	CdcSlot    *slot;
-	CdcSlot		copy = {0};
+	CdcDatabase database = {0};
 
 	LWLockAcquire(control_lock, LW_SHARED);
-	slot = find_slot(dboid, CDC_FIRST_WORKER);
-	if (slot != NULL)
-		copy = *slot;
+	database.held = is_held(dboid);
+	for_slots_of(dboid, slot)
+	{
+		database.nattached += slot->pid != 0 ? 1 : 0;
+		database.has_errors |= slot->has_errors;
+		database.has_unseen |= slot->has_unseen;
+		if (slot->number == CDC_FIRST_WORKER && slot->pid != 0)
+			database.own_topics = slot->own_topics;
+	}
 	LWLockRelease(control_lock);
-	return copy;
+	return database;
 }
 
 /* The following are called with the lock held, those that write, exclusively */
 static CdcSlot *
 find_slot(Oid dboid, int number)
 {
-	for (CdcSlot *slot = next_slot(dboid, NULL); slot != NULL; slot = next_slot(dboid, slot))
+	for_slots_of(dboid, slot)
 	{
 		if (slot->number == number)
 			return slot;

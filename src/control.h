@@ -136,8 +136,8 @@ extern bool cdc_control_want(Oid dboid);	/* probe this database; false: no slot 
 extern void cdc_control_forget(Oid dboid);	/* there is no such database to connect to */
 
 /* A worker that is to be started now, or none, and when the next will be */
-extern CdcWorkerId cdc_control_next_wanted(int nworkers, int64 now, int64 *next_due);
-extern void cdc_control_started(CdcWorkerId worker, int nworkers, int64 now);
+extern CdcWorkerId cdc_control_next_wanted(int64 now, int64 *next_due);
+extern void cdc_control_started(CdcWorkerId worker, int64 now);
 extern void cdc_control_exited(CdcWorkerId worker, int64 now);
 
 #endif							/* CDC_CONTROL_H */

@@ -77,7 +77,7 @@ static void take_found(List *found);
 static void note_others(const Found *f);
 static void renew_placeholders(List *topics);
 static void keep_placeholders(bool wanted);
-static bool topic_listed(List *topics, const char *name, const char **error);
+static const char *why_missing(List *topics, const char *name);
 static void want_placeholder(CdcSubscription *sub, const char *topic, const char *error);
 static bool has_partition(const CdcSubscription *sub);
 static bool any_of_others(const CdcSubscription *sub);
@@ -478,11 +478,9 @@ renew_placeholders(List *topics)
 		foreach(t, sub->topics)
 		{
 			char	   *name = lfirst(t);
-			const char *error = NULL;
+			const char *error = cdc_topic_is_regex(name) ? NULL : why_missing(topics, name);
 
-			if (cdc_topic_is_regex(name))
-				continue;
-			if (!topic_listed(topics, name, &error))
+			if (error)
 			{
 				want_placeholder(sub, name, error);
 				named = true;
@@ -503,24 +501,15 @@ keep_placeholders(bool wanted)
 		((Placeholder *) lfirst(lc))->wanted = wanted;
 }
 
-static bool
-topic_listed(List *topics, const char *name, const char **error)
+/* NULL if it is there and can be read */
+static const char *
+why_missing(List *topics, const char *name)
 {
-	ListCell   *lc;
+	const CdcTopic *topic = cdc_consumer_find_topic(topics, name);
 
-	*error = "the topic does not exist (yet)";
-	foreach(lc, topics)
-	{
-		CdcTopic   *topic = lfirst(lc);
-
-		if (strcmp(topic->name, name) != 0)
-			continue;
-		if (topic->error)
-			*error = topic->error;
-		return topic->error == NULL;
-	}
-	return false;
+	return topic ? topic->error : "the topic does not exist (yet)";
 }
+
 
 static void
 want_placeholder(CdcSubscription *sub, const char *topic, const char *error)

@@ -258,6 +258,17 @@ cdc_key_to_string(CdcKey *key, const Datum *values)
 	return buf.data;
 }
 
+bool
+cdc_key_has_column(const CdcKey *key, AttrNumber attnum)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		if (key->columns[i].attnum == attnum)
+			return true;
+	}
+	return false;
+}
+
 void
 cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column)
 {

@@ -45,6 +45,9 @@ extern Oid	cdc_key_find_index(Relation rel);
  */
 extern List *cdc_key_find_unique_indexes(Relation rel, Oid key_index);
 
+/* Is this column of the table one of the key's? */
+extern bool cdc_key_has_column(const CdcKey *key, AttrNumber attnum);
+
 /* Describe it, in CurrentMemoryContext; raises an error if the table has none */
 extern CdcKey *cdc_key_make(Relation rel);
 

@@ -183,7 +183,7 @@ start_workers(void)
 	{
 		int64		now = cdc_ticks_now();
 		int64		due;
-		CdcWorkerId id = cdc_control_next_wanted(cdc_apply_workers, now, &due);
+		CdcWorkerId id = cdc_control_next_wanted(now, &due);
 
 		if (!OidIsValid(id.dboid))
 			return due;
@@ -257,7 +257,7 @@ note_start(CdcWorkerId id, BackgroundWorkerHandle *handle)
 	worker->handle = handle;
 	started_workers = lappend(started_workers, worker);
 	MemoryContextSwitchTo(old);
-	cdc_control_started(id, cdc_apply_workers, cdc_ticks_now());
+	cdc_control_started(id, cdc_ticks_now());
 	refusals = 0;
 }
 

@@ -60,7 +60,6 @@ static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
 static bool is_known(const CdcPartition *p, const CdcPosition *end, List *topics);
-static bool is_listed(List *topics, const char *name);
 
 /* ---- configuration ---- */
 
@@ -659,18 +658,5 @@ is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
 {
 	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
 		return true;
-	return p->offset.rewind_to < 0 && (end->error == NULL || !is_listed(topics, end->topic));
-}
-
-static bool
-is_listed(List *topics, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, topics)
-	{
-		if (strcmp(((CdcTopic *) lfirst(lc))->name, name) == 0)
-			return true;
-	}
-	return false;
+	return p->offset.rewind_to < 0 && (end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
 }

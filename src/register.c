@@ -92,7 +92,6 @@ static void check_column_map(Oid relid, List *map);
 static void check_column_pair(Oid relid, List *map, const CdcColumnPair *pair);
 static bool is_mapped(List *map, const char *local, const CdcColumnPair *except);
 static void check_renamed_version_column(const CdcTableRule *rule, const char *column);
-static void no_such_rule(Oid relid);
 
 /* Small ones */
 static Oid	table_arg(FunctionCallInfo fcinfo);
@@ -437,8 +436,8 @@ check_renamed_version_column(const CdcTableRule *rule, const char *column)
 	cdc_register_check_version_column(rule->relid, column);
 }
 
-static void
-no_such_rule(Oid relid)
+void
+cdc_register_no_such_rule(Oid relid)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -520,7 +519,7 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 	members = lock_table(change.relid);
 	rule = cdc_table_rule_for_relation(change.relid);
 	if (rule == NULL)
-		no_such_rule(change.relid);
+		cdc_register_no_such_rule(change.relid);
 	set_replica_identity(members);
 	cdc_register_check_table(change.relid, members);
 	read_args(fcinfo, &change, &truncate);
@@ -545,7 +544,7 @@ cdcsync_remove_table(PG_FUNCTION_ARGS)
 	begin_change(relid);
 	(void) lock_table(relid);
 	if (!cdc_table_rule_delete(relid))
-		no_such_rule(relid);
+		cdc_register_no_such_rule(relid);
 	drop_triggers(relid);
 	unpublish(relid);
 	CacheInvalidateRelcacheByRelid(relid);

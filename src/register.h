@@ -11,6 +11,9 @@
  */
 extern void cdc_register_own_publication(void);
 
+/* Raises the error that there is no rule for it */
+extern void cdc_register_no_such_rule(Oid relid) pg_attribute_noreturn();
+
 /* Add a table to the publication; SPI is connected by the caller */
 extern void cdc_register_publish(Oid relid);
 

@@ -72,7 +72,6 @@ static const Objection objections[] = {
 
 static bool is_reserved(Oid relid);
 static void raise_objection(const Objection *objection, Oid relid, Oid member);
-static bool is_key_column(const CdcKey *key, AttrNumber attnum);
 static void refuse_infinite_versions(Relation rel, Form_pg_attribute att);
 static void warn_of_null_versions(Relation rel, Form_pg_attribute att);
 static bool has_row(Relation rel, Form_pg_attribute att, const char *condition);
@@ -277,7 +276,7 @@ find_identity_always(Relation rel)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (!att->attisdropped && att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS &&
-			!is_key_column(key, att->attnum))
+			!cdc_key_has_column(key, att->attnum))
 			return psprintf("Column \"%s\" is GENERATED ALWAYS AS IDENTITY and not part of the key.",
 							NameStr(att->attname));
 	}
@@ -300,17 +299,6 @@ find_virtual(Relation rel)
 	return NULL;
 }
 
-static bool
-is_key_column(const CdcKey *key, AttrNumber attnum)
-{
-	for (int i = 0; i < key->ncolumns; i++)
-	{
-		if (key->columns[i].attnum == attnum)
-			return true;
-	}
-	return false;
-}
-
 void
 cdc_register_check_version_column(Oid relid, const char *column)
 {
@@ -329,7 +317,7 @@ cdc_register_check_version_column(Oid relid, const char *column)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("version column \"%s\" is a generated column", column)));
-	if (is_key_column(cdc_key_make(rel), attnum))
+	if (cdc_key_has_column(cdc_key_make(rel), attnum))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("version column \"%s\" is part of the key", column)));

@@ -26,6 +26,7 @@
 #include "catalog.h"
 #include "guc.h"
 #include "owner.h"
+#include "register.h"
 #include "register_check.h"
 #include "registered.h"
 #include "row_json.h"
@@ -46,29 +47,28 @@ typedef struct Republish
 /* One delete */
 typedef struct Delete
 {
-	const char *insert_sql;
-	const char *delete_sql;
+	SPIPlanPtr	insert;
+	SPIPlanPtr	delete;
 	Jsonb	   *row;			/* the key, and the version */
 	bool		written;
 } Delete;
 
 static void republish(Republish *r);
-static CdcRegistered *open_registered(Relation rel);
 static void write_rows(Republish *r);
 static char *update_text(const Republish *r);
 static const char *plain_column(const Republish *r);
 static void append_rows_since(StringInfo buf, const Republish *r);
 static void write_deletes(Republish *r);
 static void select_deletes(Republish *r);
-static Delete make_delete(const Republish *r, HeapTuple tuple, TupleDesc desc);
+static Jsonb *deleted_row(const Republish *r, HeapTuple tuple, TupleDesc desc);
 static void write_delete(void *arg);
 static char *insert_text(const Republish *r);
 static bool is_given(const Republish *r, Form_pg_attribute att);
 static bool needs_filler(Form_pg_attribute att);
 static void append_filler(StringInfo buf, const char *name, Form_pg_attribute att);
 static const char *filler_of_type(Oid type);
-static char *delete_text(const Republish *r);
-static uint64 execute(const char *sql, Oid argtype, Datum arg);
+static SPIPlanPtr prepare(const char *sql, Oid argtype);
+static uint64 execute(SPIPlanPtr plan, Datum arg);
 
 static void
 republish(Republish *r)
@@ -92,25 +92,12 @@ republish(Republish *r)
 				 errhint("Their keys are in cdcsync.tombstone; delete them on the other nodes.")));
 }
 
-static CdcRegistered *
-open_registered(Relation rel)
-{
-	CdcRegistered *reg = cdc_registered_open(rel);
-
-	if (reg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
-				 errhint("Register it with cdcsync.add_table.")));
-	return reg;
-}
-
 /* ---- rows ---- */
 
 static void
 write_rows(Republish *r)
 {
-	r->rows = execute(update_text(r), TIMESTAMPTZOID, TimestampTzGetDatum(r->since));
+	r->rows = execute(prepare(update_text(r), TIMESTAMPTZOID), TimestampTzGetDatum(r->since));
 }
 
 static char *
@@ -196,15 +183,14 @@ write_deletes(Republish *r)
 {
 	SPITupleTable *table = SPI_tuptable;
 	uint64		n = SPI_processed;
-	Delete		template = {.insert_sql = insert_text(r), .delete_sql = delete_text(r)};
+	char	   *delete_text = cdc_row_json_delete_text(cdc_registered_name(r->rel), r->reg->key);
+	Delete		d = {.insert = prepare(insert_text(r), JSONBOID),.delete = prepare(delete_text, JSONBOID)};
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		Delete		d = make_delete(r, table->vals[i], table->tupdesc);
 		ErrorData  *error;
 
-		d.insert_sql = template.insert_sql;
-		d.delete_sql = template.delete_sql;
+		d.row = deleted_row(r, table->vals[i], table->tupdesc);
 		CHECK_FOR_INTERRUPTS();
 		error = cdc_subxact_attempt(write_delete, &d, cdc_subxact_is_constraint);
 		if (error)
@@ -215,23 +201,19 @@ write_deletes(Republish *r)
 	SPI_freetuptable(table);
 }
 
-static Delete
-make_delete(const Republish *r, HeapTuple tuple, TupleDesc desc)
+/* The key, and the version that the row had */
+static Jsonb *
+deleted_row(const Republish *r, HeapTuple tuple, TupleDesc desc)
 {
-	Delete		d = {0};
 	bool		isnull;
-	Datum		version;
-	CdcVersion	deleted;
+	Jsonb	   *key = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
+	Datum		stored = SPI_getbinval(tuple, desc, 2, &isnull);
+	CdcVersion	version = cdc_clock_from_stored(r->reg->clock, stored, isnull);
 
-	d.row = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
-	if (r->reg->version_column == NULL)
-		return d;
-	version = SPI_getbinval(tuple, desc, 2, &isnull);
-	deleted = cdc_clock_from_stored(r->reg->clock, version, isnull);
-	if (deleted.known)
-		d.row = cdc_row_json_merge(d.row, cdc_row_json_pair(r->reg->version_column,
-															cdc_clock_to_text(r->reg->clock, &deleted)));
-	return d;
+	if (r->reg->version_column == NULL || !version.known)
+		return key;
+	return cdc_row_json_merge(key, cdc_row_json_pair(r->reg->version_column,
+													 cdc_clock_to_text(r->reg->clock, &version)));
 }
 
 /* A row that has the key by now was written after the delete, and says more */
@@ -240,9 +222,9 @@ write_delete(void *arg)
 {
 	Delete	   *d = arg;
 
-	d->written = execute(d->insert_sql, JSONBOID, JsonbPGetDatum(d->row)) > 0;
+	d->written = execute(d->insert, JsonbPGetDatum(d->row)) > 0;
 	if (d->written)
-		(void) execute(d->delete_sql, JSONBOID, JsonbPGetDatum(d->row));
+		(void) execute(d->delete, JsonbPGetDatum(d->row));
 }
 
 /*
@@ -279,7 +261,7 @@ insert_text(const Republish *r)
 		appendStringInfo(&columns, "%s%s", sep, column);
 	}
 	appendStringInfo(&sql, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE "
-					 "SELECT %s FROM pg_catalog.jsonb_populate_record(NULL::%s, $1) AS r "
+					 "SELECT %s FROM " CDC_ROW_OF_JSON " "
 					 "WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ",
 					 name, columns.data, values.data, name, name);
 	cdc_key_append_join(&sql, r->reg->key);
@@ -294,12 +276,7 @@ is_given(const Republish *r, Form_pg_attribute att)
 		return false;
 	if (r->reg->version_column && strcmp(NameStr(att->attname), r->reg->version_column) == 0)
 		return true;
-	for (int i = 0; i < r->reg->key->ncolumns; i++)
-	{
-		if (strcmp(r->reg->key->columns[i].name, NameStr(att->attname)) == 0)
-			return true;
-	}
-	return false;
+	return cdc_key_has_column(r->reg->key, att->attnum);
 }
 
 static bool
@@ -345,26 +322,23 @@ filler_of_type(Oid type)
 	}
 }
 
-static char *
-delete_text(const Republish *r)
+static SPIPlanPtr
+prepare(const char *sql, Oid argtype)
 {
-	const char *name = cdc_registered_name(r->rel);
-	StringInfoData buf;
+	SPIPlanPtr	plan = SPI_prepare(sql, 1, &argtype);
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "DELETE FROM %s AS t USING pg_catalog.jsonb_populate_record(NULL::%s, $1) AS r WHERE ",
-					 name, name);
-	cdc_key_append_join(&buf, r->reg->key);
-	return buf.data;
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	return plan;
 }
 
 static uint64
-execute(const char *sql, Oid argtype, Datum arg)
+execute(SPIPlanPtr plan, Datum arg)
 {
-	int			result = SPI_execute_with_args(sql, 1, &argtype, &arg, NULL, false, 0);
+	int			result = SPI_execute_plan(plan, &arg, NULL, false, 0);
 
 	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+		elog(ERROR, "could not write once more: %s", SPI_result_code_string(result));
 	return SPI_processed;
 }
 
@@ -387,7 +361,9 @@ cdcsync_republish(PG_FUNCTION_ARGS)
 	cdc_register_check_owner(relid);
 	SPI_connect();
 	r.rel = table_open(relid, RowExclusiveLock);
-	r.reg = open_registered(r.rel);
+	r.reg = cdc_registered_open(r.rel);
+	if (r.reg == NULL)
+		cdc_register_no_such_rule(relid);
 	republish(&r);
 	table_close(r.rel, NoLock);
 	SPI_finish();

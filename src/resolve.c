@@ -48,11 +48,7 @@ static Jsonb *set_version(const Conflict *conflict, CdcRegistered *reg, Jsonb *r
 static char *update_text(CdcRegistered *reg, Relation rel, List *columns);
 static char *insert_text(Relation rel, List *columns);
 static List *columns_of(Relation rel, Jsonb *row);
-static bool is_key_column(const CdcRegistered *reg, const char *column);
 static uint64 execute(const char *sql, Jsonb *row);
-
-/* One row of that name, made of the statement's argument */
-#define ROW_OF "pg_catalog.jsonb_populate_record(NULL::%s, $1) AS r"
 
 /* Returns what was done, for people */
 static const char *
@@ -172,13 +168,9 @@ write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row
 static const char *
 delete_row(CdcRegistered *reg, Relation rel, Jsonb *key)
 {
-	const char *name = cdc_registered_name(rel);
-	StringInfoData buf;
+	char	   *sql = cdc_row_json_delete_text(cdc_registered_name(rel), reg->key);
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "DELETE FROM %s AS t USING " ROW_OF " WHERE ", name, name);
-	cdc_key_append_join(&buf, reg->key);
-	return execute(buf.data, key) > 0 ? "deleted" : "unchanged";
+	return execute(sql, key) > 0 ? "deleted" : "unchanged";
 }
 
 /* Lock the row that has this key now; false if there is none */
@@ -189,7 +181,7 @@ lock_row(CdcRegistered *reg, Relation rel, Jsonb *key, CdcVersion *version)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "SELECT t.%s FROM %s AS t, " ROW_OF " WHERE ",
+	appendStringInfo(&buf, "SELECT t.%s FROM %s AS t, " CDC_ROW_OF_JSON " WHERE ",
 					 quote_identifier(reg->version_column ? reg->version_column :
 									  reg->key->columns[0].name), name, name);
 	cdc_key_append_join(&buf, reg->key);
@@ -241,7 +233,7 @@ update_text(CdcRegistered *reg, Relation rel, List *columns)
 	{
 		const char *column = lfirst(lc);
 
-		if (is_key_column(reg, column))
+		if (cdc_key_has_column(reg->key, get_attnum(reg->key->relid, column)))
 			continue;
 		appendStringInfo(&buf, "%s%s = r.%s", sep, quote_identifier(column),
 						 quote_identifier(column));
@@ -250,7 +242,7 @@ update_text(CdcRegistered *reg, Relation rel, List *columns)
 	if (*sep == '\0')
 		appendStringInfo(&buf, "%s = t.%s", quote_identifier(reg->key->columns[0].name),
 						 quote_identifier(reg->key->columns[0].name));
-	appendStringInfo(&buf, " FROM " ROW_OF " WHERE ", name);
+	appendStringInfo(&buf, " FROM " CDC_ROW_OF_JSON " WHERE ", name);
 	cdc_key_append_join(&buf, reg->key);
 	return buf.data;
 }
@@ -271,7 +263,7 @@ insert_text(Relation rel, List *columns)
 	foreach(lc, columns)
 		appendStringInfo(&buf, "%sr.%s", foreach_current_index(lc) ? ", " : "",
 						 quote_identifier(lfirst(lc)));
-	appendStringInfo(&buf, " FROM " ROW_OF, name);
+	appendStringInfo(&buf, " FROM " CDC_ROW_OF_JSON, name);
 	return buf.data;
 }
 
@@ -299,17 +291,6 @@ columns_of(Relation rel, Jsonb *row)
 		columns = lappend(columns, name);
 	}
 	return columns;
-}
-
-static bool
-is_key_column(const CdcRegistered *reg, const char *column)
-{
-	for (int i = 0; i < reg->key->ncolumns; i++)
-	{
-		if (strcmp(reg->key->columns[i].name, column) == 0)
-			return true;
-	}
-	return false;
 }
 
 static uint64

@@ -10,25 +10,22 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "catalog.h"
 #include "register.h"
 #include "register_check.h"
-#include "registered.h"
+#include "table_rule.h"
 
 #define SIGNAL_TABLE "signal"
 
 static char *signal_data(Oid relid);
 static char *escape_regex(const char *name);
-static void check_registered(Oid relid);
 static void write_signal(const char *data);
 
 /* Debezium takes names of tables as regular expressions */
@@ -61,19 +58,6 @@ escape_regex(const char *name)
 	return buf.data;
 }
 
-static void
-check_registered(Oid relid)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-
-	if (cdc_registered_open(rel) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
-				 errhint("Register it with cdcsync.add_table.")));
-	table_close(rel, NoLock);
-}
-
 /* Those of before, and the connector's marks, have done their work */
 static void
 write_signal(const char *data)
@@ -101,8 +85,9 @@ cdcsync_resync_table(PG_FUNCTION_ARGS)
 	Oid			relid = PG_GETARG_OID(0);
 
 	cdc_register_check_owner(relid);
-	check_registered(relid);
 	SPI_connect();
+	if (cdc_table_rule_for_relation(relid) == NULL)
+		cdc_register_no_such_rule(relid);
 	cdc_register_publish(get_relname_relid(SIGNAL_TABLE, get_namespace_oid("cdcsync", false)));
 	write_signal(signal_data(relid));
 	SPI_finish();

@@ -216,6 +216,17 @@ has_name(Jsonb *object, const char *name)
 	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer) != NULL;
 }
 
+char *
+cdc_row_json_delete_text(const char *name, const CdcKey *key)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "DELETE FROM %s AS t USING " CDC_ROW_OF_JSON " WHERE ", name, name);
+	cdc_key_append_join(&buf, key);
+	return buf.data;
+}
+
 Jsonb *
 cdc_row_json_pair(const char *name, const char *value)
 {

@@ -21,6 +21,12 @@ extern Jsonb *cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row);
  */
 extern CdcRow cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object);
 
+/* For the text of a statement on a table: the row r, made of the statement's argument */
+#define CDC_ROW_OF_JSON "pg_catalog.jsonb_populate_record(NULL::%s, $1) AS r"
+
+/* The text of a DELETE of the row of that key; name is the table's, quoted */
+extern char *cdc_row_json_delete_text(const char *name, const CdcKey *key);
+
 /* An object of one text */
 extern Jsonb *cdc_row_json_pair(const char *name, const char *value);
 
