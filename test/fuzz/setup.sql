@@ -10,29 +10,8 @@ SET client_min_messages = warning;
 \ir ../fixtures/types.setup.sql
 DROP TRIGGER note_texts ON typed;
 \ir ../fixtures/odd.setup.sql
+\ir ../fixtures/extensions.tables.sql
 
--- types of extensions that need not be here; such a type keeps the text that it is given
-CREATE PROCEDURE stand_in(name text) LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE format('CREATE TYPE %I', name);
-	EXECUTE format('CREATE FUNCTION %s(cstring) RETURNS %I LANGUAGE internal STRICT IMMUTABLE AS ''textin''', name || '_in', name);
-	EXECUTE format('CREATE FUNCTION %s(%I) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE AS ''textout''', name || '_out', name);
-	EXECUTE format('CREATE TYPE %I (INPUT = %s, OUTPUT = %s, LIKE = text)', name, name || '_in', name || '_out');
-END $$;
-DO $$
-DECLARE
-	name text;
-BEGIN
-	FOREACH name IN ARRAY '{vector,halfvec,sparsevec,geometry,geography}'::text[] LOOP
-		CALL stand_in(name);
-	END LOOP;
-END $$;
-CREATE TABLE extensions (
-	id int PRIMARY KEY, v bigint,
-	vec vector, vec3 vector, half halfvec, sparse sparsevec, vecs vector[],
-	geom geometry, point geometry, geog geography, geoms geometry[],
-	texts jsonb
-);
 CREATE TABLE keyed (n numeric, t text COLLATE "C", at timestamptz, u uuid UNIQUE, v timestamptz, PRIMARY KEY (n, t, at));
 SELECT cdcsync.add_table(attrelid::regclass, version_column => 'v') FROM pg_attribute
 WHERE attname = 'v' AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r' AND relname <> 'plain');

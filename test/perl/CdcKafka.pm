@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(make_node make_topic produce in_background change event becomes error_of position_of
+our @EXPORT = qw(make_node make_topic keep_journal produce in_background change event becomes error_of position_of
   worker_pid cpu_seconds log_lines log_has_no base_port);
 
 my ($prefix) = basename($0) =~ /^(\d+)/;
@@ -43,6 +43,30 @@ sub make_node
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	$node->sql('CREATE EXTENSION cdcsync');
 	return $node;
+}
+
+# Each record that the worker writes to this table leaves a line in the table journal, with these columns of it, in the same
+# transaction. Versions would hide a record that is applied twice: so the trigger takes them away, and the row that is there
+# is older than any event.
+sub keep_journal
+{
+	my ($node, $table, @columns) = @_;
+	my $names = join(', ', map { (split / /)[0] } @columns);
+	my $values = join(', ', map { 'NEW.' . (split / /)[0] } @columns);
+	my $definitions = join(', ', @columns);
+
+	$node->sql(<<"END");
+CREATE TABLE journal ($definitions, at bigserial);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+	INSERT INTO public.journal ($names) VALUES ($values);
+	NEW.v := 0;
+	RETURN NEW;
+END \$\$;
+CREATE TRIGGER note BEFORE INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION note();
+ALTER TABLE $table ENABLE ALWAYS TRIGGER note;
+END
+	return;
 }
 
 # --- topics ---------------------------------------------------------------------------------------

@@ -20,16 +20,8 @@ my $node = make_node('sink', 'cdcsync.batch_rows = 200');
 $node->sql(<<'END');
 CREATE TABLE item (id int PRIMARY KEY, part int NOT NULL, off int NOT NULL, body text, v bigint NOT NULL);
 SELECT cdcsync.add_table('item', version_column => 'v');
-CREATE TABLE journal (id int NOT NULL, off int NOT NULL, at bigserial);
-CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-	INSERT INTO public.journal (id, off) VALUES (NEW.id, NEW.off);
-	NEW.v := 0;
-	RETURN NEW;
-END $$;
-CREATE TRIGGER note BEFORE INSERT OR UPDATE ON item FOR EACH ROW EXECUTE FUNCTION note();
-ALTER TABLE item ENABLE ALWAYS TRIGGER note;
 END
+keep_journal($node, 'item', 'id int NOT NULL', 'off int NOT NULL');
 
 my @messages;
 foreach my $part (0 .. $partitions - 1)

@@ -14,17 +14,9 @@ my $node = make_node('primary');
 # each record that is written leaves a line: a version would hide that one is applied twice
 $node->sql(<<'END');
 CREATE TABLE item (id int PRIMARY KEY, body text, v bigint NOT NULL);
-CREATE TABLE journal (id int);
 SELECT cdcsync.add_table('item', version_column => 'v');
-CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-	INSERT INTO public.journal VALUES (NEW.id);
-	NEW.v := 0;
-	RETURN NEW;
-END $$;
-CREATE TRIGGER note BEFORE INSERT OR UPDATE ON item FOR EACH ROW EXECUTE FUNCTION note();
-ALTER TABLE item ENABLE ALWAYS TRIGGER note;
 END
+keep_journal($node, 'item', 'id int');
 $node->sql("SELECT cdcsync.subscribe('peer', '{$topic}')");
 produce($topic, items(100));
 once($node, 'the primary applies');

@@ -3,7 +3,7 @@
 #
 #	make converge rounds=200 seed=1 nodes=3 topology=mesh clock=version
 #
-# topology: hub, mesh, shared, pernode, chain (several: hub,mesh); left out, all of them.  rounds left out: 2 of hub and mesh,
+# topology: hub, mesh, shared, pernode, chain (several: hub,mesh); left out, all of them.  rounds left out: 3 of hub and mesh,
 # one of each other.  clock: version, commit, both.  The seed decides what is done where and when; what comes of it depends on the
 # machine as well.  first=17 leaves out the rounds before.
 use strict;
@@ -11,7 +11,7 @@ use warnings;
 use CdcTest;
 use Converge::Nodes;
 use Converge::Plan;
-use Converge::Report;
+use Converge::Rounds;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -42,46 +42,27 @@ sub parameter
 sub converge
 {
 	my ($topology, $n, $partitions) = @_;
-	my $rounds = parameter('rounds', $topology =~ /^(?:hub|mesh)$/ ? 2 : 1);
+	my $rounds = parameter('rounds', $topology =~ /^(?:hub|mesh)$/ ? 3 : 1);
 	my %config = (topology => $topology, nodes => $n, tables => \@tables, partitions => $partitions, seed => $seed, transactions => $transactions);
 	my $plan = Converge::Plan->new(%config);
 	my $nodes = Converge::Nodes->make(%config);
-	my %sum;
+	my $start = time;
 
 	note("topology=$topology clock=$clock nodes=$n seed=$seed rounds=$rounds, $partitions partitions");
-	$nodes->settle or return failed('the nodes settle at the beginning', $nodes, $n, 0);
-	my $before = { rows => $nodes->rows, ends => $nodes->ends };
-	my $start = time;
-	foreach my $number (1 .. $first + $rounds - 1)
-	{
-		my $round = $plan->next_round;
-		next if $number < $first;
-		my $name = "$topology, $clock clock, round $number, $round->{style}";
-		my $round_start = time;
-
-		$nodes->run($round);
-		my $written = time;
-		my $problem = !$nodes->heal ? 'not connected again' : !$nodes->settle ? 'not settled' : '';
-		my $rows = $nodes->rows;
-		my @differences = Converge::Report::differences($rows, $n);
-		my @complaints = ($nodes->complaints, map({ "unexpected: $_" } $nodes->strange_errors));
-		push @complaints, 'a process has crashed' if $nodes->crashes;
-		push @complaints, $problem if $problem;
-		if (@differences || @complaints)
-		{
-			diag($_) foreach @complaints;
-			Converge::Report::show($nodes, $round, $rows, $before->{rows}, $before->{ends}, @differences);
-			return failed($name, $nodes, $n, $number);
-		}
-		note(sprintf('%s: %d statements, %.1f s and %.1f s', $name, scalar @{ $round->{steps} }, $written - $round_start, time - $written));
-		pass($name);
-		$sum{statements} += @{ $round->{steps} };
-		$nodes->count_conflicts;
-		$before = { rows => $rows, ends => $nodes->ends };
-	}
+	my ($statements) = Converge::Rounds::run(
+		$plan, $nodes,
+		first => $first,
+		rounds => $rounds,
+		settled => sub { $nodes->settle },
+		name => sub { my ($round, $number) = @_; "$topology, $clock clock, round $number, $round->{style}" },
+		complaints =>
+		  sub { ($nodes->complaints, map({ "unexpected: $_" } $nodes->strange_errors), $nodes->crashes ? 'a process has crashed' : ()) },
+		passed => sub { $nodes->count_conflicts },
+		again => "make converge topology=$topology clock=$clock nodes=$n seed=$seed transactions=$transactions")
+	  or return 0;
 	my $counts = $nodes->{counts};
 	note(sprintf('%s, %s clock: %d rounds in %.0f s, %d statements, 0 differences',
-		$topology, $clock, $rounds, time - $start, $sum{statements}));
+		$topology, $clock, $rounds, time - $start, $statements));
 	note('faults: ' . listed($nodes->{faults}));
 	note('events and conflicts: ' . listed($counts));
 	ok(scalar(grep { /^confl_/ && $counts->{$_} } keys %$counts), "$topology: there were conflicts");
@@ -93,13 +74,4 @@ sub listed
 	my ($n) = @_;
 
 	return join(', ', map { "$_ $n->{$_}" } grep { $n->{$_} } sort keys %$n);
-}
-
-sub failed
-{
-	my ($name, $nodes, $n, $number) = @_;
-
-	fail($name);
-	diag("to run it again: make converge topology=$nodes->{topology} clock=$clock nodes=$n seed=$seed rounds=$number transactions=$transactions");
-	return 0;
 }

@@ -12,7 +12,7 @@ use strict;
 use warnings;
 use Chaos::Nodes;
 use Chaos::Plan;
-use Converge::Report;
+use Converge::Rounds;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -48,36 +48,18 @@ sub chaos
 	my $plan = Chaos::Plan->new(%config);
 	my $nodes = Chaos::Nodes->make(%config);
 	my $start = time;
-	my $statements = 0;
+	my ($statements) = Converge::Rounds::run(
+		$plan, $nodes,
+		first => $first,
+		rounds => $rounds,
+		settled => sub { $nodes->settle && $nodes->wait_for_offsets },
+		name => sub { my ($round, $number) = @_; "$topology, round $number" },
+		complaints => sub { $nodes->complaints },
+		failed => sub { my ($number) = @_; ("seed $seed, round $number: faults, by the seconds of the round", faults($nodes)) },
+		passed => sub { note($_) foreach faults($nodes) },
+		again => "make chaos topology=$topology nodes=$n seed=$seed transactions=$transactions")
+	  or return 0;
 
-	$nodes->settle && $nodes->wait_for_offsets or return failed('the nodes settle at the beginning', $nodes, $n, 0);
-	my $before = { rows => $nodes->rows, ends => $nodes->ends };
-	foreach my $number (1 .. $first + $rounds - 1)
-	{
-		my $round = $plan->next_round;
-		next if $number < $first;
-		my $name = "$topology, round $number";
-		my $round_start = time;
-
-		$nodes->run($round);
-		my $ran = time;
-		my $problem = !$nodes->heal ? 'not healed' : !$nodes->settle ? 'not settled' : '';
-		my $rows = $nodes->rows;
-		my @differences = Converge::Report::differences($rows, $n);
-		my @complaints = ($problem || (), $nodes->complaints);
-		if (@differences || @complaints)
-		{
-			diag("seed $seed, round $number: faults, by the seconds of the round");
-			diag($_) foreach faults($nodes), @complaints;
-			Converge::Report::show($nodes, $round, $rows, $before->{rows}, $before->{ends}, @differences);
-			return failed($name, $nodes, $n, $number);
-		}
-		note(sprintf('%s: %d statements, %.1f s and %.1f s', $name, scalar @{ $round->{steps} }, $ran - $round_start, time - $ran));
-		note($_) foreach faults($nodes);
-		pass($name);
-		$statements += @{ $round->{steps} };
-		$before = { rows => $rows, ends => $nodes->ends };
-	}
 	note("$topology: $rounds rounds, $statements statements; " . $nodes->faults_listed . sprintf('; %.0f s, 0 differences', time - $start));
 	return 1;
 }
@@ -88,13 +70,4 @@ sub faults
 
 	return map { sprintf('  %6.3f s  %-20s node %d%s%s', $_->{at}, $_->{do}, $_->{node} + 1, $_->{table} ? " $_->{table}" : '', $_->{missed} ? ', which is away' : '') }
 	  @{ $nodes->{struck} };
-}
-
-sub failed
-{
-	my ($name, $nodes, $n, $number) = @_;
-
-	fail($name);
-	diag("to run it again: make chaos topology=$nodes->{topology} nodes=$n seed=$seed rounds=$number transactions=$transactions");
-	return 0;
 }
