@@ -1,6 +1,6 @@
 /*
  * consumer.c
- *		The worker's one Kafka client: the only file that knows librdkafka.
+ *		The worker's one Kafka client.  Only this file and consumer_query.c know librdkafka.
  *
  * The client reads the partitions it is told to, from the offsets it is told
  * (incremental assign); it never joins a consumer group and never commits an
@@ -31,8 +31,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include <librdkafka/rdkafka.h>
-
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/json.h"
@@ -40,13 +38,13 @@
 #include "utils/timestamp.h"
 
 #include "consumer.h"
+#include "consumer_client.h"
+#include "consumer_query.h"
 #include "kafka_config.h"
 #include "kafka_log.h"
 #include "topic_partition.h"
 
-#define MAX_BLOCK_MS		1000	/* no call of the library takes longer */
 #define SCRAM_VERSION	0x020601ff
-#define ERROR_TEXT_SIZE		512
 
 /* A partition that is or was assigned; never freed, so that messages can share its topic */
 typedef struct TopicPartition
@@ -57,7 +55,8 @@ typedef struct TopicPartition
 	rd_kafka_resp_err_t last_error; /* since its last message or end; told once */
 } TopicPartition;
 
-static rd_kafka_t *client = NULL;
+rd_kafka_t *cdc_consumer_client = NULL;
+
 static rd_kafka_queue_t *queue = NULL;
 static int	wakeup_pipe[2] = {-1, -1};
 
@@ -76,7 +75,7 @@ static HTAB *partitions = NULL;
 static TopicPartition *last_partition = NULL;
 
 /* What a broker, or the way to it, was last heard to be wrong with */
-static char broker_error[ERROR_TEXT_SIZE] = "";
+static char broker_error[CDC_CONSUMER_TEXT_SIZE] = "";
 
 /* What has been taken from the queue since the fetchers were last nudged, and when to */
 static int64 taken_bytes = 0;
@@ -114,26 +113,12 @@ static CdcConsumerEventKind error_kind(rd_kafka_resp_err_t err, int64 offset);
 static void take_log(void);
 static TopicPartition *find_partition(const char *topic, int32 partition, HASHACTION action);
 static void keep_broker_error(const char *text);
-static char *client_error(rd_kafka_resp_err_t err);
 static char *error_text(rd_kafka_error_t *kafka_error);
-static List *copy_topics(const rd_kafka_metadata_t *metadata);
-static char *copy_cluster_id(void);
-static rd_kafka_resp_err_t query_range(CdcPosition *positions, int npositions, int64 time,
-									   TimestampTz deadline);
-static rd_kafka_resp_err_t query_once(CdcPosition *positions, int npositions, int64 time,
-									  TimestampTz deadline);
-static rd_kafka_resp_err_t ask_brokers(rd_kafka_topic_partition_list_t *list,
-									   TimestampTz deadline);
-static void ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers);
-static void take_config(CdcRetention *topics, int ntopics,
-						const rd_kafka_ConfigResource_t *resource);
-static const char *config_value(const rd_kafka_ConfigResource_t *resource, const char *name);
-static void take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer);
 
 void
 cdc_consumer_open(void)
 {
-	if (client != NULL)
+	if (cdc_consumer_client != NULL)
 		elog(ERROR, "the Kafka client is open already");
 	create_partitions();
 	warn_of_library();
@@ -153,7 +138,7 @@ cdc_consumer_open(void)
 bool
 cdc_consumer_is_open(void)
 {
-	return client != NULL;
+	return cdc_consumer_client != NULL;
 }
 
 /* Never fails: it is called in before_shmem_exit and after errors */
@@ -170,9 +155,9 @@ cdc_consumer_close(void)
 		rd_kafka_queue_destroy(queue);
 		queue = NULL;
 	}
-	if (client != NULL)
+	if (cdc_consumer_client != NULL)
 		stop_client();
-	client = NULL;
+	cdc_consumer_client = NULL;
 	close_pipe();
 	if (partitions == NULL)
 		return;
@@ -184,7 +169,7 @@ cdc_consumer_close(void)
 pgsocket
 cdc_consumer_socket(void)
 {
-	return client != NULL ? wakeup_pipe[0] : PGINVALID_SOCKET;
+	return cdc_consumer_client != NULL ? wakeup_pipe[0] : PGINVALID_SOCKET;
 }
 
 void
@@ -193,7 +178,7 @@ cdc_consumer_clear_socket(void)
 	char		buffer[64];
 	ssize_t		nread;
 
-	if (client == NULL)
+	if (cdc_consumer_client == NULL)
 		return;
 	do
 		nread = read(wakeup_pipe[0], buffer, sizeof(buffer));
@@ -203,7 +188,7 @@ cdc_consumer_clear_socket(void)
 bool
 cdc_consumer_poll(CdcConsumerEvent *event)
 {
-	if (client == NULL)
+	if (cdc_consumer_client == NULL)
 		return false;
 	for (;;)
 	{
@@ -228,7 +213,7 @@ cdc_consumer_assign(const char *topic, int32 partition, int64 offset, char **err
 	rd_kafka_error_t *kafka_error;
 
 	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
-	kafka_error = rd_kafka_incremental_assign(client, list);
+	kafka_error = rd_kafka_incremental_assign(cdc_consumer_client, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (kafka_error != NULL)
 	{
@@ -253,148 +238,11 @@ cdc_consumer_unassign(const char *topic, int32 partition)
 	entry->assigned = false;
 	list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, topic, partition);
-	kafka_error = rd_kafka_incremental_unassign(client, list);
+	kafka_error = rd_kafka_incremental_unassign(cdc_consumer_client, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (kafka_error != NULL)
 		elog(ERROR, "could not stop reading partition %d of topic \"%s\": %s",
 			 partition, topic, error_text(kafka_error));
-}
-
-bool
-cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
-{
-	const rd_kafka_metadata_t *metadata;
-	rd_kafka_resp_err_t err;
-
-	err = rd_kafka_metadata(client, 1, NULL, &metadata, Min(timeout_ms, MAX_BLOCK_MS));
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		*error = client_error(err);
-		return false;
-	}
-	broker_error[0] = '\0';
-	PG_TRY();
-	{
-		*topics = copy_topics(metadata);
-		*cluster_id = copy_cluster_id();
-	}
-	PG_FINALLY();
-	{
-		rd_kafka_metadata_destroy(metadata);
-	}
-	PG_END_TRY();
-	return true;
-}
-
-/*
- * For a time after a partition's last record the broker names no offset: the end is
- * asked for first and stays there, so that a record that comes in between the two
- * requests is not missed.
- */
-const CdcTopic *
-cdc_consumer_find_topic(List *topics, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, topics)
-	{
-		const CdcTopic *topic = lfirst(lc);
-
-		if (strcmp(topic->name, name) == 0)
-			return topic;
-	}
-	return NULL;
-}
-
-bool
-cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
-						   int timeout_ms, char **error)
-{
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   Min(timeout_ms, MAX_BLOCK_MS));
-	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
-
-	for (int i = 0; i < npositions; i++)
-	{
-		positions[i].offset = -1;
-		positions[i].error = NULL;
-	}
-	if (npositions > 0 && time >= 0)
-		err = query_range(positions, npositions, CDC_OFFSET_END, deadline);
-	if (npositions > 0 && err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = query_range(positions, npositions, time, deadline);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		*error = client_error(err);
-		return false;
-	}
-	return true;
-}
-
-/* The broker need not allow it: what it does not say is no error */
-void
-cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
-{
-	rd_kafka_queue_t *answers = rd_kafka_queue_new(client);
-	rd_kafka_event_t *answer;
-	const rd_kafka_DescribeConfigs_result_t *result;
-	const rd_kafka_ConfigResource_t **resources;
-	size_t		n = 0;
-
-	for (int i = 0; i < ntopics; i++)
-		topics[i].ms = CDC_RETENTION_UNKNOWN;
-	ask_configs(topics, ntopics, answers);
-	answer = rd_kafka_queue_poll(answers, Min(timeout_ms, MAX_BLOCK_MS));
-	result = answer ? rd_kafka_event_DescribeConfigs_result(answer) : NULL;
-	if (result && rd_kafka_event_error(answer) == RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		resources = rd_kafka_DescribeConfigs_result_resources(result, &n);
-		for (size_t i = 0; i < n; i++)
-			take_config(topics, ntopics, resources[i]);
-	}
-	if (answer)
-		rd_kafka_event_destroy(answer);
-	rd_kafka_queue_destroy(answers);
-}
-
-static void
-ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers)
-{
-	rd_kafka_ConfigResource_t **resources = palloc(sizeof(*resources) * Max(ntopics, 1));
-
-	for (int i = 0; i < ntopics; i++)
-		resources[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].topic);
-	rd_kafka_DescribeConfigs(client, resources, ntopics, NULL, answers);
-	rd_kafka_ConfigResource_destroy_array(resources, ntopics);
-}
-
-static void
-take_config(CdcRetention *topics, int ntopics, const rd_kafka_ConfigResource_t *resource)
-{
-	const char *policy = config_value(resource, "cleanup.policy");
-	const char *ms = config_value(resource, "retention.ms");
-
-	for (int i = 0; i < ntopics; i++)
-	{
-		if (ms && strcmp(topics[i].topic, rd_kafka_ConfigResource_name(resource)) == 0)
-			topics[i].ms = policy && strstr(policy, "delete") == NULL ? -1 :
-				strtoll(ms, NULL, 10);
-	}
-}
-
-/* NULL if there is none, as in an answer that is an error */
-static const char *
-config_value(const rd_kafka_ConfigResource_t *resource, const char *name)
-{
-	size_t		n;
-	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n);
-
-	for (size_t i = 0; i < n; i++)
-	{
-		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
-			return rd_kafka_ConfigEntry_value(entries[i]);
-	}
-	return NULL;
 }
 
 int64
@@ -403,8 +251,8 @@ cdc_consumer_cached_end(const char *topic, int32 partition)
 	int64_t		low;
 	int64_t		high;
 
-	if (client == NULL ||
-		rd_kafka_get_watermark_offsets(client, topic, partition, &low, &high) !=
+	if (cdc_consumer_client == NULL ||
+		rd_kafka_get_watermark_offsets(cdc_consumer_client, topic, partition, &low, &high) !=
 		RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
 		return -1;
 	return high;
@@ -467,10 +315,10 @@ static void
 start_client(void)
 {
 	rd_kafka_conf_t *conf = make_conf();
-	char		reason[ERROR_TEXT_SIZE];
+	char		reason[CDC_CONSUMER_TEXT_SIZE];
 
-	client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
-	if (client == NULL)
+	cdc_consumer_client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+	if (cdc_consumer_client == NULL)
 	{
 		rd_kafka_conf_destroy(conf);
 		ereport(ERROR,
@@ -479,10 +327,10 @@ start_client(void)
 				 errdetail("%s.", reason),
 				 errhint("Check cdcsync.bootstrap_servers, cdcsync.kafka_config_file and cdcsync.kafka_config.")));
 	}
-	if (rd_kafka_set_log_queue(client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (rd_kafka_set_log_queue(cdc_consumer_client, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		elog(ERROR, "could not forward the Kafka client's log");
-	queue = rd_kafka_queue_get_consumer(client);
-	if (queue == NULL || rd_kafka_poll_set_consumer(client) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	queue = rd_kafka_queue_get_consumer(cdc_consumer_client);
+	if (queue == NULL || rd_kafka_poll_set_consumer(cdc_consumer_client) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not start the Kafka client"),
@@ -506,11 +354,11 @@ stop_client(void)
 	cdc_consumer_clear_socket();
 	if (!start_destroyer())
 	{
-		rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		rd_kafka_destroy_flags(cdc_consumer_client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 		return;
 	}
 	do
-		ready = poll(&done, 1, MAX_BLOCK_MS);
+		ready = poll(&done, 1, CDC_CONSUMER_MAX_BLOCK_MS);
 	while (ready < 0 && errno == EINTR);
 	if (ready > 0)
 		return;
@@ -529,7 +377,7 @@ start_destroyer(void)
 	pthread_t	thread;
 	bool		started;
 
-	destroyer.client = client;
+	destroyer.client = cdc_consumer_client;
 	destroyer.done = wakeup_pipe[1];
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -586,7 +434,7 @@ configure(rd_kafka_conf_t *conf)
 	foreach(lc, cdc_kafka_config_properties())
 	{
 		CdcKafkaProperty *property = lfirst(lc);
-		char		reason[ERROR_TEXT_SIZE];
+		char		reason[CDC_CONSUMER_TEXT_SIZE];
 		rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, property->name, property->value,
 													   reason, sizeof(reason));
 		bool		unknown = result == RD_KAFKA_CONF_UNKNOWN;
@@ -795,7 +643,7 @@ nudge_fetchers(void)
 			rd_kafka_topic_partition_list_add(list, partition->key.topic,
 											  partition->key.partition)->offset = CDC_OFFSET_END;
 	}
-	(void) rd_kafka_offsets_for_times(client, list, 0);
+	(void) rd_kafka_offsets_for_times(cdc_consumer_client, list, 0);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -827,7 +675,7 @@ take_client_error(CdcConsumerEvent *event)
 		return true;
 	if (rd_kafka_event_error(held_event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 	{
-		event->error = client_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
+		event->error = cdc_consumer_client_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
 		return true;
 	}
 	cdc_kafka_log_line(LOG_WARNING, "ERROR", event->error);
@@ -929,9 +777,15 @@ keep_broker_error(const char *text)
 		*tail = '\0';
 }
 
+void
+cdc_consumer_answered(void)
+{
+	broker_error[0] = '\0';
+}
+
 /* A failure of the client as a whole: its reason, if a broker gave one, says more */
-static char *
-client_error(rd_kafka_resp_err_t err)
+char *
+cdc_consumer_client_error(rd_kafka_resp_err_t err)
 {
 	return pstrdup(err < 0 && broker_error[0] != '\0' ? broker_error : rd_kafka_err2str(err));
 }
@@ -940,118 +794,9 @@ client_error(rd_kafka_resp_err_t err)
 static char *
 error_text(rd_kafka_error_t *kafka_error)
 {
-	char		text[ERROR_TEXT_SIZE];
+	char		text[CDC_CONSUMER_TEXT_SIZE];
 
 	strlcpy(text, rd_kafka_error_string(kafka_error), sizeof(text));
 	rd_kafka_error_destroy(kafka_error);
 	return pstrdup(text);
-}
-
-/* ---- questions to the brokers ---- */
-
-static List *
-copy_topics(const rd_kafka_metadata_t *metadata)
-{
-	List	   *topics = NIL;
-
-	for (int i = 0; i < metadata->topic_cnt; i++)
-	{
-		const rd_kafka_metadata_topic_t *source = &metadata->topics[i];
-		CdcTopic   *topic = palloc0(sizeof(CdcTopic));
-
-		topic->name = pstrdup(source->topic);
-		topic->npartitions = source->partition_cnt;
-		if (source->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			topic->error = pstrdup(rd_kafka_err2str(source->err));
-		topics = lappend(topics, topic);
-	}
-	return topics;
-}
-
-static char *
-copy_cluster_id(void)
-{
-	char	   *source = rd_kafka_clusterid(client, 0);
-	char		text[ERROR_TEXT_SIZE];
-
-	if (source == NULL)
-		return NULL;
-	strlcpy(text, source, sizeof(text));
-	rd_kafka_mem_free(client, source);
-	return pstrdup(text);
-}
-
-/*
- * When the broker refuses one of the partitions, the library gives no answer for any
- * of them: halve until the bad ones are alone.
- */
-static rd_kafka_resp_err_t
-query_range(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
-{
-	rd_kafka_resp_err_t err = query_once(positions, npositions, time, deadline);
-	int			half = npositions / 2;
-
-	/* the library's own errors are negative: they concern the client, not a partition */
-	if (err <= RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err;
-	if (npositions == 1)
-	{
-		positions->error = pstrdup(rd_kafka_err2str(err));
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	}
-	err = query_range(positions, half, time, deadline);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = query_range(positions + half, npositions - half, time, deadline);
-	return err;
-}
-
-static rd_kafka_resp_err_t
-query_once(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(npositions);
-	volatile rd_kafka_resp_err_t err;
-
-	PG_TRY();
-	{
-		for (int i = 0; i < npositions; i++)
-			rd_kafka_topic_partition_list_add(list, positions[i].topic,
-											  positions[i].partition)->offset = time;
-		err = ask_brokers(list, deadline);
-		for (int i = 0; i < npositions && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-			take_answer(&positions[i], &list->elems[i]);
-	}
-	PG_FINALLY();
-	{
-		rd_kafka_topic_partition_list_destroy(list);
-	}
-	PG_END_TRY();
-	return err;
-}
-
-/* That no partition of the list is known is an answer: each says so itself */
-static rd_kafka_resp_err_t
-ask_brokers(rd_kafka_topic_partition_list_t *list, TimestampTz deadline)
-{
-	long		remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-	rd_kafka_resp_err_t err;
-
-	if (remaining <= 0)
-		return RD_KAFKA_RESP_ERR__TIMED_OUT;
-	err = rd_kafka_offsets_for_times(client, list, (int) Min(remaining, MAX_BLOCK_MS));
-	return err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
-}
-
-/* An answer without offset leaves what an earlier question has found */
-static void
-take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer)
-{
-	if (answer->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		position->error = pstrdup(rd_kafka_err2str(answer->err));
-	else if (answer->offset >= 0)
-	{
-		position->offset = answer->offset;
-		position->error = NULL;
-	}
-	else if (position->offset < 0 && position->error == NULL)
-		position->error = pstrdup("the broker named no offset");
 }

@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 
 #include "catalog.h"
-#include "consumer.h"
+#include "consumer_query.h"
 #include "control.h"
 #include "discovery.h"
 #include "guc.h"

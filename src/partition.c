@@ -23,6 +23,7 @@
 
 #include "catalog.h"
 #include "consumer.h"
+#include "consumer_query.h"
 #include "control.h"
 #include "partition.h"
 #include "ticks.h"

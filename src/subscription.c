@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
-#include "consumer.h"
+#include "consumer_query.h"
 #include "control.h"
 #include "identity.h"
 #include "subscription.h"

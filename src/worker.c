@@ -36,6 +36,7 @@
 #include "compat.h"
 #include "conflict_log.h"
 #include "consumer.h"
+#include "consumer_query.h"
 #include "control.h"
 #include "dead_letter.h"
 #include "deliver.h"
