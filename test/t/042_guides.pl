@@ -10,7 +10,7 @@ my $names = join('|', qw(berlin oslo porto rome ann bob));
 my %node;
 my ($blocks, $text) = (0, slurp_file("$ENV{CDC_ROOT}/doc/guides.md"));
 
-while ($text =~ /<!-- (?:on: (?<on>[^>]*) -->\n```(?<type>sql|sh)\n(?<block>.*?)```|(?<what>equal|waits): (?<how>.*?) -->)/gs)
+while ($text =~ /<!-- (?:on: (?<on>[^>]*) -->\n```(?<type>sql|sh)\n(?<block>.*?)```|(?<what>equal|waits|agree): (?<how>.*?) -->)/gs)
 {
 	my %step = %+;
 
@@ -56,7 +56,7 @@ sub type
 	return;
 }
 
-# equal: a table, nodes; waits: a node, its peer, its error
+# equal: a table, nodes; agree: a node, its peer; waits: a node, its peer, its error
 sub come_true
 {
 	my ($what, $how) = @_;
@@ -68,6 +68,13 @@ sub come_true
 		return;
 	}
 	my ($on, $peer, $error) = split(/ /, $how, 3);
+
+	if ($what eq 'agree')
+	{
+		is(node($on)->sql("SELECT string_agg(source_table || ' ' || different_buckets::text, ', ' ORDER BY source_table)
+			FROM cdcsync.compare('t042-$peer', 'cdcsync_digest')"), 'public.note {}, public.place {}', "$on agrees with $peer");
+		return;
+	}
 	becomes(node($on), "SELECT last_error FROM cdcsync.stat_subscription WHERE subscription = 't042-$peer' AND state = 'error'", qr/^\Q$error\E/, "$on: $error");
 	return;
 }
