@@ -510,7 +510,6 @@ why_missing(List *topics, const char *name)
 	return topic ? topic->error : "the topic does not exist (yet)";
 }
 
-
 static void
 want_placeholder(CdcSubscription *sub, const char *topic, const char *error)
 {

@@ -659,5 +659,6 @@ is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
 {
 	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
 		return true;
-	return p->offset.rewind_to < 0 && (end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
+	return p->offset.rewind_to < 0 &&
+		(end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
 }
