@@ -15,9 +15,11 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/tuptable.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -45,6 +47,18 @@
 	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
 	"OPERATOR(pg_catalog.*) 1000000)"
 
+struct CdcTombstoneScan
+{
+	CdcKey	   *key;
+	CdcClock	clock;
+	Relation	rel;
+	Relation	index;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	ScanKeyData keys[2];
+};
+
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
@@ -52,28 +66,64 @@ static CdcVersion stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
 							int nrows, int column, bool *nulls);
 
+CdcTombstoneScan *
+cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
+{
+	CdcTombstoneScan *scan = palloc(sizeof(CdcTombstoneScan));
+	Oid			schema = get_namespace_oid("cdcsync", false);
+
+	scan->key = key;
+	scan->clock = clock;
+	scan->rel = table_open(get_relname_relid("tombstone_data", schema), AccessShareLock);
+	scan->index = index_open(RelationGetPrimaryKeyIndex_compat(scan->rel), AccessShareLock);
+	scan->slot = table_slot_create(scan->rel, NULL);
+	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan->scan = index_beginscan_compat(scan->rel, scan->index, scan->snapshot,
+										lengthof(scan->keys), 0);
+	ScanKeyInit(&scan->keys[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(key->relid));
+	ScanKeyInit(&scan->keys[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(0));
+	return scan;
+}
+
+CdcTombstone
+cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values)
+{
+	CdcTombstone best = {0};
+
+	scan->keys[1].sk_argument = Int64GetDatum(cdc_key_hash(scan->key, values));
+	index_rescan(scan->scan, scan->keys, lengthof(scan->keys), NULL, 0);
+	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+	{
+		bool		should_free;
+		HeapTuple	tuple = ExecFetchSlotHeapTuple(scan->slot, false, &should_free);
+
+		consider(&best, scan->key, scan->clock, values, tuple, RelationGetDescr(scan->rel));
+		Assert(!should_free);
+	}
+	return best;
+}
+
+void
+cdc_tombstone_scan_end(CdcTombstoneScan *scan)
+{
+	index_endscan(scan->scan);
+	UnregisterSnapshot(scan->snapshot);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->rel, AccessShareLock);
+	pfree(scan);
+}
+
 CdcTombstone
 cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 {
-	Oid			schema = get_namespace_oid("cdcsync", false);
-	Relation	rel = table_open(get_relname_relid("tombstone_data", schema), AccessShareLock);
-	CdcTombstone best = {0};
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData scankey[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	CdcTombstoneScan *scan = cdc_tombstone_scan_begin(key, clock);
+	CdcTombstone tombstone = cdc_tombstone_scan_read(scan, values);
 
-	ScanKeyInit(&scankey[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(key->relid));
-	ScanKeyInit(&scankey[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(cdc_key_hash(key, values)));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex_compat(rel), true, snapshot, 2, scankey);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		consider(&best, key, clock, values, tuple, RelationGetDescr(rel));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return best;
+	cdc_tombstone_scan_end(scan);
+	return tombstone;
 }
 
 /* A tombstone with the same hash: take it if it is of this key and the newest so far */
