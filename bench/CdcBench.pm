@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(size rounds make_servers item wide columns_of events make_events drop_topic envelope_of
-  fill seconds_until clock run_cdcsync run_jdbc slot_before run_native in_turn ratio figure median percentile);
+  fill seconds_until clock run_cdcsync run_jdbc slot_before run_native cpu_seconds private_peak in_turn ratio figure median percentile);
 
 my $base = int(time) - 86400;    # the time of the events: yesterday
 my $factor = $ENV{BENCH_SIZE} || 1;
@@ -143,7 +143,7 @@ sub _insert
 
 # SQL that gives keys and values as Debezium writes them, for i from 1 to n: its op, and before and after as items (undef: none).
 # Each event is a transaction of its own if { one_row => 1 }. With { envelope => envelope_of(...) } they carry their schemas; where
-# holds what i may be, n what numbers the events.
+# holds what i may be, n what numbers the events, peer what names their author.
 sub events
 {
 	my ($op, $before, $after, $rows, %option) = @_;
@@ -153,12 +153,13 @@ sub events
 	my $us = "(" . $base . "000000 + " . ($option{one_row} ? "2 * ($n)" : '1') . ')';
 	my $lsn = "(26525472 + 200 * ($n))";
 	my $where = $option{where} // 'true';
+	my $peer = $option{peer} // "'bench'";
 	my $key = ($after // $before)->{columns} =~ /^(.*?) AS id/s ? $1 : die 'no id';
 
 	($key_begin, $begin, $end) = ($option{envelope}{key}, $option{envelope}{value}, '}') if $option{envelope};
 	my $sql = "SELECT '$key_begin' || '{\"id\":' || ($key) || '}$end' AS k,
 		'$begin' || '{\"before\":' || " . _json($before) . " || ',\"after\":' || " . _json($after) . " ||
-		',\"source\":{\"version\":\"3.6.0.Final\",\"connector\":\"postgresql\",\"name\":\"bench\",\"ts_ms\":' || $us / 1000 ||
+		',\"source\":{\"version\":\"3.6.0.Final\",\"connector\":\"postgresql\",\"name\":\"' || ($peer) || '\",\"ts_ms\":' || $us / 1000 ||
 		',\"snapshot\":null,\"db\":\"app\",\"sequence\":\"[\\\"' || $lsn - 200 || '\\\",\\\"' || $lsn || '\\\"]\",\"ts_us\":' || $us ||
 		',\"ts_ns\":' || $us || '000,\"schema\":\"public\",\"table\":\"$table\",\"txId\":' || " . ($option{one_row} ? "731 + ($n)" : '731') . " ||
 		',\"lsn\":' || $lsn || ',\"xmin\":null,\"origin\":null,\"origin_lsn\":null},\"transaction\":null,\"op\":\"$op\",\"ts_ms\":' ||
@@ -411,6 +412,32 @@ sub run_native
 	_when($source, 'native', "(SELECT NOT active FROM pg_replication_slots WHERE slot_name = '$copy')");
 	$source->safe_psql('native', "SELECT pg_drop_replication_slot('$copy')");
 	return $end - $start;
+}
+
+# --- processes --------------------------------------------------------------------------------------
+
+# of these processes with all their threads
+sub cpu_seconds
+{
+	my $ticks = 0;
+
+	foreach my $pid (@_)
+	{
+		my @field = split(' ', slurp_file("/proc/$pid/stat") =~ s/.*\) //sr);
+		$ticks += $field[11] + $field[12];
+	}
+	return $ticks / 100;
+}
+
+# megabytes of the worker; what it has mapped of shared memory only grows
+sub private_peak
+{
+	my $pid = $sink->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'cdcsync apply worker' AND datname = 'app'");
+	my $status = slurp_file("/proc/$pid/status");
+	my ($peak) = $status =~ /^VmHWM:\s+(\d+)/m;
+	my ($shared) = $status =~ /^RssShmem:\s+(\d+)/m;
+
+	return ($peak - $shared) / 1024;
 }
 
 # --- figures --------------------------------------------------------------------------------------

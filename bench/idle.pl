@@ -4,7 +4,6 @@ use warnings;
 use lib "$ENV{CDC_ROOT}/bench";
 use CdcBench;
 use CdcTest;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($source, $sink) = make_servers();
@@ -17,20 +16,8 @@ foreach my $i (1 .. $subscriptions)
 }
 wait_until('all to stream', sub { $sink->sql("SELECT count(*) = $subscriptions FROM cdcsync.stat_subscription WHERE state = 'streaming'") });
 my @pids = split /\n/, $sink->sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'cdcsync%'");
-my $before = cpu(@pids);
+my $before = cpu_seconds(@pids);
 $sink->sql("SELECT pg_sleep($seconds)");
-figure("idle: $subscriptions subscriptions", (cpu(@pids) - $before) / $seconds * 100, '% of a core', '<= 0.5',
+figure("idle: $subscriptions subscriptions", (cpu_seconds(@pids) - $before) / $seconds * 100, '% of a core', '<= 0.5',
 	scalar(@pids) . " processes, $seconds s");
 done_testing();
-
-sub cpu
-{
-	my $ticks = 0;
-
-	foreach my $pid (@_)
-	{
-		my @field = split(' ', slurp_file("/proc/$pid/stat") =~ s/.*\) //sr);
-		$ticks += $field[11] + $field[12];
-	}
-	return $ticks / 100;
-}

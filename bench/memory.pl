@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use lib "$ENV{CDC_ROOT}/bench";
 use CdcBench;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($source, $sink) = make_servers();
@@ -22,14 +21,3 @@ foreach my $case ([ 'bulk', 'column', size(300_000) ], [ 'one source transaction
 	$sink->restart;
 }
 done_testing();
-
-# megabytes of the worker; what it has mapped of shared memory only grows
-sub private_peak
-{
-	my $pid = $sink->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'cdcsync apply worker' AND datname = 'app'");
-	my $status = slurp_file("/proc/$pid/status");
-	my ($peak) = $status =~ /^VmHWM:\s+(\d+)/m;
-	my ($shared) = $status =~ /^RssShmem:\s+(\d+)/m;
-
-	return ($peak - $shared) / 1024;
-}
