@@ -73,13 +73,13 @@ scan_object(Cursor *c, CdcFieldLevels *found, int level)
 	return take(c, '}');
 }
 
+/* A field stays where it is while its value is scanned: that adds fields to deeper levels only */
 static bool
 scan_field(Cursor *c, CdcFieldLevels *found, int level)
 {
 	CdcToken	name;
-	CdcToken	token;
-	CdcField   *field;
-	int			n = 0;
+	CdcToken	passed_by;
+	CdcField   *field = NULL;
 
 	skip_space(c);
 	if (!take(c, '"') || !scan_string(c, &name) || name.escaped)
@@ -87,17 +87,13 @@ scan_field(Cursor *c, CdcFieldLevels *found, int level)
 	skip_space(c);
 	if (!take(c, ':'))
 		return false;
-	if (level > found->depth)
-		return scan_value(c, found, level, &token);
-
-	field = cdc_decode_add_field(found, level);
-	field->name = name.text;
-	field->namelen = name.len;
-	n = found->levels[level - 1].n - 1;
-	if (!scan_value(c, found, level, &token))
-		return false;
-	found->levels[level - 1].fields[n].token = token;
-	return true;
+	if (level <= found->depth)
+	{
+		field = cdc_decode_add_field(found, level);
+		field->name = name.text;
+		field->namelen = name.len;
+	}
+	return scan_value(c, found, level, field ? &field->token : &passed_by);
 }
 
 /* Behind its bracket */
