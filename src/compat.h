@@ -43,6 +43,12 @@ typedef JsonParseErrorType CdcJsonActionResult;
 	(AssertMacro((classid) == ProcedureRelationId), pg_proc_aclcheck((objectid), (roleid), (mode)))
 #endif
 
+/* 16: an update tells which indexes it must write */
+#if PG_VERSION_NUM < 160000
+typedef bool TU_UpdateIndexes;
+#define TU_None false
+#endif
+
 /* 16: what a check hook hands over comes from guc_malloc() */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)

@@ -5,7 +5,8 @@
  * cdcsync.tombstone_data holds, for every key that was deleted, the version that
  * everybody will compute for that delete.  Remote deletes are written by apply, local
  * ones by the trigger here.  A key is found by a hash that agrees with its equality
- * and then compared, for the text of a key is no identity.
+ * and then compared, for the text of a key is no identity.  What happens per row is
+ * done by direct access (tombstone_row.c), for a statement costs many times as much.
  *
  * Pruning forgets tombstones that were written here long enough ago, and remembers per
  * table the newest version forgotten, the horizon: an older change of a key with
@@ -13,32 +14,18 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "catalog/namespace.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "catalog.h"
-#include "compat.h"
 #include "guc.h"
 #include "registered.h"
 #include "session.h"
 #include "tombstone.h"
-
-/* Columns of cdcsync.tombstone_data */
-#define Anum_tombstone_relation		1
-#define Anum_tombstone_key_hash		2
-#define Anum_tombstone_key			3
-#define Anum_tombstone_version		4
-#define Anum_tombstone_peer			5
+#include "tombstone_row.h"
 
 /* The version of a local delete under the commit clock, as the others are stored */
 #define COMMIT_VERSION \
@@ -48,31 +35,23 @@
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
-static CdcVersion stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
-							int nrows, int column, bool *nulls);
+							int nrows, AttrNumber column, bool *nulls);
 
 CdcTombstone
 cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 {
-	Oid			schema = get_namespace_oid("cdcsync", false);
-	Relation	rel = table_open(get_relname_relid("tombstone_data", schema), AccessShareLock);
 	CdcTombstone best = {0};
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData scankey[2];
-	SysScanDesc scan;
+	CdcTombstoneTable table;
+	CdcTombstoneScan scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&scankey[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(key->relid));
-	ScanKeyInit(&scankey[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(cdc_key_hash(key, values)));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex_compat(rel), true, snapshot, 2, scankey);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		consider(&best, key, clock, values, tuple, RelationGetDescr(rel));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
+	cdc_tombstone_table_open(&table, AccessShareLock);
+	cdc_tombstone_scan_begin(&scan, &table, key->relid, cdc_key_hash(key, values));
+	while ((tuple = cdc_tombstone_scan_next(&scan)) != NULL)
+		consider(&best, key, clock, values, tuple, RelationGetDescr(table.rel));
+	cdc_tombstone_scan_end(&scan);
+	cdc_tombstone_table_close(&table);
 	return best;
 }
 
@@ -90,28 +69,13 @@ consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 	cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored_key);
 	if (cdc_key_compare(key, stored_key, values) != 0)
 		return;
-	version = stored_version(clock, tuple, desc);
+	version = cdc_tombstone_row_version(clock, tuple, desc);
 	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
 		return;
 	best->found = true;
 	best->version = version;
 	datum = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
 	best->peer = isnull ? NULL : TextDatumGetCString(datum);
-}
-
-/* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
-static CdcVersion
-stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
-{
-	bool		isnull;
-	Datum		datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
-	RepOriginId writer;
-
-	if (isnull && clock == CDC_CLOCK_COMMIT)
-		return cdc_clock_of_commit(HeapTupleHeaderGetRawXmin(tuple->t_data), &writer);
-	if (!isnull)
-		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
-	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
 void
@@ -142,7 +106,8 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	for (int i = 0; i < lengthof(types); i++)
 	{
 		bool	   *nulls = palloc0(sizeof(bool) * nrows);
-		Datum	   *values = stored_column(key, clock, rows, nrows, i, nulls);
+		Datum	   *values = stored_column(key, clock, rows, nrows, Anum_tombstone_key_hash + i,
+										   nulls);
 
 		args[i + 1] = cdc_catalog_array(values, nulls, nrows, types[i]);
 	}
@@ -151,31 +116,14 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	cdc_catalog_execute(&raise, args, NULL);
 }
 
-/* One column of the rows to store, in the order of cdc_tombstone_raise's types */
 static Datum *
 stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows,
-			  int column, bool *nulls)
+			  AttrNumber column, bool *nulls)
 {
 	Datum	   *values = palloc(sizeof(Datum) * nrows);
 
 	for (int i = 0; i < nrows; i++)
-	{
-		switch (column)
-		{
-			case 0:
-				values[i] = Int64GetDatum(cdc_key_hash(key, rows[i].key));
-				break;
-			case 1:
-				values[i] = JsonbPGetDatum(cdc_key_to_jsonb(key, rows[i].key));
-				break;
-			case 2:
-				values[i] = cdc_clock_to_stored(clock, &rows[i].version, &nulls[i]);
-				break;
-			default:
-				values[i] = CStringGetTextDatum(rows[i].peer);
-				break;
-		}
-	}
+		values[i] = cdc_tombstone_row_column(key, clock, &rows[i], column, &nulls[i]);
 	return values;
 }
 
@@ -296,9 +244,12 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 		row.version.deleted = true;
 	}
 
-	SPI_connect();
-	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
-	SPI_finish();
+	if (!cdc_tombstone_row_raise(reg->key, reg->clock, &row))
+	{
+		SPI_connect();
+		cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
+		SPI_finish();
+	}
 	PG_RETURN_POINTER(NULL);
 }
 
