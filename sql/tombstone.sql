@@ -115,3 +115,23 @@ TABLE big;
 TABLE pair;
 SELECT cdcsync.remove_table(t) FROM unnest('{small, big, pair}'::regclass[]) AS t;
 DROP TABLE small, big, pair;
+
+-- without a version column the last delete counts, whatever is remembered
+CREATE TABLE memo (id int PRIMARY KEY);
+SELECT cdcsync.add_table('memo');
+CREATE VIEW deleted AS SELECT version::timestamptz FROM cdcsync.tombstone WHERE relation = 'memo'::regclass;
+INSERT INTO memo VALUES (1);
+DELETE FROM memo;
+SELECT version AS first FROM deleted \gset
+INSERT INTO memo VALUES (1);
+DELETE FROM memo;
+SELECT version > :'first' AS later, version AS second FROM deleted \gset
+\echo :later
+-- also over one whose time has been copied
+SELECT cdcsync.prune_tombstones();
+INSERT INTO memo VALUES (1);
+DELETE FROM memo;
+SELECT version > :'second' AS later FROM deleted;
+SELECT cdcsync.remove_table('memo');
+DROP VIEW deleted;
+DROP TABLE memo;
