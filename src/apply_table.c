@@ -8,9 +8,9 @@
  * net effect of each key.
  *
  * Rows are read without locks at first: an UPDATE or DELETE addresses the row version
- * that was read, and an INSERT leaves a key alone that is there by now, so a row that
- * changed in between is noticed by the count.  Then everything is rolled back and
- * repeated with the rows locked.  What is decided to write nothing needs no lock: it
+ * that was read, and an INSERT leaves a key alone that is there by now, or fails, so a row
+ * that changed in between is noticed.  Then everything is rolled back and repeated with
+ * the rows locked.  What is decided to write nothing needs no lock: it
  * stands as if it had come before the other change.
  */
 #include "postgres.h"
@@ -18,11 +18,14 @@
 #include "executor/spi.h"
 #include "utils/rel.h"
 
+#include "utils/snapmgr.h"
+
 #include "apply_table.h"
 #include "decide.h"
 #include "net.h"
 #include "owner.h"
 #include "row.h"
+#include "table_access.h"
 #include "write.h"
 
 const CdcMessage *cdc_apply_current_message = NULL;
@@ -36,6 +39,9 @@ static bool image_key(CdcRelation *rel, const CdcImage *image, bool of_key,
 					  const CdcProducer *producer, Datum *key);
 static int	compare_items(const void *a, const void *b, void *arg);
 static void read_rows(CdcTableApply *ta);
+static void scan_rows(CdcTableApply *ta);
+static void query_rows(CdcTableApply *ta);
+static void read_tombstones(CdcTableApply *ta);
 static void delete_losers(CdcTableApply *ta);
 
 void
@@ -47,12 +53,14 @@ cdc_apply_table(CdcTableChanges *changes)
 	cdc_owner_begin(&scope, changes->rel->owner);
 	collect_keys(&ta);
 	ta.ended_before = cdc_net_transactions_ended();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	read_rows(&ta);
 	for (int i = 0; i < ta.nkeys; i++)
 		cdc_decide_key(&ta, &ta.keys[i]);
 	cdc_apply_current_message = NULL;
 	delete_losers(&ta);
 	cdc_net_write(&ta);
+	PopActiveSnapshot();
 	cdc_owner_end(&scope);
 }
 
@@ -225,25 +233,70 @@ compare_items(const void *a, const void *b, void *arg)
 static void
 read_rows(CdcTableApply *ta)
 {
+	if (ta->rel->plain && !ta->changes->how.lock)
+		scan_rows(ta);
+	else
+		query_rows(ta);
+	for (int i = 0; i < ta->nkeys; i++)
+		cdc_key_state_begin(&ta->keys[i]);
+	read_tombstones(ta);
+}
+
+static void
+scan_rows(CdcTableApply *ta)
+{
+	CdcTableScan *scan = cdc_table_scan_begin(ta->rel);
+
+	for (int i = 0; i < ta->nkeys; i++)
+	{
+		CdcRow		row;
+
+		if (cdc_table_scan_read(scan, ta->keys[i].key, &row))
+			cdc_key_state_take_row(&ta->keys[i], ta->rel, &row);
+	}
+	cdc_table_scan_end(scan);
+}
+
+static void
+query_rows(CdcTableApply *ta)
+{
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
 	bool		lock = ta->changes->how.lock || ta->rel->partitioned;
 	uint64		nrows;
 
 	for (int i = 0; i < ta->nkeys; i++)
-		cdc_write_add_key(set, i, ta->keys[i].key);
+		cdc_write_add_key(set, ta->keys[i].key);
 	nrows = cdc_write_execute(set, lock ? CDC_SQL_LOCK : CDC_SQL_READ);
 	for (uint64 i = 0; i < nrows; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		int			n = DatumGetInt32(heap_getattr(tuple, CDC_BATCH_N + 1, desc, &isnull));
+		CdcRow		row;
+		int			n = cdc_write_take_row(&row, ta->rel, SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc);
 
 		/* the values stay in SPI's memory, which lasts as long as the transaction's work */
-		cdc_key_state_take_row(&ta->keys[n], ta->rel, tuple, desc);
+		cdc_key_state_take_row(&ta->keys[n], ta->rel, &row);
 	}
+}
+
+/* Of the keys without a row: every event of such a key asks for it */
+static void
+read_tombstones(CdcTableApply *ta)
+{
+	CdcTombstoneScan *scan = NULL;
+
 	for (int i = 0; i < ta->nkeys; i++)
-		cdc_key_state_begin(&ta->keys[i]);
+	{
+		CdcKeyState *ks = &ta->keys[i];
+
+		if (ks->stored.exists)
+			continue;
+		if (scan == NULL)
+			scan = cdc_tombstone_scan_begin(ta->rel->key, ta->rel->clock);
+		ks->tombstone = cdc_tombstone_scan_read(scan, ks->key);
+		ks->tombstone_read = true;
+	}
+	if (scan)
+		cdc_tombstone_scan_end(scan);
 }
 
 /* ---- unique values ---- */

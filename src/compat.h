@@ -43,12 +43,6 @@ typedef JsonParseErrorType CdcJsonActionResult;
 	(AssertMacro((classid) == ProcedureRelationId), pg_proc_aclcheck((objectid), (roleid), (mode)))
 #endif
 
-/* 16: an update tells which indexes it must write */
-#if PG_VERSION_NUM < 160000
-typedef bool TU_UpdateIndexes;
-#define TU_None false
-#endif
-
 /* 16: what a check hook hands over comes from guc_malloc() */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)
@@ -60,6 +54,29 @@ typedef bool TU_UpdateIndexes;
 #else
 #include "utils/wait_event.h"
 #define cdc_wait_event_new(name) WaitEventExtensionNew(name)
+#endif
+
+/* 16: an update may concern indexes that only summarize, such as BRIN's */
+#if PG_VERSION_NUM < 160000
+typedef bool TU_UpdateIndexes;
+#define cdc_updates_indexes(which) (which)
+#define cdc_updates_summarizing(which) false
+#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters))
+#else
+#define cdc_updates_indexes(which) ((which) != TU_None)
+#define cdc_updates_summarizing(which) ((which) == TU_Summarizing)
+#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters), (summarizing))
+#endif
+
+/* 18: index scans count for EXPLAIN */
+#if PG_VERSION_NUM < 180000
+#define index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), (norderbys))
+#else
+#define index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), (norderbys))
 #endif
 
 /* 16: an origin may be shared by naming the process that acquired it */

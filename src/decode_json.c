@@ -2,7 +2,8 @@
  * decode_json.c
  *		JSON text -> tokens, by the server's own parser.
  *
- * The lexer runs without de-escaping, which halves its time, and then hands out
+ * Fields are first looked for by decode_scan.c; the parser gets what that does not take,
+ * and arrays.  The lexer runs without de-escaping, which halves its time, and then hands out
  * neither strings nor names.  So the extents of values are taken from the lexer's
  * token pointers when a field begins and ends, and a name is found by going back
  * from its colon.
@@ -17,34 +18,23 @@
 #include "compat.h"
 #include "decode.h"
 #include "decode_json.h"
+#include "decode_scan.h"
 
 #define EXCERPT_LENGTH	100
 
 /* A message has a handful; far below what the stack can bear */
 #define MAX_NESTING		1000
 
-/* Room to begin with: for all of an ordinary change event, for small values */
-#define TREE_FIELDS		64
-#define OBJECT_FIELDS	8
+/* Room to begin with */
 #define ARRAY_ELEMENTS	16
 
 #define is_space(c) ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
-typedef struct FieldList
-{
-	CdcField   *fields;
-	int			n;
-	int			max;
-} FieldList;
-
-/* What a parse has found so far; levels deeper than depth are passed by */
+/* What a parse has found so far; levels deeper than its depth are passed by */
 typedef struct FieldCollector
 {
 	JsonLexContext *lex;
-	int			depth;			/* 1 or 2 */
-	FieldList	levels[2];
-	int		   *first_child;	/* per field of level 1 */
-	int			max_first_child;
+	CdcFieldLevels found;
 } FieldCollector;
 
 typedef struct ElementCollector
@@ -57,17 +47,16 @@ typedef struct ElementCollector
 
 static JsonParseErrorType collect_fields(FieldCollector *fc, const char *text, int len,
 										 int depth);
+static JsonParseErrorType parse_fields(FieldCollector *fc, const char *text, int len);
 static CdcJsonActionResult nesting_start(void *state);
 static CdcJsonActionResult field_start(void *state, char *fname, bool isnull);
 static CdcJsonActionResult field_end(void *state, char *fname, bool isnull);
 static CdcJsonActionResult element_start(void *state, bool isnull);
 static CdcJsonActionResult element_end(void *state, bool isnull);
-static void note_first_child(FieldCollector *fc);
 static void find_name(const JsonLexContext *lex, CdcField *field);
 static void begin_token(const JsonLexContext *lex, CdcToken *token);
 static void end_token(const JsonLexContext *lex, CdcToken *token);
 static CdcTokenType token_type(char first);
-static void *grow(void *items, int *max, Size size, int initial);
 static char *resolve_escapes(const CdcToken *token);
 pg_noreturn static void json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what,
 					   bool is_message);
@@ -86,12 +75,12 @@ cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree)
 	}
 	while (is_space(*text))
 		text++;
-	note_first_child(&fc);
+	cdc_decode_end_fields(&fc.found);
 	tree->root = token_type(*text);
-	tree->nmembers = fc.levels[0].n;
-	tree->members = fc.levels[0].fields;
-	tree->children = fc.levels[1].fields;
-	tree->first_child = fc.first_child;
+	tree->nmembers = fc.found.levels[0].n;
+	tree->members = fc.found.levels[0].fields;
+	tree->children = fc.found.levels[1].fields;
+	tree->first_child = fc.found.first_child;
 	return true;
 }
 
@@ -115,8 +104,8 @@ cdc_decode_members(const CdcToken *token, int *nmembers)
 	error = collect_fields(&fc, token->text, token->len, 1);
 	if (error != JSON_SUCCESS)
 		json_error(error, fc.lex, "object", false);
-	*nmembers = fc.levels[0].n;
-	return fc.levels[0].fields;
+	*nmembers = fc.found.levels[0].n;
+	return fc.found.levels[0].fields;
 }
 
 CdcToken *
@@ -181,10 +170,19 @@ cdc_decode_excerpt(const char *text, int len)
 static JsonParseErrorType
 collect_fields(FieldCollector *fc, const char *text, int len, int depth)
 {
+	memset(fc, 0, sizeof(*fc));
+	fc->found.depth = depth;
+	if (cdc_decode_scan(text, len, &fc->found))
+		return JSON_SUCCESS;
+	cdc_decode_reset_fields(&fc->found);
+	return parse_fields(fc, text, len);
+}
+
+static JsonParseErrorType
+parse_fields(FieldCollector *fc, const char *text, int len)
+{
 	JsonSemAction sem = {0};
 
-	memset(fc, 0, sizeof(*fc));
-	fc->depth = depth;
 	fc->lex = cdc_json_lex_make(text, len, PG_UTF8, false);
 	sem.semstate = fc;
 	sem.object_start = nesting_start;
@@ -212,21 +210,13 @@ field_start(void *state, char *fname, bool isnull)
 {
 	FieldCollector *fc = state;
 	int			level = fc->lex->lex_level;
-	FieldList  *list;
-	CdcField   *field;
 
-	if (level <= fc->depth)
+	if (level <= fc->found.depth)
 	{
-		list = &fc->levels[level - 1];
-		if (list->n == list->max)
-			list->fields = grow(list->fields, &list->max, sizeof(CdcField),
-								fc->depth > 1 ? TREE_FIELDS : OBJECT_FIELDS);
-		if (level == 1 && fc->depth > 1)
-			note_first_child(fc);
-		field = &list->fields[list->n++];
+		CdcField   *field = cdc_decode_add_field(&fc->found, level);
+
 		find_name(fc->lex, field);
 		begin_token(fc->lex, &field->token);
-		field->schema = NULL;
 	}
 	CDC_JSON_ACTION_RETURN;
 }
@@ -238,9 +228,9 @@ field_end(void *state, char *fname, bool isnull)
 	FieldCollector *fc = state;
 	int			level = fc->lex->lex_level;
 
-	if (level <= fc->depth)
+	if (level <= fc->found.depth)
 	{
-		FieldList  *list = &fc->levels[level - 1];
+		CdcFieldList *list = &fc->found.levels[level - 1];
 
 		end_token(fc->lex, &list->fields[list->n - 1].token);
 	}
@@ -255,7 +245,7 @@ element_start(void *state, bool isnull)
 	if (ec->lex->lex_level == 1)
 	{
 		if (ec->n == ec->max)
-			ec->tokens = grow(ec->tokens, &ec->max, sizeof(CdcToken), ARRAY_ELEMENTS);
+			ec->tokens = cdc_decode_grow(ec->tokens, &ec->max, sizeof(CdcToken), ARRAY_ELEMENTS);
 		begin_token(ec->lex, &ec->tokens[ec->n++]);
 	}
 	CDC_JSON_ACTION_RETURN;
@@ -269,17 +259,6 @@ element_end(void *state, bool isnull)
 	if (ec->lex->lex_level == 1)
 		end_token(ec->lex, &ec->tokens[ec->n - 1]);
 	CDC_JSON_ACTION_RETURN;
-}
-
-/* The children of the member to come begin here; at the end, those of the last end here */
-static void
-note_first_child(FieldCollector *fc)
-{
-	int			member = fc->levels[0].n;
-
-	if (member == fc->max_first_child)
-		fc->first_child = grow(fc->first_child, &fc->max_first_child, sizeof(int), TREE_FIELDS);
-	fc->first_child[member] = fc->levels[1].n;
 }
 
 /* Backwards from the colon: an opening quote is the first one that is not escaped */
@@ -355,18 +334,6 @@ token_type(char first)
 		default:
 			return CDC_TOKEN_NUMBER;
 	}
-}
-
-/* Make room for more than *max items */
-static void *
-grow(void *items, int *max, Size size, int initial)
-{
-	if (*max > (int) (MaxAllocSize / size / 2))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("message has more than %d values in one object or array", *max)));
-	*max = Max(*max * 2, initial);
-	return items == NULL ? palloc(*max * size) : repalloc(items, *max * size);
 }
 
 /* The lexer de-escapes the string once more, from its quote on */

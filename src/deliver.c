@@ -6,7 +6,8 @@
  * replication origin; it commits the rows and the positions of their partitions
  * together.  apply.c says how many of them it may hold.  What went wrong is judged by SQLSTATE, here and nowhere else:
  *
- *	- rows changed between reading and writing: once more, with the rows locked;
+ *	- rows changed between reading and writing, or a unique value is taken, which can be
+ *	  the key of a row that came in between: once more, with the rows locked;
  *	- transient (connection, deadlock, lock timeout, resources, shutdown): the
  *	  partitions concerned wait and are read again, for ever, with growing pauses;
  *	- everything else is about the data: the messages are taken in halves down to the
@@ -108,7 +109,8 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 		return;
 
 	half = n / 2;
-	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && !how.lock)
+	if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
 	else if (is_transient(error->sqlerrcode))
 		wait_range(left, n, describe(error, NULL));

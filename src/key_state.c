@@ -4,27 +4,16 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-
 #include "key_state.h"
 #include "origin.h"
 
 static CdcVersion row_version(const CdcRelation *rel, const CdcRow *row);
 
 void
-cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
+cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row)
 {
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-
-	heap_deform_tuple(tuple, desc, values, nulls);
-	ks->stored.exists = true;
-	ks->stored.tid = *(ItemPointer) DatumGetPointer(values[CDC_BATCH_TID]);
-	ks->stored.xmin = DatumGetTransactionId(values[CDC_BATCH_XID]);
-	ks->stored.values = values + CDC_BATCH_FIRST;
-	ks->stored.nulls = nulls + CDC_BATCH_FIRST;
-	ks->stored.present = bms_add_range(NULL, 0, rel->ncolumns - 1);
-	ks->stored_version = row_version(rel, &ks->stored);
+	ks->stored = *row;
+	ks->stored_version = row_version(rel, row);
 }
 
 static CdcVersion

@@ -50,9 +50,8 @@ typedef struct CdcTableApply
 	uint64		ended_before;	/* transactions, before the first tombstone was read */
 } CdcTableApply;
 
-/* Take a row as a read returns it: n, ctid, xmin, the columns; what it points to stays there */
-extern void cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, HeapTuple tuple,
-								   TupleDesc desc);
+/* Take the row that the table has; what it points to stays there */
+extern void cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row);
 
 /* Before the first event */
 extern void cdc_key_state_begin(CdcKeyState *ks);

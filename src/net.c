@@ -3,7 +3,8 @@
  *		Writes the net effect that a batch has on each key.
  *
  * One statement per kind of write, over all keys of the batch.  The rows are addressed
- * as they were read: fewer rows written than meant says that somebody came in between.
+ * as they were read: fewer rows written than meant says that somebody came in between, and
+ * so does a unique violation of new ones, if rows are not locked.
  * A key without a row has nothing to address: who inserted and deleted it meanwhile has
  * left its tombstone alone, and that is looked for after the insert.
  *
@@ -49,6 +50,8 @@ static void write_through(void *arg);
 static void write_not_through(WriteArgs *args);
 static void delete_keys(WriteArgs *args);
 static void write_tombstones(CdcTableApply *ta);
+static void write_set(CdcTableApply *ta, CdcRowSet *set, CdcStatementKind kind);
+static void insert_set(CdcTableApply *ta, CdcRowSet *set, Bitmapset *present, bool may_fail);
 static void check_count(CdcTableApply *ta, uint64 written, int wanted);
 pg_noreturn static void changed_concurrently(CdcTableApply *ta, int wanted, uint64 written);
 
@@ -71,17 +74,15 @@ static void
 write_deletes(CdcTableApply *ta)
 {
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
-	int			n = 0;
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
 		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ta, ks))
-			cdc_write_add(set, n++, &ks->stored);
+			cdc_write_add(set, &ks->stored);
 	}
-	check_count(ta, cdc_write_execute(set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY :
-									  CDC_SQL_DELETE), n);
+	write_set(ta, set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY : CDC_SQL_DELETE);
 }
 
 /* all: the rows in which a column changes that foreign keys may point to, or else the others */
@@ -89,16 +90,15 @@ static void
 write_updates(CdcTableApply *ta, bool all)
 {
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
-	int			n = 0;
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
 		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable && sets_all(ta->rel, ks) == all)
-			cdc_write_add(set, n++, &ks->row);
+			cdc_write_add(set, &ks->row);
 	}
-	check_count(ta, cdc_write_execute(set, update_kind(ta->rel, all)), n);
+	write_set(ta, set, update_kind(ta->rel, all));
 }
 
 /*
@@ -121,7 +121,6 @@ write_respelled(CdcTableApply *ta)
 {
 	CdcRowSet  *below = cdc_write_begin(ta->rel);
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
-	int			n = 0;
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
@@ -131,12 +130,12 @@ write_respelled(CdcTableApply *ta)
 		if (!respelled_below(ta, ks))
 			continue;
 		row = row_below(ta->rel, ks);
-		cdc_write_add(below, n, &row);
-		cdc_write_add(set, n++, &ks->row);
+		cdc_write_add(below, &row);
+		cdc_write_add(set, &ks->row);
 		ks->write = CDC_WRITE_NOTHING;	/* done */
 	}
-	check_count(ta, cdc_write_execute(below, update_kind(ta->rel, true)), n);
-	check_count(ta, cdc_write_execute(set, CDC_SQL_UPDATE_KEY_ALL), n);
+	write_set(ta, below, update_kind(ta->rel, true));
+	write_set(ta, set, CDC_SQL_UPDATE_KEY_ALL);
 }
 
 /* The stored row, with a version below the one it is to have */
@@ -180,7 +179,6 @@ write_inserts(CdcTableApply *ta)
 	{
 		Bitmapset  *present = ta->keys[first].row.present;
 		CdcRowSet  *set;
-		int			n = 0;
 
 		if (ta->keys[first].write != CDC_WRITE_INSERT || done[first])
 			continue;
@@ -192,10 +190,10 @@ write_inserts(CdcTableApply *ta)
 			if (ks->write != CDC_WRITE_INSERT || done[i] ||
 				(ks->row.present != present && !bms_equal(ks->row.present, present)))
 				continue;
-			cdc_write_add(set, n++, &ks->row);
+			cdc_write_add(set, &ks->row);
 			done[i] = true;
 		}
-		check_count(ta, cdc_write_insert(set, present), n);
+		insert_set(ta, set, present, !ta->changes->how.lock);
 	}
 	pfree(done);
 }
@@ -204,8 +202,11 @@ write_inserts(CdcTableApply *ta)
 static void
 check_inserted(CdcTableApply *ta)
 {
+	CdcTombstoneScan *scan;
+
 	if (cdc_net_transactions_ended() == ta->ended_before)
 		return;					/* nobody has committed anything since */
+	scan = cdc_tombstone_scan_begin(ta->rel->key, ta->rel->clock);
 	for (int i = 0; i < ta->nkeys; i++)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
@@ -213,11 +214,12 @@ check_inserted(CdcTableApply *ta)
 
 		if (ks->write != CDC_WRITE_INSERT)
 			continue;
-		tombstone = cdc_tombstone_read(ta->rel->key, ta->rel->clock, ks->key);
+		tombstone = cdc_tombstone_scan_read(scan, ks->key);
 		if (tombstone.found && cdc_clock_compare(&tombstone.version, &ks->version) > 0 &&
 			!was_met(ks, &tombstone))
 			changed_concurrently(ta, 1, 0);
 	}
+	cdc_tombstone_scan_end(scan);
 }
 
 /* Was the row decided in the face of it, as under a preset or by a handling? */
@@ -308,9 +310,9 @@ write_lifted(void *arg)
 		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
 					   ks->last_delete->options->producer);
 		before = cdc_row_overlay(rel, &ks->stored, &before);
-		cdc_write_add(set, i, &before);
+		cdc_write_add(set, &before);
 	}
-	check_count(args->ta, cdc_write_execute(set, update_kind(rel, true)), args->nkeys);
+	write_set(args->ta, set, update_kind(rel, true));
 	delete_keys(args);
 }
 
@@ -326,8 +328,8 @@ delete_keys(WriteArgs *args)
 	CdcRowSet  *set = cdc_write_begin(args->ta->rel);
 
 	for (int i = 0; i < args->nkeys; i++)
-		cdc_write_add_key(set, i, args->keys[i]->key);
-	check_count(args->ta, cdc_write_execute(set, CDC_SQL_DELETE_KEY), args->nkeys);
+		cdc_write_add_key(set, args->keys[i]->key);
+	write_set(args->ta, set, CDC_SQL_DELETE_KEY);
 }
 
 static bool
@@ -351,8 +353,8 @@ write_through(void *arg)
 
 		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
 					   ks->last_delete->options->producer);
-		cdc_write_add(set, i, &before);
-		check_count(args->ta, cdc_write_insert(set, before.present), 1);
+		cdc_write_add(set, &before);
+		insert_set(args->ta, set, before.present, false);
 	}
 	delete_keys(args);
 }
@@ -384,6 +386,22 @@ write_tombstones(CdcTableApply *ta)
 	}
 	cdc_tombstone_raise(ta->rel->key, ta->rel->clock, rows, n);
 	pfree(rows);
+}
+
+static void
+write_set(CdcTableApply *ta, CdcRowSet *set, CdcStatementKind kind)
+{
+	int			wanted = set->nrows;
+
+	check_count(ta, cdc_write_execute(set, kind), wanted);
+}
+
+static void
+insert_set(CdcTableApply *ta, CdcRowSet *set, Bitmapset *present, bool may_fail)
+{
+	int			wanted = set->nrows;
+
+	check_count(ta, cdc_write_insert(set, present, may_fail), wanted);
 }
 
 static void

@@ -5,28 +5,45 @@
  * The row of a partition is written with every commit.  While any session holds an old
  * snapshot its dead versions cannot be removed, and finding the live one among them
  * through the index takes longer each time: so it is addressed by the place where it was
- * last written.  Such an access never removes dead versions from the page: looking at the
- * whole page now and then does, as soon as that snapshot is gone.  (The worker's settings
- * forbid sequential scans, which a planner that sees one page would prefer.)
+ * last written, and the page is cleaned of dead versions, which such an access does not do
+ * by itself.
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "control.h"
 #include "offset.h"
+#include "table_access.h"
 #include "unixtime.h"
 
-#define NARGS 8
-#define PRUNE_EVERY 4
+#define NARGS 7
 
-static void prune_page(ItemPointer tid);
+/* Columns of cdcsync.subscription_offset, from 0 */
+#define SUBSCRIPTION	0
+#define TOPIC			1
+#define PARTITION		2
+#define NEXT_OFFSET		3
+#define RECORD_TIME		4
+#define CLUSTER_ID		5
+
 static bool update_in_place(CdcOffset *offset, int64 from);
+static bool fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot);
+static bool is_position(TupleTableSlot *slot, const CdcOffset *offset, int64 from);
+static void store_position(TupleTableSlot *slot, const TupleTableSlot *stored,
+						   const CdcOffset *offset);
 static bool update_by_key(CdcOffset *offset, int64 from);
 static void upsert(CdcOffset *offset);
 static void set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls);
@@ -87,9 +104,9 @@ cdc_offset_advance(CdcOffset *offset, int64 from)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (ItemPointerGetOffsetNumber(&offset->tid) % PRUNE_EVERY == 0)
-		prune_page(&offset->tid);
-	if (!update_in_place(offset, from) && !update_by_key(offset, from))
+	if (update_in_place(offset, from))
+		return;
+	if (!update_by_key(offset, from))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the position of subscription \"%s\" has just been changed or removed",
@@ -99,48 +116,69 @@ cdc_offset_advance(CdcOffset *offset, int64 from)
 	MemoryContextSwitchTo(context);
 }
 
-/*
- * Reading all of a page lets the server clean it, if it is nearly full; to be done more
- * often than what it takes for nearly full (a tenth of a page is free) has room for.
- */
-static void
-prune_page(ItemPointer tid)
-{
-	static CdcStatement scan = {
-		.sql = "SELECT 1 FROM cdcsync.subscription_offset "
-		"WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2",
-		.nargs = 2,
-		.argtypes = {TIDOID, TIDOID}
-	};
-	ItemPointerData first;
-	ItemPointerData beyond;
-	Datum		args[2] = {PointerGetDatum(&first), PointerGetDatum(&beyond)};
-
-	ItemPointerSet(&first, ItemPointerGetBlockNumber(tid), 0);
-	ItemPointerSet(&beyond, ItemPointerGetBlockNumber(tid) + 1, 0);
-	cdc_catalog_execute(&scan, args, NULL);
-	SPI_freetuptable(SPI_tuptable);
-}
-
 /* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */
 static bool
 update_in_place(CdcOffset *offset, int64 from)
 {
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.subscription_offset "
-		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
-		"WHERE ctid OPERATOR(pg_catalog.=) $8 AND subscription OPERATOR(pg_catalog.=) $1 "
-		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
-		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
-		.nargs = NARGS,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID, TIDOID}
-	};
-	Datum		args[NARGS];
-	char		nulls[NARGS + 1];
+	Oid			schema = get_namespace_oid("cdcsync", false);
+	Relation	table = table_open(get_relname_relid("subscription_offset", schema),
+								   RowExclusiveLock);
+	TupleTableSlot *stored = table_slot_create(table, NULL);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	bool		updated = false;
 
-	set_args(offset, from, args, nulls);
-	cdc_catalog_execute(&update, args, nulls);
-	return SPI_processed == 1;
+	if (fetch_row(table, &offset->tid, stored) && is_position(stored, offset, from))
+	{
+		store_position(slot, stored, offset);
+		updated = cdc_table_update_tuple(table, &offset->tid, slot);
+	}
+	if (updated)
+		offset->tid = slot->tts_tid;
+	ExecDropSingleTupleTableSlot(stored);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(table, NoLock);
+	return updated;
+}
+
+/* What stands at this place, if the table still has it */
+static bool
+fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+	Buffer		buffer;
+
+	if (block >= RelationGetNumberOfBlocks(table))
+		return false;
+	buffer = ReadBuffer(table, block);
+	heap_page_prune_opt(table, buffer);
+	ReleaseBuffer(buffer);
+	return table_tuple_fetch_row_version(table, tid, GetActiveSnapshot(), slot);
+}
+
+static bool
+is_position(TupleTableSlot *slot, const CdcOffset *offset, int64 from)
+{
+	slot_getallattrs(slot);
+	return DatumGetInt64(slot->tts_values[NEXT_OFFSET]) == from &&
+		DatumGetInt32(slot->tts_values[PARTITION]) == offset->partition &&
+		strcmp(TextDatumGetCString(slot->tts_values[TOPIC]), offset->topic) == 0 &&
+		strcmp(TextDatumGetCString(slot->tts_values[SUBSCRIPTION]), offset->subscription) == 0;
+}
+
+static void
+store_position(TupleTableSlot *slot, const TupleTableSlot *stored, const CdcOffset *offset)
+{
+	int			natts = stored->tts_tupleDescriptor->natts;
+
+	memcpy(slot->tts_values, stored->tts_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, stored->tts_isnull, sizeof(bool) * natts);
+	slot->tts_values[NEXT_OFFSET] = Int64GetDatum(offset->next_offset);
+	slot->tts_values[RECORD_TIME] = Int64GetDatum(offset->record_time);
+	slot->tts_isnull[RECORD_TIME] = offset->record_time < 0;
+	slot->tts_isnull[CLUSTER_ID] = offset->cluster_id == NULL;
+	if (offset->cluster_id)
+		slot->tts_values[CLUSTER_ID] = CStringGetTextDatum(offset->cluster_id);
+	ExecStoreVirtualTuple(slot);
 }
 
 /* False if there is no row with that position any more: the worker has not heard of it yet */
@@ -153,7 +191,7 @@ update_by_key(CdcOffset *offset, int64 from)
 		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
 		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
 		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
-		.nargs = NARGS - 1,
+		.nargs = NARGS,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID}
 	};
 	Datum		args[NARGS];
@@ -208,7 +246,7 @@ upsert(CdcOffset *offset)
 		"DO UPDATE SET next_offset = excluded.next_offset, "
 		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
 		"RETURNING ctid",
-		.nargs = NARGS - 2,
+		.nargs = NARGS - 1,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
 	};
 	Datum		args[NARGS];
@@ -236,7 +274,6 @@ set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
 	else
 		nulls[5] = 'n';
 	args[6] = Int64GetDatum(from);
-	args[7] = PointerGetDatum(&offset->tid);
 }
 
 static void

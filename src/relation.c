@@ -14,9 +14,12 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -56,6 +59,10 @@ static CdcRelation *map_build(const char *schema, const char *table);
 static void map_free(CdcRelation *map);
 static void map_fill(CdcRelation *map, Relation rel);
 static void check_writable(CdcRelation *map, Relation rel);
+static bool is_plain(Relation rel);
+static bool has_generated(Relation rel);
+static bool has_triggers(Relation rel);
+static bool owner_has_rights(Relation rel);
 static void fill_columns(CdcRelation *map, Relation rel);
 static const char *remote_name(CdcRelation *map, const char *local);
 static void fill_key(CdcRelation *map, Relation rel);
@@ -219,6 +226,7 @@ map_fill(CdcRelation *map, Relation rel)
 	map->relid = RelationGetRelid(rel);
 	map->owner = rel->rd_rel->relowner;
 	map->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	map->plain = is_plain(rel);
 	map->qualified_name =
 		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 								   RelationGetRelationName(rel));
@@ -248,6 +256,53 @@ check_writable(CdcRelation *map, Relation rel)
 				 errhint("Run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.", map->qualified_name)));
 }
 
+static bool
+is_plain(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
+		!rel->rd_rel->relhassubclass && !rel->rd_rel->relhasrules &&
+		!has_generated(rel) && !has_triggers(rel) && owner_has_rights(rel);
+}
+
+static bool
+has_generated(Relation rel)
+{
+	for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
+	{
+		if (TupleDescAttr(RelationGetDescr(rel), i)->attgenerated)
+			return true;
+	}
+	return false;
+}
+
+/* Such as fire where changes are applied; the extension's do nothing then */
+static bool
+has_triggers(Relation rel)
+{
+	Oid			own_schema = get_namespace_oid("cdcsync", false);
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if ((trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+			 trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA) &&
+			get_func_namespace(trigger->tgfoid) != own_schema)
+			return true;
+	}
+	return false;
+}
+
+/* Who owns a table may have taken rights from himself */
+static bool
+owner_has_rights(Relation rel)
+{
+	AclMode		needed = ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE;
+
+	return pg_class_aclmask(RelationGetRelid(rel), rel->rd_rel->relowner, needed,
+							ACLMASK_ALL) == needed;
+}
+
 static void
 fill_columns(CdcRelation *map, Relation rel)
 {
@@ -272,12 +327,14 @@ fill_columns(CdcRelation *map, Relation rel)
 									   referable);
 		col->updatable = att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
 		map->updatable |= col->updatable;
+		map->identity_always |= !col->updatable;
 		map->updatable_apart |= col->updatable && !col->referable;
 		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
 		fmgr_info(function, &col->output);
 		cdc_value_type_init(&col->vt, col->name, att->atttypid, att->atttypmod);
 		map->ncolumns++;
 	}
+	map->all_columns = bms_add_range(NULL, 0, map->ncolumns - 1);
 }
 
 static const char *

@@ -32,27 +32,60 @@
 	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
 	"OPERATOR(pg_catalog.*) 1000000)"
 
+struct CdcTombstoneScan
+{
+	CdcKey	   *key;
+	CdcClock	clock;
+	CdcTombstoneTable table;
+	CdcTombstoneLook look;
+};
+
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
 							int nrows, AttrNumber column, bool *nulls);
 
+CdcTombstoneScan *
+cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
+{
+	CdcTombstoneScan *scan = palloc(sizeof(CdcTombstoneScan));
+
+	scan->key = key;
+	scan->clock = clock;
+	cdc_tombstone_table_open(&scan->table, AccessShareLock);
+	cdc_tombstone_look_begin(&scan->look, &scan->table, key->relid);
+	return scan;
+}
+
+CdcTombstone
+cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values)
+{
+	CdcTombstone best = {0};
+	HeapTuple	tuple;
+
+	cdc_tombstone_look_for(&scan->look, cdc_key_hash(scan->key, values));
+	while ((tuple = cdc_tombstone_look_next(&scan->look)) != NULL)
+		consider(&best, scan->key, scan->clock, values, tuple, RelationGetDescr(scan->table.rel));
+	return best;
+}
+
+void
+cdc_tombstone_scan_end(CdcTombstoneScan *scan)
+{
+	cdc_tombstone_look_end(&scan->look);
+	cdc_tombstone_table_close(&scan->table);
+	pfree(scan);
+}
+
 CdcTombstone
 cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 {
-	CdcTombstone best = {0};
-	CdcTombstoneTable table;
-	CdcTombstoneScan scan;
-	HeapTuple	tuple;
+	CdcTombstoneScan *scan = cdc_tombstone_scan_begin(key, clock);
+	CdcTombstone tombstone = cdc_tombstone_scan_read(scan, values);
 
-	cdc_tombstone_table_open(&table, AccessShareLock);
-	cdc_tombstone_scan_begin(&scan, &table, key->relid, cdc_key_hash(key, values));
-	while ((tuple = cdc_tombstone_scan_next(&scan)) != NULL)
-		consider(&best, key, clock, values, tuple, RelationGetDescr(table.rel));
-	cdc_tombstone_scan_end(&scan);
-	cdc_tombstone_table_close(&table);
-	return best;
+	cdc_tombstone_scan_end(scan);
+	return tombstone;
 }
 
 /* A tombstone with the same hash: take it if it is of this key and the newest so far */

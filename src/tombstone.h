@@ -21,6 +21,13 @@ typedef struct CdcTombstone
  */
 extern CdcTombstone cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values);
 
+/* The same for many keys, of one state */
+typedef struct CdcTombstoneScan CdcTombstoneScan;
+
+extern CdcTombstoneScan *cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock);
+extern CdcTombstone cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values);
+extern void cdc_tombstone_scan_end(CdcTombstoneScan *scan);
+
 /* One delete to remember */
 typedef struct CdcTombstoneRow
 {

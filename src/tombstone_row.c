@@ -15,7 +15,6 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "executor/tuptable.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -47,7 +46,7 @@ static bool is_as_made(Relation rel);
 static bool insert(const CdcTombstoneTable *table, StoredRow *stored);
 static bool raise_old(const CdcTombstoneTable *table, CdcClock clock,
 					  const CdcTombstoneRow *row, StoredRow *stored);
-static HeapTuple find(CdcTombstoneScan *scan, TupleDesc desc, Datum key);
+static HeapTuple find(CdcTombstoneLook *look, TupleDesc desc, Datum key);
 static bool rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc);
 static bool update(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
 				   StoredRow *stored);
@@ -71,30 +70,44 @@ cdc_tombstone_table_close(CdcTombstoneTable *table)
 }
 
 void
-cdc_tombstone_scan_begin(CdcTombstoneScan *scan, const CdcTombstoneTable *table, Oid relid,
-						 int64 hash)
+cdc_tombstone_look_begin(CdcTombstoneLook *look, const CdcTombstoneTable *table, Oid relid)
 {
-	ScanKeyData key[2];
-
-	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&key[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
+	look->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	look->slot = table_slot_create(table->rel, NULL);
+	look->scan = index_beginscan_compat(table->rel, table->index, look->snapshot,
+										lengthof(look->keys), 0);
+	ScanKeyInit(&look->keys[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
-	ScanKeyInit(&key[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(hash));
-	scan->scan = systable_beginscan_ordered(table->rel, table->index, scan->snapshot, 2, key);
-}
-
-HeapTuple
-cdc_tombstone_scan_next(CdcTombstoneScan *scan)
-{
-	return systable_getnext_ordered(scan->scan, ForwardScanDirection);
+	ScanKeyInit(&look->keys[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(0));
 }
 
 void
-cdc_tombstone_scan_end(CdcTombstoneScan *scan)
+cdc_tombstone_look_end(CdcTombstoneLook *look)
 {
-	systable_endscan_ordered(scan->scan);
-	UnregisterSnapshot(scan->snapshot);
+	index_endscan(look->scan);
+	ExecDropSingleTupleTableSlot(look->slot);
+	UnregisterSnapshot(look->snapshot);
+}
+
+void
+cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash)
+{
+	look->keys[1].sk_argument = Int64GetDatum(hash);
+	index_rescan(look->scan, look->keys, lengthof(look->keys), NULL, 0);
+}
+
+HeapTuple
+cdc_tombstone_look_next(CdcTombstoneLook *look)
+{
+	bool		should_free;
+	HeapTuple	tuple;
+
+	if (!index_getnext_slot(look->scan, ForwardScanDirection, look->slot))
+		return NULL;
+	tuple = ExecFetchSlotHeapTuple(look->slot, false, &should_free);
+	Assert(!should_free);
+	return tuple;
 }
 
 /* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
@@ -200,28 +213,28 @@ raise_old(const CdcTombstoneTable *table, CdcClock clock, const CdcTombstoneRow 
 		  StoredRow *stored)
 {
 	TupleDesc	desc = RelationGetDescr(table->rel);
-	CdcTombstoneScan scan;
+	CdcTombstoneLook look;
 	HeapTuple	old;
 	bool		done;
 
 	if (IsolationUsesXactSnapshot())
 		return false;
-	cdc_tombstone_scan_begin(&scan, table, DatumGetObjectId(stored->values[0]),
-							 DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
-	old = find(&scan, desc, stored->values[Anum_tombstone_key - 1]);
+	cdc_tombstone_look_begin(&look, table, DatumGetObjectId(stored->values[0]));
+	cdc_tombstone_look_for(&look, DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
+	old = find(&look, desc, stored->values[Anum_tombstone_key - 1]);
 	done = old != NULL && (!rises(clock, row, old, desc) ||
-						   update(table, old, scan.snapshot, stored));
-	cdc_tombstone_scan_end(&scan);
+						   update(table, old, look.snapshot, stored));
+	cdc_tombstone_look_end(&look);
 	return done;
 }
 
 /* The row with this very key, as the primary key compares it */
 static HeapTuple
-find(CdcTombstoneScan *scan, TupleDesc desc, Datum key)
+find(CdcTombstoneLook *look, TupleDesc desc, Datum key)
 {
 	HeapTuple	tuple;
 
-	while ((tuple = cdc_tombstone_scan_next(scan)) != NULL)
+	while ((tuple = cdc_tombstone_look_next(look)) != NULL)
 	{
 		bool		isnull;
 		Datum		stored = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
@@ -257,7 +270,7 @@ update(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredR
 	result = table_tuple_update(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
 								snapshot, InvalidSnapshot, false, &failure, &lockmode,
 								&update_indexes);
-	if (result == TM_Ok && update_indexes != TU_None)
+	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
 		(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid,
 							table->rel, UNIQUE_CHECK_YES, true, NULL);
 	ExecDropSingleTupleTableSlot(slot);

@@ -6,6 +6,7 @@
 #define CDC_TOMBSTONE_ROW_H
 
 #include "access/genam.h"
+#include "executor/tuptable.h"
 #include "storage/lockdefs.h"
 
 #include "tombstone.h"
@@ -29,17 +30,22 @@ typedef struct CdcTombstoneTable
 extern void cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode);
 extern void cdc_tombstone_table_close(CdcTombstoneTable *table);
 
-/* A look for all that have one hash, in the newest committed state and this transaction's */
-typedef struct CdcTombstoneScan
+/* A look at a table's tombstones in one state: the newest committed one, and this transaction's */
+typedef struct CdcTombstoneLook
 {
 	Snapshot	snapshot;
-	SysScanDesc scan;
-} CdcTombstoneScan;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	ScanKeyData keys[2];		/* relation, key_hash */
+} CdcTombstoneLook;
 
-extern void cdc_tombstone_scan_begin(CdcTombstoneScan *scan, const CdcTombstoneTable *table,
-									 Oid relid, int64 hash);
-extern HeapTuple cdc_tombstone_scan_next(CdcTombstoneScan *scan);
-extern void cdc_tombstone_scan_end(CdcTombstoneScan *scan);
+extern void cdc_tombstone_look_begin(CdcTombstoneLook *look, const CdcTombstoneTable *table,
+									 Oid relid);
+extern void cdc_tombstone_look_end(CdcTombstoneLook *look);
+
+/* From here on next gives all that have this hash, then NULL */
+extern void cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash);
+extern HeapTuple cdc_tombstone_look_next(CdcTombstoneLook *look);
 
 /* The version of a stored tombstone */
 extern CdcVersion cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);

@@ -43,7 +43,7 @@ cdc_unique_find(CdcTableApply *ta, const Datum *key, const CdcRow *row)
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		CdcRowSet  *set = cdc_write_begin(ta->rel);
 
-		cdc_write_add(set, 0, row);
+		cdc_write_add(set, row);
 		found = take_rows(ta, found, cdc_write_query(set, find_text(ta->rel, rel, index)));
 		index_close(index, AccessShareLock);
 	}
@@ -167,8 +167,10 @@ take_rows(CdcTableApply *ta, List *found, uint64 nrows)
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		CdcKeyState *ks = palloc0(sizeof(CdcKeyState));
+		CdcRow		row;
 
-		cdc_key_state_take_row(ks, ta->rel, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		(void) cdc_write_take_row(&row, ta->rel, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		cdc_key_state_take_row(ks, ta->rel, &row);
 		cdc_key_state_begin(ks);
 		ks->key = palloc(sizeof(Datum) * ta->rel->key->ncolumns);
 		for (int k = 0; k < ta->rel->key->ncolumns; k++)

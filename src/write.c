@@ -1,27 +1,33 @@
 /*
  * write.c
- *		Runs the statements of a mapped relation over a batch of rows.
+ *		Reads and writes a batch of rows of a mapped relation.
  *
  * The rows of a batch are handed to a statement as an ephemeral named relation over a
- * tuplestore: one statement for any number of rows, planned once per relation.
+ * tuplestore: one statement for any number of rows, planned once per relation.  Those of
+ * a plain table are written without a statement (table_access.c).
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
 #include "deparse.h"
+#include "table_access.h"
 #include "write.h"
 
+static uint64 execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int));
 static uint64 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
 					  const void *arg);
 static char *statement_text(CdcRowSet *set, const void *kind);
 static char *insert_text(CdcRowSet *set, const void *present);
 static SPIPlanPtr prepare(const char *sql);
 static CdcInsert *find_insert(CdcRelation *rel, Bitmapset *present);
-static void register_set(CdcRowSet *set);
+static Tuplestorestate *register_set(const CdcRowSet *set);
+static void unregister_set(Tuplestorestate *store);
+static Tuplestorestate *make_store(const CdcRowSet *set);
 static void end_set(CdcRowSet *set);
 
 CdcRowSet *
@@ -30,70 +36,84 @@ cdc_write_begin(CdcRelation *rel)
 	CdcRowSet  *set = palloc0(sizeof(CdcRowSet));
 
 	set->rel = rel;
-	set->store = tuplestore_begin_heap(false, false, work_mem);
-	set->values = palloc0(sizeof(Datum) * rel->batch_desc->natts);
-	set->nulls = palloc(sizeof(bool) * rel->batch_desc->natts);
 	return set;
 }
 
 void
-cdc_write_add(CdcRowSet *set, int n, const CdcRow *row)
+cdc_write_add(CdcRowSet *set, const CdcRow *row)
 {
-	set->values[CDC_BATCH_N] = Int32GetDatum(n);
-	set->values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
-	set->nulls[CDC_BATCH_N] = false;
-	set->nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
-	set->values[CDC_BATCH_XID] = TransactionIdGetDatum(row->xmin);
-	set->nulls[CDC_BATCH_XID] = false;
-	memcpy(set->values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
-	memcpy(set->nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
-	tuplestore_putvalues(set->store, set->rel->batch_desc, set->values, set->nulls);
-	set->nrows++;
+	if (set->nrows == set->max_rows)
+	{
+		set->max_rows = Max(16, set->max_rows * 2);
+		set->rows = set->rows ? repalloc_huge(set->rows, sizeof(CdcRow) * set->max_rows) :
+			palloc(sizeof(CdcRow) * set->max_rows);
+	}
+	set->rows[set->nrows++] = *row;
 }
 
 void
-cdc_write_add_key(CdcRowSet *set, int n, const Datum *key)
+cdc_write_add_key(CdcRowSet *set, const Datum *key)
 {
-	memset(set->nulls, true, sizeof(bool) * set->rel->batch_desc->natts);
-	set->values[CDC_BATCH_N] = Int32GetDatum(n);
-	set->nulls[CDC_BATCH_N] = false;
-	for (int i = 0; i < set->rel->key->ncolumns; i++)
-	{
-		int			column = CDC_BATCH_FIRST + set->rel->key_column[i];
+	const CdcRelation *rel = set->rel;
+	CdcRow		row = {.values = palloc(sizeof(Datum) * rel->ncolumns),
+	.nulls = palloc(sizeof(bool) * rel->ncolumns)};
 
-		set->values[column] = key[i];
-		set->nulls[column] = false;
+	memset(row.nulls, true, sizeof(bool) * rel->ncolumns);
+	for (int i = 0; i < rel->key->ncolumns; i++)
+	{
+		row.values[rel->key_column[i]] = key[i];
+		row.nulls[rel->key_column[i]] = false;
 	}
-	tuplestore_putvalues(set->store, set->rel->batch_desc, set->values, set->nulls);
-	set->nrows++;
+	cdc_write_add(set, &row);
 }
 
 uint64
 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
 {
+	uint64		(*direct) (CdcRelation *, const CdcRow *, int) = NULL;
+
+	if (set->rel->plain && (kind == CDC_SQL_UPDATE || kind == CDC_SQL_UPDATE_ALL))
+		direct = cdc_table_update;
+	else if (set->rel->plain && kind == CDC_SQL_DELETE)
+		direct = cdc_table_delete;
+	if (direct)
+		return execute_direct(set, direct);
 	return execute(set, &set->rel->plans[kind], statement_text, &kind);
 }
 
-uint64
-cdc_write_insert(CdcRowSet *set, Bitmapset *present)
+int
+cdc_write_take_row(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
 {
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	*row = (CdcRow){.exists = true, .present = rel->all_columns,
+		.tid = *(ItemPointer) DatumGetPointer(values[CDC_BATCH_TID]),
+		.xmin = DatumGetTransactionId(values[CDC_BATCH_XID]),
+		.values = values + CDC_BATCH_FIRST, .nulls = nulls + CDC_BATCH_FIRST};
+	return DatumGetInt32(values[CDC_BATCH_N]);
+}
+
+uint64
+cdc_write_insert(CdcRowSet *set, Bitmapset *present, bool may_fail)
+{
+	if (set->rel->plain && may_fail && bms_equal(present, set->rel->all_columns))
+		return execute_direct(set, cdc_table_insert);
 	return execute(set, &find_insert(set->rel, present)->plan, insert_text, present);
 }
 
 uint64
 cdc_write_query(CdcRowSet *set, const char *sql)
 {
-	uint64		processed;
-	int			result;
+	Tuplestorestate *store = register_set(set);
+	int			result = SPI_execute(sql, false, 0);
 
-	register_set(set);
-	result = SPI_execute(sql, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-	processed = SPI_processed;
-	SPI_unregister_relation(CDC_BATCH_NAME);
+	unregister_set(store);
 	end_set(set);
-	return processed;
+	return SPI_processed;
 }
 
 void
@@ -106,6 +126,15 @@ cdc_write_truncate(CdcRelation *rel)
 }
 
 static uint64
+execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int))
+{
+	uint64		written = set->nrows > 0 ? write(set->rel, set->rows, set->nrows) : 0;
+
+	end_set(set);
+	return written;
+}
+
+static uint64
 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
 		const void *arg)
 {
@@ -114,14 +143,15 @@ execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void
 
 	if (set->nrows > 0)
 	{
-		register_set(set);
+		Tuplestorestate *store = register_set(set);
+
 		if (*plan == NULL)
 			*plan = prepare(text(set, arg));
 		result = SPI_execute_plan(*plan, NULL, NULL, false, 0);
 		if (result < 0)
 			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
 		processed = SPI_processed;
-		SPI_unregister_relation(CDC_BATCH_NAME);
+		unregister_set(store);
 	}
 	end_set(set);
 	return processed;
@@ -130,9 +160,8 @@ execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void
 static void
 end_set(CdcRowSet *set)
 {
-	tuplestore_end(set->store);
-	pfree(set->values);
-	pfree(set->nulls);
+	if (set->rows)
+		pfree(set->rows);
 	pfree(set);
 }
 
@@ -184,8 +213,8 @@ find_insert(CdcRelation *rel, Bitmapset *present)
  * One row is what the planner is to expect, always: it then takes the rows one by one
  * and looks each up, whatever the table looked like when the plan was made.
  */
-static void
-register_set(CdcRowSet *set)
+static Tuplestorestate *
+register_set(const CdcRowSet *set)
 {
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
 	int			result;
@@ -195,10 +224,43 @@ register_set(CdcRowSet *set)
 	enr->md.tupdesc = set->rel->batch_desc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	enr->md.enrtuples = 1;
-	enr->reldata = set->store;
+	enr->reldata = make_store(set);
 	/* a subtransaction that failed may have left its batch */
 	(void) SPI_unregister_relation(CDC_BATCH_NAME);
 	result = SPI_register_relation(enr);
 	if (result != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register batch: %s", SPI_result_code_string(result));
+	return enr->reldata;
+}
+
+static void
+unregister_set(Tuplestorestate *store)
+{
+	SPI_unregister_relation(CDC_BATCH_NAME);
+	tuplestore_end(store);
+}
+
+static Tuplestorestate *
+make_store(const CdcRowSet *set)
+{
+	TupleDesc	desc = set->rel->batch_desc;
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc0(sizeof(bool) * desc->natts);
+
+	for (int i = 0; i < set->nrows; i++)
+	{
+		const CdcRow *row = &set->rows[i];
+
+		values[CDC_BATCH_N] = Int32GetDatum(i);
+		values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
+		nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
+		values[CDC_BATCH_XID] = TransactionIdGetDatum(row->xmin);
+		memcpy(values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
+		memcpy(nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
+		tuplestore_putvalues(store, desc, values, nulls);
+	}
+	pfree(values);
+	pfree(nulls);
+	return store;
 }

@@ -5,7 +5,7 @@
  * An input is a byte, the message's key up to the end of the line, and its value; an empty one stands for
  * none.  The byte's remainder by 8 is the number of the producer's modes; the message is decoded, twice, as
  * the second time its schema is known, and if the byte is a letter it is applied as well, which takes ten
- * times as long.  All is in a subtransaction and a memory context of its own, and nothing is left of it.
+ * times as long.  What the quick scan of JSON accepts, the parser must find the same in.  All is in a subtransaction and a memory context of its own, and nothing is left of it.
  * An error is what becomes of most; but an internal one, which nobody foresaw, is a finding as a crash is.
  *
  * The message lies in memory of its very size, as one that came from Kafka does.
@@ -25,6 +25,9 @@
 /* for its cache, which is emptied from time to time */
 #include "../../src/decode_schema.c"
 
+/* to compare the quick scan with the parser */
+#include "../../src/decode_json.c"
+
 #define TOPIC "peer.public.typed"
 
 /* So many schemas are remembered; to look for one takes longer with each */
@@ -42,6 +45,8 @@ static int	nproducers;
 static void find_door(const char *signature, FmgrInfo *door);
 static int	run_input(const uint8_t *data, size_t size);
 static void run_message(const char *data, size_t size);
+static void check_scan(const char *json, int len);
+static bool same_fields(const CdcFieldList *a, const CdcFieldList *b);
 static void check_error(void);
 static Datum call_door(FmgrInfo *door, text *key, text *value, Datum producer);
 static text *exact_text(const char *data, size_t size);
@@ -118,8 +123,55 @@ run_message(const char *data, size_t size)
 	text	   *key = exact_text(data + 1, line > 0 ? line - 1 : 0);
 	text	   *value = end == NULL ? NULL : exact_text(end + 1, size - line - 1);
 
+	if (key)
+		check_scan(VARDATA(key), VARSIZE(key) - VARHDRSZ);
+	if (value)
+		check_scan(VARDATA(value), VARSIZE(value) - VARHDRSZ);
 	call_door(&decode_door, key, value, producer);
 	call_door(data[0] >= 'A' ? &apply_door : &decode_door, key, value, producer);
+}
+
+static void
+check_scan(const char *json, int len)
+{
+	for (int depth = 1; depth <= 2; depth++)
+	{
+		CdcFieldLevels quick = {.depth = depth};
+		FieldCollector parsed = {.found = {.depth = depth}};
+
+		if (!cdc_decode_scan(json, len, &quick))
+			continue;
+		if (parse_fields(&parsed, json, len) != JSON_SUCCESS ||
+			!same_fields(&quick.levels[0], &parsed.found.levels[0]) ||
+			!same_fields(&quick.levels[1], &parsed.found.levels[1]))
+		{
+			fprintf(stderr, "scan and parser differ: %.*s\n", len, json);
+			abort();
+		}
+		for (int i = 0; i < quick.levels[0].n && depth > 1; i++)
+		{
+			if (quick.first_child[i] != parsed.found.first_child[i])
+				abort();
+		}
+	}
+}
+
+static bool
+same_fields(const CdcFieldList *a, const CdcFieldList *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+	{
+		const CdcField *x = &a->fields[i];
+		const CdcField *y = &b->fields[i];
+
+		if (x->name != y->name || x->namelen != y->namelen || x->token.type != y->token.type ||
+			x->token.text != y->token.text || x->token.len != y->token.len ||
+			x->token.escaped != y->token.escaped)
+			return false;
+	}
+	return true;
 }
 
 static void

@@ -1,0 +1,316 @@
+/*
+ * table_access.c
+ *		The rows of plain tables, read and written through the table's access method.
+ *
+ * It does what the executor does for INSERT, UPDATE and DELETE (constraints, the row, its
+ * index entries) and leaves out what has no effect there, in half the time or less:
+ * queries, triggers, rules, defaults.  The triggers that add_table made are such, for
+ * they pass over what is applied.  Rows of one set are written in one command.
+ *
+ * A row version is addressed by its place alone.  The snapshot it was read with stays
+ * active meanwhile, so that VACUUM does not free the place for another row.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "table_access.h"
+
+/* Rows that are handed to the access method at once */
+#define INSERT_AT_ONCE	500
+
+struct CdcTableScan
+{
+	CdcRelation *rel;
+	Relation	table;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+};
+
+/* A set of rows being written */
+typedef struct TableWrite
+{
+	Relation	table;
+	EState	   *estate;
+	ResultRelInfo *result;
+	bool		indexes_open;	/* most updates need none */
+	CommandId	cid;
+} TableWrite;
+
+static void scan_key_init(CdcTableScan *scan, int n);
+static void take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc);
+static void write_begin(TableWrite *w, Oid relid, CmdType command, const char *name);
+static void write_end(TableWrite *w);
+static void store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row);
+static void check_row(TableWrite *w, TupleTableSlot *slot);
+static void insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel,
+						const CdcRow *rows, int nrows);
+static void keep_identity(TableWrite *w, TupleTableSlot *stored, TupleTableSlot *slot,
+						  const CdcRelation *rel, const CdcRow *row);
+static bool update_row(TableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot);
+static void insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizing);
+
+/* ---- read ---- */
+
+CdcTableScan *
+cdc_table_scan_begin(CdcRelation *rel)
+{
+	CdcTableScan *scan = palloc(sizeof(CdcTableScan));
+
+	scan->rel = rel;
+	scan->table = table_open(rel->relid, NoLock);
+	scan->index = index_open(rel->key->index, AccessShareLock);
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->scan = index_beginscan_compat(scan->table, scan->index, GetActiveSnapshot(),
+										rel->key->ncolumns, 0);
+	for (int i = 0; i < rel->key->ncolumns; i++)
+		scan_key_init(scan, i);
+	return scan;
+}
+
+static void
+scan_key_init(CdcTableScan *scan, int n)
+{
+	const CdcKeyColumn *col = &scan->rel->key->columns[n];
+
+	ScanKeyEntryInitialize(&scan->keys[n], 0, n + 1, BTEqualStrategyNumber,
+						   scan->index->rd_opcintype[n], col->collation,
+						   get_opcode(col->equality), (Datum) 0);
+}
+
+bool
+cdc_table_scan_read(CdcTableScan *scan, const Datum *key, CdcRow *row)
+{
+	int			nkeys = scan->rel->key->ncolumns;
+
+	for (int i = 0; i < nkeys; i++)
+		scan->keys[i].sk_argument = key[i];
+	index_rescan(scan->scan, scan->keys, nkeys, NULL, 0);
+	if (!index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+		return false;
+	take_tuple(row, scan->rel, ExecCopySlotHeapTuple(scan->slot), RelationGetDescr(scan->table));
+	return true;
+}
+
+static void
+take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
+{
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	/* columns that take part come in the table's order, without those that do not */
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		values[i] = values[rel->columns[i].attnum - 1];
+		nulls[i] = nulls[rel->columns[i].attnum - 1];
+	}
+	*row = (CdcRow){.exists = true, .tid = tuple->t_self, .values = values, .nulls = nulls,
+	.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data), .present = rel->all_columns};
+}
+
+void
+cdc_table_scan_end(CdcTableScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, NoLock);
+	table_close(scan->table, NoLock);
+	pfree(scan);
+}
+
+/* ---- write ---- */
+
+static void
+write_begin(TableWrite *w, Oid relid, CmdType command, const char *name)
+{
+	PreventCommandIfReadOnly(name);
+	w->table = table_open(relid, RowExclusiveLock);
+	CheckCmdReplicaIdentity(w->table, command);
+	w->estate = CreateExecutorState();
+	w->result = makeNode(ResultRelInfo);
+	w->result->ri_RelationDesc = w->table;	/* no triggers, no range table: as for catalogs */
+	w->indexes_open = false;
+	w->cid = GetCurrentCommandId(true);
+}
+
+static void
+write_end(TableWrite *w)
+{
+	if (w->indexes_open)
+		ExecCloseIndices(w->result);
+	FreeExecutorState(w->estate);
+	table_close(w->table, NoLock);
+	CommandCounterIncrement();
+}
+
+static void
+store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row)
+{
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		int			attribute = rel->columns[i].attnum - 1;
+
+		slot->tts_values[attribute] = row->values[i];
+		slot->tts_isnull[attribute] = row->nulls[i];
+	}
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = rel->relid;
+}
+
+static void
+check_row(TableWrite *w, TupleTableSlot *slot)
+{
+	if (RelationGetDescr(w->table)->constr)
+		ExecConstraints(w->result, slot, w->estate);
+}
+
+uint64
+cdc_table_insert(CdcRelation *rel, const CdcRow *rows, int nrows)
+{
+	int			nslots = Min(nrows, INSERT_AT_ONCE);
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
+	TableWrite	w;
+
+	write_begin(&w, rel->relid, CMD_INSERT, "INSERT");
+	for (int i = 0; i < nslots; i++)
+		slots[i] = table_slot_create(w.table, NULL);
+	for (int i = 0; i < nrows; i += nslots)
+		insert_rows(&w, slots, rel, rows + i, Min(nslots, nrows - i));
+	for (int i = 0; i < nslots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	write_end(&w);
+	return nrows;
+}
+
+static void
+insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
+			int nrows)
+{
+	for (int i = 0; i < nrows; i++)
+	{
+		store_row(slots[i], rel, &rows[i]);
+		check_row(w, slots[i]);
+	}
+	table_multi_insert(w->table, slots, nrows, w->cid, 0, NULL);
+	for (int i = 0; i < nrows; i++)
+		insert_entries(w, slots[i], false, false);
+}
+
+uint64
+cdc_table_update(CdcRelation *rel, const CdcRow *rows, int nrows)
+{
+	uint64		written = 0;
+	TupleTableSlot *slot;
+	TupleTableSlot *stored;
+	TableWrite	w;
+
+	write_begin(&w, rel->relid, CMD_UPDATE, "UPDATE");
+	slot = table_slot_create(w.table, NULL);
+	stored = table_slot_create(w.table, NULL);
+	for (int i = 0; i < nrows; i++)
+	{
+		store_row(slot, rel, &rows[i]);
+		if (rel->identity_always)
+			keep_identity(&w, stored, slot, rel, &rows[i]);
+		check_row(&w, slot);
+		written += update_row(&w, &rows[i].tid, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	ExecDropSingleTupleTableSlot(stored);
+	write_end(&w);
+	return written;
+}
+
+bool
+cdc_table_update_tuple(Relation table, const ItemPointerData *tid, TupleTableSlot *slot)
+{
+	bool		written;
+	TableWrite	w;
+
+	write_begin(&w, RelationGetRelid(table), CMD_UPDATE, "UPDATE");
+	written = update_row(&w, tid, slot);
+	write_end(&w);
+	return written;
+}
+
+/* GENERATED ALWAYS AS IDENTITY: what no UPDATE can set stays as it is */
+static void
+keep_identity(TableWrite *w, TupleTableSlot *stored, TupleTableSlot *slot,
+			  const CdcRelation *rel, const CdcRow *row)
+{
+	ItemPointerData tid = row->tid;
+
+	if (!table_tuple_fetch_row_version(w->table, &tid, GetActiveSnapshot(), stored))
+		return;					/* then it is not written either */
+	slot_getallattrs(stored);
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		int			attribute = rel->columns[i].attnum - 1;
+
+		if (rel->columns[i].updatable)
+			continue;
+		slot->tts_values[attribute] = stored->tts_values[attribute];
+		slot->tts_isnull[attribute] = stored->tts_isnull[attribute];
+	}
+}
+
+static bool
+update_row(TableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot)
+{
+	ItemPointerData place = *tid;
+	TM_FailureData failure;
+	LockTupleMode mode;
+	TU_UpdateIndexes indexes;
+
+	if (table_tuple_update(w->table, &place, slot, w->cid, GetActiveSnapshot(), InvalidSnapshot,
+						   true, &failure, &mode, &indexes) != TM_Ok)
+		return false;
+	if (cdc_updates_indexes(indexes))
+		insert_entries(w, slot, true, cdc_updates_summarizing(indexes));
+	return true;
+}
+
+static void
+insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizing)
+{
+	if (!w->indexes_open)
+		ExecOpenIndices(w->result, false);
+	w->indexes_open = true;
+	if (w->result->ri_NumIndices == 0)
+		return;
+	(void) ExecInsertIndexTuples_compat(w->result, slot, w->estate, update, false, NULL, NIL,
+										summarizing);
+	ResetPerTupleExprContext(w->estate);
+}
+
+uint64
+cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows)
+{
+	uint64		written = 0;
+	TableWrite	w;
+
+	write_begin(&w, rel->relid, CMD_DELETE, "DELETE");
+	for (int i = 0; i < nrows; i++)
+	{
+		ItemPointerData tid = rows[i].tid;
+		TM_FailureData failure;
+
+		written += table_tuple_delete(w.table, &tid, w.cid, GetActiveSnapshot(), InvalidSnapshot,
+									  true, &failure, false) == TM_Ok;
+	}
+	write_end(&w);
+	return written;
+}
