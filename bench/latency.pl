@@ -1,5 +1,6 @@
 # Latency of single changes: from the time of the Kafka record until the row is seen, and from the commit on one node until it is
-# seen on another, through a real connector as connector_config() makes it. One change at a time, some 50 ms apart.
+# seen on another, through a real connector as connector_config() makes it. One change at a time, some 50 ms apart. The writer waits
+# for its commits, as is the default: what is not flushed is not decoded.
 use strict;
 use warnings;
 use lib "$ENV{CDC_ROOT}/bench";
@@ -70,6 +71,7 @@ wait_until('the subscription', sub { $sink->sql("SELECT bool_and(state = 'stream
 $source->sql('CREATE TABLE written (id bigint, at timestamptz)');
 $look = look();
 $source->sql("
+	SET synchronous_commit = on;
 	DO \$\$
 	DECLARE
 		times timestamptz[];

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $partitions = 4;    # 0 and 1: only inserts; 2 and 3: the same rows are written again and again
-my $events = 25_000;    # in each
+my $events = 50_000;    # in each
 my $keys = 500;    # more than a batch has events: none is left out because a later one is at hand
 my $all = $partitions * $events;
 
