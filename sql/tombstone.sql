@@ -113,6 +113,13 @@ INSERT INTO pair VALUES (1, 2), (2, 1), (-1, -1);
 TABLE small;
 TABLE big;
 TABLE pair;
+-- those that a sequence gave lie side by side in the index, also beside another column
+INSERT INTO big SELECT i, 1 FROM generate_series(1001, 1010) AS i;
+INSERT INTO pair SELECT 7, i, 1 FROM generate_series(1001, 1010) AS i;
+DELETE FROM big WHERE id > 1000 AND id < 2000;
+DELETE FROM pair WHERE a = 7;
+SELECT relation, count(*), max(key_hash) - min(key_hash) < 100 AS near FROM cdcsync.tombstone_data
+WHERE coalesce(key ->> 'b', key ->> 'id') LIKE '10__' GROUP BY relation ORDER BY relation::text;
 SELECT cdcsync.remove_table(t) FROM unnest('{small, big, pair}'::regclass[]) AS t;
 DROP TABLE small, big, pair;
 
