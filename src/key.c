@@ -14,6 +14,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "optimizer/optimizer.h"
@@ -29,6 +30,7 @@ static bool shows_values(Relation rel, Relation index);
 static bool uses_generated(Relation rel, Relation index);
 static bool index_is_key(Relation rel, Oid index);
 static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
+static int64 integer_value(const CdcKeyColumn *col, Datum value);
 
 Oid
 cdc_key_find_index(Relation rel)
@@ -155,6 +157,9 @@ column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 	col->type = att->atttypid;
 	col->typmod = att->atttypmod;
 	col->collation = index->rd_indcollation[n];
+	col->typlen = att->attlen;
+	col->is_counter = index->rd_opfamily[n] == INTEGER_BTREE_FAM_OID &&
+		n == index->rd_index->indnkeyatts - 1;
 	col->equality = get_opfamily_member(index->rd_opfamily[n], opcintype, opcintype,
 										BTEqualStrategyNumber);
 	fmgr_info(index_getprocid(index, n + 1, BTORDER_PROC), &col->compare);
@@ -190,13 +195,21 @@ cdc_key_hash(CdcKey *key, const Datum *values)
 	{
 		CdcKeyColumn *col = &key->columns[i];
 
-		if (!OidIsValid(col->hash.fn_oid))
-			continue;
-		hash = hash_combine64(hash,
-							  DatumGetUInt64(FunctionCall2Coll(&col->hash, col->collation,
-															   values[i], UInt64GetDatum(0))));
+		if (col->is_counter)
+			hash = hash_combine64(hash, (uint64) integer_value(col, values[i]));
+		else if (OidIsValid(col->hash.fn_oid))
+			hash = hash_combine64(hash,
+								  DatumGetUInt64(FunctionCall2Coll(&col->hash, col->collation,
+																   values[i], UInt64GetDatum(0))));
 	}
 	return (int64) hash;
+}
+
+static int64
+integer_value(const CdcKeyColumn *col, Datum value)
+{
+	return col->typlen == sizeof(int16) ? DatumGetInt16(value) :
+		col->typlen == sizeof(int32) ? DatumGetInt32(value) : DatumGetInt64(value);
 }
 
 Jsonb *

@@ -23,6 +23,8 @@ typedef struct CdcKeyColumn
 	FmgrInfo	output;
 	FmgrInfo	input;
 	Oid			typioparam;
+	int16		typlen;
+	bool		is_counter;		/* an integer, and the last column: often of a sequence */
 } CdcKeyColumn;
 
 typedef struct CdcKey
@@ -54,7 +56,11 @@ extern CdcKey *cdc_key_make(Relation rel);
 /* Order two keys as the index does; the equality of keys everywhere */
 extern int	cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b);
 
-/* A hash that agrees with that equality; 0 for types without one */
+/*
+ * A hash that agrees with that equality; 0 for types without one.  Keys that a sequence
+ * gave one after the other have hashes near each other, and so have their tombstones in
+ * the index: a hash that scatters would touch a page for each.
+ */
 extern int64 cdc_key_hash(CdcKey *key, const Datum *values);
 
 /* A key as a JSON object of its columns' texts, and back */

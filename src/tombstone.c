@@ -5,7 +5,8 @@
  * cdcsync.tombstone_data holds, for every key that was deleted, the version that
  * everybody will compute for that delete.  Remote deletes are written by apply, local
  * ones by the trigger here.  A key is found by a hash that agrees with its equality
- * and then compared, for the text of a key is no identity.
+ * and then compared, for the text of a key is no identity.  What happens per row is
+ * done by direct access (tombstone_row.c), for a statement costs many times as much.
  *
  * Pruning forgets tombstones that were written here long enough ago, and remembers per
  * table the newest version forgotten, the horizon: an older change of a key with
@@ -13,34 +14,18 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/namespace.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/tuptable.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "catalog.h"
-#include "compat.h"
 #include "guc.h"
 #include "registered.h"
 #include "session.h"
 #include "tombstone.h"
-
-/* Columns of cdcsync.tombstone_data */
-#define Anum_tombstone_relation		1
-#define Anum_tombstone_key_hash		2
-#define Anum_tombstone_key			3
-#define Anum_tombstone_version		4
-#define Anum_tombstone_peer			5
+#include "tombstone_row.h"
 
 /* The version of a local delete under the commit clock, as the others are stored */
 #define COMMIT_VERSION \
@@ -51,39 +36,25 @@ struct CdcTombstoneScan
 {
 	CdcKey	   *key;
 	CdcClock	clock;
-	Relation	rel;
-	Relation	index;
-	TupleTableSlot *slot;
-	Snapshot	snapshot;
-	IndexScanDesc scan;
-	ScanKeyData keys[2];
+	CdcTombstoneTable table;
+	CdcTombstoneLook look;
 };
 
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
-static CdcVersion stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
 static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
-							int nrows, int column, bool *nulls);
+							int nrows, AttrNumber column, bool *nulls);
 
 CdcTombstoneScan *
 cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
 {
 	CdcTombstoneScan *scan = palloc(sizeof(CdcTombstoneScan));
-	Oid			schema = get_namespace_oid("cdcsync", false);
 
 	scan->key = key;
 	scan->clock = clock;
-	scan->rel = table_open(get_relname_relid("tombstone_data", schema), AccessShareLock);
-	scan->index = index_open(RelationGetPrimaryKeyIndex_compat(scan->rel), AccessShareLock);
-	scan->slot = table_slot_create(scan->rel, NULL);
-	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan->scan = index_beginscan_compat(scan->rel, scan->index, scan->snapshot,
-										lengthof(scan->keys), 0);
-	ScanKeyInit(&scan->keys[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(key->relid));
-	ScanKeyInit(&scan->keys[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(0));
+	cdc_tombstone_table_open(&scan->table, AccessShareLock);
+	cdc_tombstone_look_begin(&scan->look, &scan->table, key->relid);
 	return scan;
 }
 
@@ -91,28 +62,19 @@ CdcTombstone
 cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values)
 {
 	CdcTombstone best = {0};
+	HeapTuple	tuple;
 
-	scan->keys[1].sk_argument = Int64GetDatum(cdc_key_hash(scan->key, values));
-	index_rescan(scan->scan, scan->keys, lengthof(scan->keys), NULL, 0);
-	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
-	{
-		bool		should_free;
-		HeapTuple	tuple = ExecFetchSlotHeapTuple(scan->slot, false, &should_free);
-
-		consider(&best, scan->key, scan->clock, values, tuple, RelationGetDescr(scan->rel));
-		Assert(!should_free);
-	}
+	cdc_tombstone_look_for(&scan->look, cdc_key_hash(scan->key, values));
+	while ((tuple = cdc_tombstone_look_next(&scan->look)) != NULL)
+		consider(&best, scan->key, scan->clock, values, tuple, RelationGetDescr(scan->table.rel));
 	return best;
 }
 
 void
 cdc_tombstone_scan_end(CdcTombstoneScan *scan)
 {
-	index_endscan(scan->scan);
-	UnregisterSnapshot(scan->snapshot);
-	ExecDropSingleTupleTableSlot(scan->slot);
-	index_close(scan->index, AccessShareLock);
-	table_close(scan->rel, AccessShareLock);
+	cdc_tombstone_look_end(&scan->look);
+	cdc_tombstone_table_close(&scan->table);
 	pfree(scan);
 }
 
@@ -140,28 +102,13 @@ consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 	cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored_key);
 	if (cdc_key_compare(key, stored_key, values) != 0)
 		return;
-	version = stored_version(clock, tuple, desc);
+	version = cdc_tombstone_row_version(clock, tuple, desc);
 	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
 		return;
 	best->found = true;
 	best->version = version;
 	datum = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
 	best->peer = isnull ? NULL : TextDatumGetCString(datum);
-}
-
-/* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
-static CdcVersion
-stored_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
-{
-	bool		isnull;
-	Datum		datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
-	RepOriginId writer;
-
-	if (isnull && clock == CDC_CLOCK_COMMIT)
-		return cdc_clock_of_commit(HeapTupleHeaderGetRawXmin(tuple->t_data), &writer);
-	if (!isnull)
-		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
-	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
 void
@@ -192,7 +139,8 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	for (int i = 0; i < lengthof(types); i++)
 	{
 		bool	   *nulls = palloc0(sizeof(bool) * nrows);
-		Datum	   *values = stored_column(key, clock, rows, nrows, i, nulls);
+		Datum	   *values = stored_column(key, clock, rows, nrows, Anum_tombstone_key_hash + i,
+										   nulls);
 
 		args[i + 1] = cdc_catalog_array(values, nulls, nrows, types[i]);
 	}
@@ -201,31 +149,14 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	cdc_catalog_execute(&raise, args, NULL);
 }
 
-/* One column of the rows to store, in the order of cdc_tombstone_raise's types */
 static Datum *
 stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows,
-			  int column, bool *nulls)
+			  AttrNumber column, bool *nulls)
 {
 	Datum	   *values = palloc(sizeof(Datum) * nrows);
 
 	for (int i = 0; i < nrows; i++)
-	{
-		switch (column)
-		{
-			case 0:
-				values[i] = Int64GetDatum(cdc_key_hash(key, rows[i].key));
-				break;
-			case 1:
-				values[i] = JsonbPGetDatum(cdc_key_to_jsonb(key, rows[i].key));
-				break;
-			case 2:
-				values[i] = cdc_clock_to_stored(clock, &rows[i].version, &nulls[i]);
-				break;
-			default:
-				values[i] = CStringGetTextDatum(rows[i].peer);
-				break;
-		}
-	}
+		values[i] = cdc_tombstone_row_column(key, clock, &rows[i], column, &nulls[i]);
 	return values;
 }
 
@@ -346,9 +277,12 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 		row.version.deleted = true;
 	}
 
-	SPI_connect();
-	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
-	SPI_finish();
+	if (!cdc_tombstone_row_raise(reg->key, reg->clock, &row))
+	{
+		SPI_connect();
+		cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
+		SPI_finish();
+	}
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -1,0 +1,63 @@
+/*
+ * tombstone_row.h
+ *		Rows of cdcsync.tombstone_data, found and written without a statement.
+ */
+#ifndef CDC_TOMBSTONE_ROW_H
+#define CDC_TOMBSTONE_ROW_H
+
+#include "access/genam.h"
+#include "executor/tuptable.h"
+#include "storage/lockdefs.h"
+
+#include "tombstone.h"
+
+/* Columns of cdcsync.tombstone_data; its primary key are the first three */
+#define Anum_tombstone_relation		1
+#define Anum_tombstone_key_hash		2
+#define Anum_tombstone_key			3
+#define Anum_tombstone_version		4
+#define Anum_tombstone_peer			5
+#define Anum_tombstone_written_at	6
+#define Natts_tombstone				6
+
+/* The table, and its primary key.  The locks stay until the transaction ends. */
+typedef struct CdcTombstoneTable
+{
+	Relation	rel;
+	Relation	index;
+} CdcTombstoneTable;
+
+extern void cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode);
+extern void cdc_tombstone_table_close(CdcTombstoneTable *table);
+
+/* A look at a table's tombstones in one state: the newest committed one, and this transaction's */
+typedef struct CdcTombstoneLook
+{
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	ScanKeyData keys[2];		/* relation, key_hash */
+} CdcTombstoneLook;
+
+extern void cdc_tombstone_look_begin(CdcTombstoneLook *look, const CdcTombstoneTable *table,
+									 Oid relid);
+extern void cdc_tombstone_look_end(CdcTombstoneLook *look);
+
+/* From here on next gives all that have this hash, then NULL */
+extern void cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash);
+extern HeapTuple cdc_tombstone_look_next(CdcTombstoneLook *look);
+
+/* The version of a stored tombstone */
+extern CdcVersion cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
+
+/* What is stored of a delete: key_hash, key, version or peer; *isnull is false before */
+extern Datum cdc_tombstone_row_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row,
+									  AttrNumber column, bool *isnull);
+
+/*
+ * Remember one delete, by the same rules as cdc_tombstone_raise.  Returns false, and has
+ * changed nothing, where only a statement can tell what is to be done.
+ */
+extern bool cdc_tombstone_row_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
+
+#endif							/* CDC_TOMBSTONE_ROW_H */
