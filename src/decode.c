@@ -178,7 +178,9 @@ static bool is_in_order(const CdcSchema *schema, const CdcField *fields, int nfi
 /* Fields by name */
 static const CdcField *children(const Payload *payload, const CdcField *member, int *n);
 static void find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-						const CdcField **found);
+						int *places, const CdcField **found);
+static int	find_field(const CdcField *fields, int nfields, const FieldName *name);
+static bool has_name(const CdcField *field, const FieldName *name);
 static bool has_all_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames);
 
 /* What is no change */
@@ -226,12 +228,13 @@ static void
 decode_value(CdcEvent *event)
 {
 	const CdcMessage *message = event->message;
+	static int	places[NENVELOPE_FIELDS];
 	const CdcField *envelope[NENVELOPE_FIELDS];
 	Payload		payload = {.what = "message value"};
 
 	open_payload(message, message->value, message->value_len, &payload);
 	find_fields(payload.tree.members, payload.tree.nmembers,
-				envelope_names, NENVELOPE_FIELDS, envelope);
+				envelope_names, NENVELOPE_FIELDS, places, envelope);
 
 	if (payload.tree.root == CDC_TOKEN_NULL)
 		event->op = CDC_OP_NULL_VALUE;
@@ -285,11 +288,12 @@ decode_op(const CdcToken *token)
 static void
 decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
 {
+	static int	places[NSOURCE_FIELDS];
 	const CdcField *found[NSOURCE_FIELDS];
 	int			nfields;
 	const CdcField *fields = children(payload, source, &nfields);
 
-	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, found);
+	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, places, found);
 	if (found[SOURCE_CONNECTOR] != NULL)
 		check_connector(&found[SOURCE_CONNECTOR]->token);
 	event->peer = source_string(found[SOURCE_NAME], "name");
@@ -458,7 +462,7 @@ is_converter_envelope(const CdcJsonTree *tree)
 
 	if (tree->nmembers != 2)
 		return false;
-	find_fields(tree->members, 2, names, 2, found);
+	find_fields(tree->members, 2, names, 2, NULL, found);
 	return found[0] != NULL && found[1] != NULL &&
 		(found[0]->token.type == CDC_TOKEN_OBJECT || found[0]->token.type == CDC_TOKEN_NULL);
 }
@@ -551,20 +555,41 @@ children(const Payload *payload, const CdcField *member, int *n)
 	return tree->children + tree->first_child[i];
 }
 
+/*
+ * A connector writes its fields in one order: each is first looked for in its place of the
+ * last time.  places may be NULL.
+ */
 static void
 find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-			const CdcField **found)
+			int *places, const CdcField **found)
 {
-	memset(found, 0, nnames * sizeof(CdcField *));
-	for (int i = 0; i < nfields; i++)
+	for (int j = 0; j < nnames; j++)
 	{
-		for (int j = 0; j < nnames; j++)
-		{
-			if (fields[i].namelen == names[j].len &&
-				memcmp(fields[i].name, names[j].text, names[j].len) == 0)
-				found[j] = &fields[i];
-		}
+		int			place = places ? places[j] : 0;
+
+		if (place >= nfields || !has_name(&fields[place], &names[j]))
+			place = find_field(fields, nfields, &names[j]);
+		found[j] = place < nfields ? &fields[place] : NULL;
+		if (places)
+			places[j] = place;
 	}
+}
+
+/* nfields if there is none */
+static int
+find_field(const CdcField *fields, int nfields, const FieldName *name)
+{
+	int			i = 0;
+
+	while (i < nfields && !has_name(&fields[i], name))
+		i++;
+	return i;
+}
+
+static bool
+has_name(const CdcField *field, const FieldName *name)
+{
+	return field->namelen == name->len && memcmp(field->name, name->text, name->len) == 0;
 }
 
 static bool
@@ -590,7 +615,7 @@ has_all_fields(const CdcField *fields, int nfields, const FieldName *names, int 
 
 	if (nfields != nnames)
 		return false;
-	find_fields(fields, nfields, names, nnames, found);
+	find_fields(fields, nfields, names, nnames, NULL, found);
 	for (int i = 0; i < nnames; i++)
 	{
 		if (found[i] == NULL)
@@ -606,7 +631,7 @@ not_a_change(const CdcJsonTree *tree)
 
 	for (int i = 0; i < lengthof(foreign_forms); i++)
 	{
-		find_fields(tree->members, tree->nmembers, &foreign_forms[i].field, 1, &found);
+		find_fields(tree->members, tree->nmembers, &foreign_forms[i].field, 1, NULL, &found);
 		if (found != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),

@@ -32,24 +32,30 @@
 	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
 	"OPERATOR(pg_catalog.*) 1000000)"
 
+#define NARGS 6					/* of that statement */
+
+/* Whether there is any tombstone at all is asked when so many keys had none, or had one */
+#define MANY_READS 16
+
 struct CdcTombstoneScan
 {
 	CdcKey	   *key;
 	CdcClock	clock;
 	CdcTombstoneTable table;
 	CdcTombstoneLook look;
+	int			nreads;
+	bool		none;			/* of the whole table */
 };
 
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
-static Datum *stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
-							int nrows, AttrNumber column, bool *nulls);
+static void raise_by_statement(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
 
 CdcTombstoneScan *
 cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
 {
-	CdcTombstoneScan *scan = palloc(sizeof(CdcTombstoneScan));
+	CdcTombstoneScan *scan = palloc0(sizeof(CdcTombstoneScan));
 
 	scan->key = key;
 	scan->clock = clock;
@@ -64,6 +70,10 @@ cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values)
 	CdcTombstone best = {0};
 	HeapTuple	tuple;
 
+	if (++scan->nreads == MANY_READS)
+		scan->none = !cdc_tombstone_look_finds_any(&scan->look, &scan->table);
+	if (scan->none)
+		return best;
 	cdc_tombstone_look_for(&scan->look, cdc_key_hash(scan->key, values));
 	while ((tuple = cdc_tombstone_look_next(&scan->look)) != NULL)
 		consider(&best, scan->key, scan->clock, values, tuple, RelationGetDescr(scan->table.rel));
@@ -114,50 +124,52 @@ consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 void
 cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows)
 {
+	CdcTombstoneTable table;
+
+	if (nrows == 0)
+		return;
+	cdc_tombstone_table_open(&table, RowExclusiveLock);
+	/* one after the other, also those that have to wait: two who delete the same keys do so in one order */
+	for (int i = 0; i < nrows; i++)
+	{
+		if (!cdc_tombstone_row_raise(&table, key, clock, &rows[i]))
+			raise_by_statement(key, clock, &rows[i]);
+	}
+	cdc_tombstone_table_close(&table);
+	/* whoever looks next, also within the same statement, must see them */
+	CommandCounterIncrement();
+}
+
+static void
+raise_by_statement(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
+{
 	static CdcStatement raise = {
 		.sql =
 		"INSERT INTO cdcsync.tombstone_data AS t (relation, key_hash, key, version, peer) "
-		"SELECT $1, n.key_hash, n.key, n.version, n.peer "
-		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), "
-		"pg_catalog.unnest($4), pg_catalog.unnest($5)) AS n (key_hash, key, version, peer) "
-		"ON CONFLICT (relation, key_hash, key) DO UPDATE "
+		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (relation, key_hash, key) DO UPDATE "
 		"SET version = excluded.version, peer = excluded.peer, "
 		"written_at = excluded.written_at "
 		"WHERE excluded.version IS NULL AND $6 OR excluded.version OPERATOR(pg_catalog.>) "
 		"COALESCE(t.version, CASE WHEN $6 THEN " COMMIT_VERSION " END, '-Infinity')",
-		.nargs = 6,
-		.argtypes = {OIDOID, INT8ARRAYOID, JSONBARRAYOID, NUMERICARRAYOID, TEXTARRAYOID, BOOLOID}
+		.nargs = NARGS,
+		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, BOOLOID}
 	};
-	static const Oid types[] = {INT8OID, JSONBOID, NUMERICOID, TEXTOID};
-	Datum		args[6];
-	int			nestlevel;
+	Datum		args[NARGS] = {ObjectIdGetDatum(key->relid)};
+	char		nulls[NARGS + 1] = "      ";
+	int			nestlevel = cdc_session_begin_texts();
 
-	if (nrows == 0)
-		return;
-	nestlevel = cdc_session_begin_texts();
-	args[0] = ObjectIdGetDatum(key->relid);
-	for (int i = 0; i < lengthof(types); i++)
+	for (AttrNumber i = Anum_tombstone_key_hash; i <= Anum_tombstone_peer; i++)
 	{
-		bool	   *nulls = palloc0(sizeof(bool) * nrows);
-		Datum	   *values = stored_column(key, clock, rows, nrows, Anum_tombstone_key_hash + i,
-										   nulls);
+		bool		isnull = false;
 
-		args[i + 1] = cdc_catalog_array(values, nulls, nrows, types[i]);
+		args[i - 1] = cdc_tombstone_row_column(key, clock, row, i, &isnull);
+		nulls[i - 1] = isnull ? 'n' : ' ';
 	}
 	cdc_session_end_texts(nestlevel);
-	args[5] = BoolGetDatum(clock == CDC_CLOCK_COMMIT);
-	cdc_catalog_execute(&raise, args, NULL);
-}
-
-static Datum *
-stored_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows,
-			  AttrNumber column, bool *nulls)
-{
-	Datum	   *values = palloc(sizeof(Datum) * nrows);
-
-	for (int i = 0; i < nrows; i++)
-		values[i] = cdc_tombstone_row_column(key, clock, &rows[i], column, &nulls[i]);
-	return values;
+	args[NARGS - 1] = BoolGetDatum(clock == CDC_CLOCK_COMMIT);
+	SPI_connect();
+	cdc_catalog_execute(&raise, args, nulls);
+	SPI_finish();
 }
 
 CdcVersion
@@ -277,12 +289,7 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 		row.version.deleted = true;
 	}
 
-	if (!cdc_tombstone_row_raise(reg->key, reg->clock, &row))
-	{
-		SPI_connect();
-		cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
-		SPI_finish();
-	}
+	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -38,7 +38,7 @@ typedef struct CdcTombstoneRow
 
 /*
  * Remember deletes; a newer tombstone that is there already stays.  The keys of one
- * call are distinct.  SPI is connected by the caller.
+ * call are distinct.
  */
 extern void cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows,
 								int nrows);

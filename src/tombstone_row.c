@@ -59,6 +59,7 @@ cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
 
 	table->rel = table_open(get_relname_relid("tombstone_data", schema), lockmode);
 	table->index = index_open(RelationGetPrimaryKeyIndex_compat(table->rel), lockmode);
+	table->as_made = lockmode == RowExclusiveLock && is_as_made(table->rel);
 }
 
 /* Locks that are there already cost next to nothing: the next row will want them, too */
@@ -110,6 +111,19 @@ cdc_tombstone_look_next(CdcTombstoneLook *look)
 	return tuple;
 }
 
+bool
+cdc_tombstone_look_finds_any(const CdcTombstoneLook *look, const CdcTombstoneTable *table)
+{
+	ScanKeyData relation = look->keys[0];
+	IndexScanDesc scan = index_beginscan_compat(table->rel, table->index, look->snapshot, 1, 0);
+	bool		any;
+
+	index_rescan(scan, &relation, 1, NULL, 0);
+	any = index_getnext_slot(scan, ForwardScanDirection, look->slot);
+	index_endscan(scan);
+	return any;
+}
+
 /* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
 CdcVersion
 cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
@@ -143,24 +157,22 @@ cdc_tombstone_row_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row
 }
 
 bool
-cdc_tombstone_row_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
+cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcKey *key, CdcClock clock,
+						const CdcTombstoneRow *row)
 {
-	CdcTombstoneTable table;
 	StoredRow	stored;
 	bool		done = false;
 
+	if (!table->as_made)
+		return false;
 	form_row(&stored, key, clock, row);
-	cdc_tombstone_table_open(&table, RowExclusiveLock);
-	for (int tries = 0; tries < 2 && !done && is_as_made(table.rel); tries++)
+	for (int tries = 0; tries < 2 && !done; tries++)
 	{
-		done = expect_tombstone ? raise_old(&table, clock, row, &stored) :
-			insert(&table, &stored);
+		done = expect_tombstone ? raise_old(table, clock, row, &stored) :
+			insert(table, &stored);
 		if (!done)
 			expect_tombstone = !expect_tombstone;
 	}
-	cdc_tombstone_table_close(&table);
-	/* whoever looks next, also within the same statement, must see it */
-	CommandCounterIncrement();
 	return done;
 }
 

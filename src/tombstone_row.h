@@ -25,6 +25,7 @@ typedef struct CdcTombstoneTable
 {
 	Relation	rel;
 	Relation	index;
+	bool		as_made;		/* by the extension: nobody has added anything */
 } CdcTombstoneTable;
 
 extern void cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode);
@@ -47,6 +48,10 @@ extern void cdc_tombstone_look_end(CdcTombstoneLook *look);
 extern void cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash);
 extern HeapTuple cdc_tombstone_look_next(CdcTombstoneLook *look);
 
+/* Is there any of the table? */
+extern bool cdc_tombstone_look_finds_any(const CdcTombstoneLook *look,
+										 const CdcTombstoneTable *table);
+
 /* The version of a stored tombstone */
 extern CdcVersion cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
 
@@ -56,8 +61,10 @@ extern Datum cdc_tombstone_row_column(CdcKey *key, CdcClock clock, const CdcTomb
 
 /*
  * Remember one delete, by the same rules as cdc_tombstone_raise.  Returns false, and has
- * changed nothing, where only a statement can tell what is to be done.
+ * changed nothing, where only a statement can tell what is to be done.  The caller makes
+ * it visible (CommandCounterIncrement).
  */
-extern bool cdc_tombstone_row_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
+extern bool cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcKey *key, CdcClock clock,
+									const CdcTombstoneRow *row);
 
 #endif							/* CDC_TOMBSTONE_ROW_H */
