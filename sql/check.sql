@@ -56,14 +56,18 @@ ALTER TABLE ward RENAME v TO w;
 ALTER TABLE patient RENAME at TO admitted_at;
 SELECT * FROM faults();
 SELECT cdcsync.alter_table_rule('ward', version_column => 'w');
-ALTER TABLE patient RENAME admitted_at TO at;
+SELECT cdcsync.alter_table_rule('patient', column_map => '{"admitted": "admitted_at"}');
 SELECT * FROM faults();
+ALTER TABLE patient RENAME admitted_at TO at;
+SELECT cdcsync.alter_table_rule('patient', column_map => '{"admitted": "at"}');
 ALTER TABLE ward RENAME w TO v;
 SELECT cdcsync.alter_table_rule('ward', version_column => 'v');
 BEGIN;
 ALTER TABLE ward ALTER v TYPE float8;
 SELECT * FROM faults();
 ALTER TABLE ward ALTER v TYPE timestamptz(3) USING now();
+SELECT * FROM faults();
+ALTER TABLE ward ALTER v TYPE timestamptz;
 SELECT * FROM faults();
 ROLLBACK;
 
@@ -93,13 +97,28 @@ DROP PUBLICATION cdcsync;
 SELECT * FROM faults();
 SELECT remedy FROM faults() \gexec
 SELECT * FROM faults();
-SELECT DISTINCT remedy FROM faults() \gexec
-SELECT * FROM faults();
 BEGIN;
 DROP PUBLICATION cdcsync;
 CREATE PUBLICATION cdcsync FOR ALL TABLES WITH (publish_via_partition_root = true);
 SELECT DISTINCT level, remedy FROM faults();
+SELECT DISTINCT remedy FROM faults() \gexec
+SELECT * FROM faults();
 ROLLBACK;
+
+-- a node that only receives
+SELECT cdcsync.subscribe('clinic', '{clinic}', enabled => false);
+DROP PUBLICATION cdcsync;
+SELECT * FROM faults();
+SELECT level, subject, problem FROM cdcsync.check_server() WHERE subject = 'connector';
+SELECT remedy FROM faults() WHERE subject ~ 'publication' \gexec
+SELECT * FROM faults();
+SELECT level, subject, problem FROM cdcsync.check_server() WHERE subject = 'connector';
+ALTER PUBLICATION cdcsync DROP TABLE patient;
+SELECT * FROM faults();
+ALTER PUBLICATION cdcsync DROP TABLE ward;
+SELECT * FROM faults();
+SELECT remedy FROM faults() WHERE subject ~ 'publication' \gexec
+SELECT cdcsync.unsubscribe('clinic');
 
 -- orphans, of the tables that one may read
 SET session_replication_role = replica;
@@ -144,6 +163,10 @@ SELECT cdcsync.add_table('clocked');
 SELECT cdcsync.subscribe('clinic_a', '{a}', enabled => false, producer => '{"decimal.handling.mode": "double",
 	"time.precision.mode": "connect", "binary.handling.mode": "base64"}');
 SELECT * FROM faults();
+SELECT cdcsync.alter_subscription('clinic_a', producer => '{"binary.handling.mode": "base64-url-safe"}');
+SELECT * FROM faults();
+SELECT cdcsync.alter_subscription('clinic_a', producer => '{}');
+SELECT * FROM faults();
 SELECT cdcsync.subscribe('clinic_b', '{b}', enabled => false);
 SELECT * FROM faults() WHERE problem ~ 'path';
 SELECT cdcsync.alter_subscription('clinic_b', origin => 'none');
@@ -160,5 +183,12 @@ DROP VIEW public.pg_publication;
 SELECT cdcsync.remove_table('ward'), cdcsync.remove_table('patient'), cdcsync.remove_table('clocked');
 DROP SCHEMA clinic CASCADE;
 DROP ROLE regress_cdcsync_monitor;
-RESET search_path;
-RESET cdcsync.node_name;
+
+-- a name takes effect when one connects again
+SET cdcsync.node_name = '';
+SELECT replace(remedy, '...', 'clinic-2') AS remedy FROM cdcsync.check() WHERE subject = 'cdcsync.node_name' \gset
+SELECT split_part(:'remedy', ';', 1) \gexec
+\c
+SHOW cdcsync.node_name;
+SELECT * FROM cdcsync.check() WHERE subject = 'cdcsync.node_name';
+SELECT format('ALTER DATABASE %I RESET cdcsync.node_name', current_database()) \gexec
