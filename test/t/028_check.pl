@@ -163,10 +163,12 @@ mended_by_command($node, qr/are free on the disk/, 'a limit', '3MB');
 
 $node->sql(q{SELECT cdcsync.unsubscribe('s'), cdcsync.subscribe('s', '{t028.none}')});
 $node->sql(q{UPDATE cdcsync.subscription SET created_at = now() - interval '1 hour'});
-$node->sql($_) foreach q{ALTER SYSTEM SET cdcsync.kafka_config = 'no.such.property=1'}, 'SELECT pg_reload_conf()';
-says($node, qr/^error worker: no worker runs in this database: nothing is applied$/m, 'a worker that does not come up');
-like(slurp_file($node->logfile), qr/no\.such\.property/, q{... The server's log says why});
-$node->sql($_) foreach 'ALTER SYSTEM RESET cdcsync.kafka_config', 'SELECT pg_reload_conf()';
+$node->sql('ALTER TABLE cdcsync.subscription RENAME on_unknown_table TO other_name');
+$node->sql('SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+ok(wait_until('its reason', sub { log_lines($node, 'ERROR:  column .*on_unknown_table.* does not exist') }), 'a worker that does not come up: the log says why');
+says($node, qr/^error worker: no worker runs in this database: nothing is applied$/m, '... and check() that it does not');
+is($node->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'worker'}), q{The server's log says why.}, '... and where to look');
+$node->sql('ALTER TABLE cdcsync.subscription RENAME other_name TO on_unknown_table');
 becomes($node, q{SELECT count(*) FROM cdcsync.check() WHERE subject = 'worker'}, 0, '... and it is mended', 90);
 
 # --- settings -----------------------------------------------------------------------------------------------
@@ -267,10 +269,11 @@ sub kafka_configs
 	my ($java) = split(/\0/, slurp_file("/proc/$pid/cmdline"));
 	my ($classes) = grep { s/^CLASSPATH=// } split(/\0/, slurp_file("/proc/$pid/environ"));
 	my @arguments = split(' ', $command);
+	my $out;
 
 	is(shift @arguments, 'kafka-configs.sh', "command $command");
 	local $ENV{CLASSPATH} = $classes;
-	IPC::Run::run([ $java, 'kafka.admin.ConfigCommand', @arguments ], '>&', \my $out) or die $out;
+	IPC::Run::run([ $java, 'kafka.admin.ConfigCommand', @arguments ], '>&', \$out) or die $out;
 	return;
 }
 
