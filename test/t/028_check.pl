@@ -194,6 +194,7 @@ faulty($small, { track_commit_timestamp => 'off' },
 	'error track_commit_timestamp: it is off, and table public.item has no version column');
 faulty($small, { wal_level => 'replica' },
 	'error wal_level: it is "replica": changes of this database cannot be captured');
+only_receives($small);
 faulty($small, { 'cdcsync.bootstrap_servers' => '' },
 	'error cdcsync.bootstrap_servers: no Kafka broker is named', "SELECT cdcsync.resume('s')");
 faulty($small, { max_worker_processes => 2 },
@@ -304,6 +305,28 @@ sub faulty
 		mend($on, $name);
 		becomes($on, "SELECT count(*) FROM cdcsync.check() WHERE subject = '$name'", 0, "... $name mended by what is said");
 	}
+	return;
+}
+
+# A node that only receives needs neither a connector nor what that needs, and check knows it by its publication.
+sub only_receives
+{
+	my ($on) = @_;
+	my $received = make_topic('received');
+
+	$on->sql($_) foreach q{ALTER SYSTEM SET wal_level = 'replica'}, 'DROP PUBLICATION cdcsync', "SELECT cdcsync.subscribe('r', '{$received}')";
+	$on->restart;
+	produce($received, change(0, 'c', 'item', undef, { id => 1 }));
+	becomes($on, 'SELECT count(*) FROM item', 1, 'a node that only receives');
+	is(lines($on), "info publication cdcsync: it has no table that is registered: this node only receives\ninfo subscription s: it is paused",
+		'... check says so, and misses nothing');
+	$on->sql($on->sql("SELECT remedy FROM cdcsync.check() WHERE subject = 'publication cdcsync'"));
+	is(lines($on), join("\n",
+		'error wal_level: it is "replica": changes of this database cannot be captured',
+		'warning connector: no connector has a replication slot in this database: its changes are not captured',
+		'info subscription s: it is paused'), '... if it is to send after all, there is more to do');
+	$on->sql($_) foreach 'ALTER SYSTEM RESET wal_level', "SELECT cdcsync.unsubscribe('r')";
+	$on->restart;
 	return;
 }
 
