@@ -240,7 +240,7 @@ sub send_log
 	return is($node->sql("SELECT cdcsync.wait_for('s', '30s')"), 't', "log @_");
 }
 
-# An assertion: the SQL of the line with this problem takes it away; the second argument stands for its '...'.
+# An assertion: the SQL in the line with this problem takes it away; $value stands where it has '...'.
 sub mended_by_command
 {
 	my ($on, $problem, $name, $value) = @_;
