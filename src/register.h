@@ -5,6 +5,8 @@
 #ifndef CDC_REGISTER_H
 #define CDC_REGISTER_H
 
+#include "compat.h"
+
 /*
  * Before DROP EXTENSION: a dump does not bring along that the publication goes with the
  * extension.  In a transaction.
@@ -12,7 +14,7 @@
 extern void cdc_register_own_publication(void);
 
 /* Raises the error that there is no rule for it */
-extern void cdc_register_no_such_rule(Oid relid) pg_attribute_noreturn();
+pg_noreturn extern void cdc_register_no_such_rule(Oid relid);
 
 /* Add a table to the publication; SPI is connected by the caller */
 extern void cdc_register_publish(Oid relid);
