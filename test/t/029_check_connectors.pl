@@ -13,8 +13,9 @@ my @two = ($server, $client);
 $_->sql("INSERT INTO todos (title) VALUES ('of " . $_->name . "')") foreach @two;
 wait_equal(\@two, 'todos', where => '(SELECT count(*) = 2 FROM todos)', name => 'rows of both');
 $server->sql("UPDATE todos SET title = 'changed'");
+wait_equal(\@two, 'todos', where => "(SELECT bool_and(title = 'changed') FROM todos)", name => '... and the changes of one');
 $client->sql("DELETE FROM todos WHERE client_id = 0");
-wait_equal(\@two, 'todos', where => '(SELECT count(*) = 1 FROM todos)', name => 'and their changes');
+wait_equal(\@two, 'todos', where => '(SELECT count(*) = 1 FROM todos)', name => '... and of the other');
 ok(wait_settled(2, @two), 'settled');
 is(lines($_), '', 'nothing to say on ' . $_->name) foreach @two;
 
