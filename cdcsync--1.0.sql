@@ -1001,6 +1001,26 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION cdcsync.table_objection(regclass) IS
 'why add_table() would refuse this table now; NULL if it would not';
 
+CREATE FUNCTION cdcsync.only_receives()
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM cdcsync.subscription)
+		AND NOT EXISTS (
+			SELECT FROM cdcsync.table_rule AS r
+			JOIN pg_publication_tables AS t ON t.pubname = 'cdcsync'
+			JOIN pg_namespace AS n ON n.nspname = t.schemaname
+			JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.tablename
+			WHERE c.oid = r.relation OR c.oid IN (SELECT relid FROM pg_partition_tree(r.relation)))
+		AND NOT EXISTS (
+			SELECT FROM pg_replication_slots
+			WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary)
+$$;
+
+COMMENT ON FUNCTION cdcsync.only_receives() IS
+'whether this node is one that sends nothing: it subscribes, publishes none of the registered tables, and has no slot of a connector';
+
 CREATE FUNCTION cdcsync.check_server()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
@@ -1008,7 +1028,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 WITH facts AS MATERIALIZED (
 	SELECT f.*, pg_is_in_recovery() AS standby,
-		EXISTS (SELECT FROM cdcsync.table_rule) AS has_tables,
+		EXISTS (SELECT FROM cdcsync.table_rule) AND NOT cdcsync.only_receives() AS sends,
 		EXISTS (SELECT FROM cdcsync.subscription WHERE enabled) AS has_subscriptions,
 		current_setting('max_worker_processes')::integer <= (
 			SELECT count(*) FROM pg_stat_activity AS a
@@ -1022,7 +1042,7 @@ WITH facts AS MATERIALIZED (
 		pg_wal_lsn_diff(CASE WHEN f.standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
 			s.restart_lsn)::bigint AS kept
 	FROM pg_replication_slots AS s, facts AS f
-	WHERE s.database = current_database() AND s.plugin = 'pgoutput' AND NOT s.temporary AND f.has_tables
+	WHERE s.database = current_database() AND s.plugin = 'pgoutput' AND NOT s.temporary AND f.sends
 )
 SELECT 'error', 'shared_preload_libraries', 'cdcsync is not in it: nothing is applied',
 	'Add cdcsync to shared_preload_libraries and restart the server.'
@@ -1062,7 +1082,7 @@ FROM facts WHERE NOT has_brokers AND has_subscriptions
 UNION ALL
 SELECT 'error', 'wal_level', format('it is "%s": changes of this database cannot be captured', current_setting('wal_level')),
 	'ALTER SYSTEM SET wal_level = ''logical''; and restart the server'
-FROM facts WHERE has_tables AND current_setting('wal_level') <> 'logical'
+FROM facts WHERE sends AND current_setting('wal_level') <> 'logical'
 
 UNION ALL
 SELECT 'error', 'track_commit_timestamp', format('it is off, and table %s has no version column', r.relation),
@@ -1097,21 +1117,22 @@ SELECT 'error', 'max_replication_slots',
 	format('all %s slots are used, and a connector of this database needs one', current_setting('max_replication_slots')),
 	format('ALTER SYSTEM SET max_replication_slots = %s; and restart the server', current_setting('max_replication_slots')::integer + 10)
 FROM facts AS f
-WHERE f.has_tables AND NOT EXISTS (SELECT FROM slot)
+WHERE f.sends AND NOT EXISTS (SELECT FROM slot)
 	AND (SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::integer
 
 UNION ALL
 SELECT 'warning', 'connector', 'no connector has a replication slot in this database: its changes are not captured',
-	'psql -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors'
+	format('psql -d %L -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors; '
+		'or, if it is only to receive: DROP PUBLICATION cdcsync', current_database())
 FROM facts AS f
-WHERE f.has_tables AND NOT f.standby AND NOT EXISTS (SELECT FROM slot)
+WHERE f.sends AND NOT f.standby AND NOT EXISTS (SELECT FROM slot)
 
 UNION ALL
 SELECT 'error', 'max_wal_senders',
 	format('it is %s, and %s replication slots are to be read', current_setting('max_wal_senders'), n.slots),
 	format('ALTER SYSTEM SET max_wal_senders = %s; and restart the server', n.slots + 5)
 FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
-WHERE f.has_tables AND n.slots > current_setting('max_wal_senders')::integer
+WHERE f.sends AND n.slots > current_setting('max_wal_senders')::integer
 
 UNION ALL
 SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer and apply worker', m.value, n.origins),
@@ -1133,7 +1154,8 @@ FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
 
 UNION ALL
 SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector does not run; it keeps %s of WAL', pg_size_pretty(s.kept)),
-	'curl -sS $CONNECT/connectors/' || coalesce(f.node_name, 'NAME') || '/status'
+	format('curl -sS -X PUT $CONNECT/connectors/%1$s/resume; curl -sS -X POST "$CONNECT/connectors/%1$s/restart?includeTasks=true&onlyFailed=true"; '
+		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(f.node_name, 'NAME'))
 FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
 
 UNION ALL
@@ -1217,8 +1239,13 @@ WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
 	WHERE a.attrelid = r.relation AND a.attname = p.value AND a.attnum > 0 AND NOT a.attisdropped)
 
 UNION ALL
-SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', min(r.repair)
-FROM rule AS r WHERE NOT EXISTS (SELECT FROM publication) HAVING count(*) > 0
+SELECT 'info', 'publication cdcsync', 'it has no table that is registered: this node only receives',
+	'SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
+WHERE cdcsync.only_receives() AND EXISTS (SELECT FROM rule)
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', 'SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
+WHERE NOT EXISTS (SELECT FROM publication) AND EXISTS (SELECT FROM rule) AND NOT cdcsync.only_receives()
 
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it names the partitions of table ' || r.relation || ' instead of the table',
@@ -1228,8 +1255,9 @@ FROM rule AS r, publication AS p WHERE r.partitioned AND NOT p.pubviaroot
 UNION ALL
 SELECT 'error', 'publication cdcsync', format('table %s is not in it: its changes are not captured', r.relation), r.repair
 FROM rule AS r, publication AS p
-WHERE (NOT r.partitioned OR p.pubviaroot) AND NOT EXISTS (SELECT FROM pg_publication_tables AS t
-	WHERE t.pubname = 'cdcsync' AND t.schemaname = r.nspname AND t.tablename = r.relname)
+WHERE (NOT r.partitioned OR p.pubviaroot) AND NOT cdcsync.only_receives()
+	AND NOT EXISTS (SELECT FROM pg_publication_tables AS t
+		WHERE t.pubname = 'cdcsync' AND t.schemaname = r.nspname AND t.tablename = r.relname)
 
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it leaves out ' || concat_ws(', ', CASE WHEN NOT p.pubinsert THEN 'inserts' END,
@@ -1250,7 +1278,7 @@ WHERE pr.prqual IS NOT NULL OR pr.prattrs IS NOT NULL
 UNION ALL
 SELECT 'error', 'publication cdcsync', format('table cdcsync.%I is in it, which belongs to this node alone', t.tablename),
 	CASE
-		WHEN p.puballtables THEN 'DROP PUBLICATION cdcsync; and SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
+		WHEN p.puballtables THEN 'DROP PUBLICATION cdcsync; SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
 		WHEN EXISTS (SELECT FROM pg_publication_namespace AS n JOIN pg_namespace AS s ON s.oid = n.pnnspid
 			WHERE n.pnpubid = p.oid AND s.nspname = 'cdcsync') THEN 'ALTER PUBLICATION cdcsync DROP TABLES IN SCHEMA cdcsync'
 		ELSE format('ALTER PUBLICATION cdcsync DROP TABLE cdcsync.%I', t.tablename)
@@ -1285,7 +1313,8 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ', s.topic, ', partition ', s.partition),
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
-	format('kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config retention.ms=-1', s.topic)
+	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
+		current_setting('cdcsync.bootstrap_servers'), s.topic)
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1346,7 +1375,8 @@ FROM peer AS p JOIN (VALUES
 	('no_before', 'error', 'updates do not show the row that was there',
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
 	('two_logs', 'error', 'events of two databases take turns under this name',
-		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix.'),
+		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix. Then: '
+		'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''),
 	('own_name', 'error', 'another database writes under this node''s name',
 		'Give it another cdcsync.node_name than %s, and its connector that topic.prefix.'))
 	AS k(sign, level, problem, remedy) ON k.sign = ANY (p.signs)
@@ -1360,7 +1390,8 @@ FROM peer AS p WHERE p.missing_column IS NOT NULL
 UNION ALL
 SELECT 'warning', 'node ' || f.node_name,
 	'changes under this node''s name have come that it did not have: it was restored from a backup, or another database has its name',
-	'Give the other one another cdcsync.node_name, and its connector that topic.prefix.'
+	'If there is another one, give it another cdcsync.node_name, and its connector that topic.prefix. Then: '
+	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''
 FROM cdcsync.check_facts() AS f WHERE EXISTS (SELECT FROM peer AS p WHERE 'own_news' = ANY (p.signs))
 
 UNION ALL
@@ -1542,7 +1573,7 @@ GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
-	cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
+	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
 	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean) TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;

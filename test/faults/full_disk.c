@@ -3,7 +3,8 @@
  *		A disk without room, for one directory: preloaded into a test's server.
  *
  * While the file $FULL_DISK/full exists, nothing below $FULL_DISK/space grows: what would
- * write behind the end of a file there fails with ENOSPC.
+ * write behind the end of a file there fails with ENOSPC.  While $FULL_DISK/room exists,
+ * every disk says that it has room for as many bytes as that file has.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -45,6 +47,17 @@ is_full(int fd, off_t end)
 	snprintf(space, sizeof(space), "%s/space", disk);
 	return access(flag, F_OK) == 0 && is_below(fd, space) && fstat(fd, &st) == 0 &&
 		end > st.st_size;
+}
+
+/* false: nobody asked */
+static int
+get_room(struct stat *st)
+{
+	const char *disk = getenv("FULL_DISK");
+	char		file[PATH_MAX];
+
+	snprintf(file, sizeof(file), "%s/room", disk ? disk : "");
+	return disk != NULL && stat(file, st) == 0;
 }
 
 static void *
@@ -121,4 +134,19 @@ int
 posix_fallocate64(int fd, off64_t offset, off64_t len)
 {
 	return allocate("posix_fallocate64", fd, offset, len);
+}
+
+int
+statvfs(const char *path, struct statvfs *fs)
+{
+	int			(*real) (const char *, struct statvfs *) = next("statvfs");
+	int			rc = real(path, fs);
+	struct stat room;
+
+	if (rc == 0 && get_room(&room))
+	{
+		fs->f_bavail = room.st_size;
+		fs->f_frsize = 1;
+	}
+	return rc;
 }

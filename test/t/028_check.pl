@@ -11,7 +11,8 @@ use Time::HiRes qw(time);
 # --- peers, by their events -----------------------------------------------------------------------------
 
 my $topic = make_topic('item', 2);
-my $node = make_node('node');
+my $disk = PostgreSQL::Test::Utils::tempdir();
+my $node = make_node_on_disk('node', $disk);
 my $me = $node->name;
 my $id = 0;
 $node->sql(q{CREATE TABLE item (id int PRIMARY KEY, v bigint NOT NULL, n numeric);
@@ -75,20 +76,21 @@ send_log(500, 90, 600, 100);
 says($node, '', 'one that was restored');
 send_log(700);
 says($node, qr/^error peer t028: table public.item: events of two databases take turns under this name$/, 'two databases under one name, by their logs');
-restart_worker($node);
-says($node, '', '... which is forgotten with the worker');
+mended_by_command($node, qr/two databases/, 'one of them is named anew, and the worker starts anew');
 send_event('c', { n => 1 }, db => $_) foreach qw(one two one);
 says($node, qr/^error peer t028: table public.item: events of two databases/, '... by their own names');
-restart_worker($node);
+mended_by_command($node, qr/two databases/, 'likewise');
 
 send_event('c', { n => 1 }, name => $me, lsn => 1);
 says($node, qr/^warning node $me: changes under this node's name have come that it did not have/, 'own changes that are news');
 send_event('c', { n => 1 }, name => $me, lsn => 1 << 50);
 says($node, qr/^error peer $me: table public.item: another database writes under this node's name$/m, 'another log under the own name');
-restart_worker($node);
+send_event('c', { n => 1 }, name => $me, lsn => 1);
+says($node, qr/^warning node $me: changes under this node's name have come that it did not have: [^\n]*$/, '... that is named anew');
+mended_by_command($node, qr/that it did not have/, '... and the worker starts anew');
 send_event('c', { n => 1 }, origin => "cdcsync:1:1:$me");
 says($node, qr/^warning node $me: changes under this node's name have come that it did not have/, 'an own echo that is news');
-restart_worker($node);
+mended_by_command($node, qr/that it did not have/, 'likewise');
 $node->sql("INSERT INTO item VALUES (1000, 5, 1)");
 produce($topic, change(0, 'c', 'item', undef, { id => 1000, v => 5, n => '1' }, origin => "cdcsync:1:1:$me"));
 is($node->sql("SELECT cdcsync.wait_for('s', '30s')"), 't', 'a true echo');
@@ -119,6 +121,16 @@ produce($short, change(0, 'c', 'item', undef, { id => ++$id, v => 1, n => '1' },
 	change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
 says($node, qr/^warning subscription s, topic $short, partition 0: the last event applied is 1 day 06:0\d:\d\d old, and Kafka keeps events for 2 days$/m,
 	'a topic that is behind, and kept for short');
+my $shorter = make_topic('shorter', 1, 'retention.ms=86400000');
+$node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short,$shorter}')");
+produce($shorter, change(0, 'c', 'item', undef, { id => ++$id, v => 1, n => '1' }, ts_us => int((time - 30 * 3600) * 1e6)),
+	change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
+says($node, qr/^error subscription s, topic $shorter, partition 0: the last event applied is 1 day 06:0\d:\d\d old, and Kafka keeps events for 1 day$/m,
+	'... further behind than it is kept');
+kafka_configs($_) foreach split(/\n/, $node->sql(q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'Kafka keeps'}));
+my $third = make_topic('third', 1);
+$node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short,$shorter,$third}')");    # new topics are asked at once
+becomes($node, q{SELECT count(*) FROM cdcsync.check() WHERE problem ~ 'Kafka keeps'}, 0, '... both mended by what is said');
 produce($short, change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
 $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$topic}', on_unknown_table => 'skip')");
 says($node, '', '... and left');
@@ -131,18 +143,33 @@ $reader->kill_kill;
 becomes($node, q{SELECT active FROM pg_replication_slots}, 'f', 'the connector goes');
 write_wal($node) foreach 1 .. 2;
 says($node, qr/^warning slot cdcsync_me: it keeps \d+ MB of WAL, and is lost at 32 MB/m, 'WAL near the limit');
+mended_by_command($node, qr/is lost at/, 'a higher limit', '1GB');
+$node->sql($_) foreach q{ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'}, 'SELECT pg_reload_conf()';
 write_wal($node) foreach 1 .. 3;
+says($node, qr/^error slot cdcsync_me: the WAL it needs is about to be removed$/m, 'WAL beyond the limit');
+mended_by_command($node, qr/about to be removed/, 'no limit');
+$node->sql($_) foreach q{ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'}, 'SELECT pg_reload_conf()';
+says($node, qr/^error slot cdcsync_me: the WAL it needs is about to be removed$/m, 'the limit again');
 $node->sql('CHECKPOINT');
 says($node, qr/^error slot cdcsync_me: it is lost: the connector cannot go on/m, 'a slot that is lost');
 $node->sql(q{SELECT pg_drop_replication_slot('cdcsync_me'); SELECT pg_create_logical_replication_slot('cdcsync_me', 'pgoutput')});
-write_wal($node);
-my $facts = q{CREATE OR REPLACE FUNCTION cdcsync.check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean,
-	OUT workers integer, OUT own_topics boolean, OUT wal_room bigint) LANGUAGE sql AS 'SELECT true, ''%s'', true, %s, true, %s'};
-$node->sql(sprintf $facts, $me, 1, 1000);
-says($node, qr/^warning slot cdcsync_me: it keeps \d+ \w+ of WAL, and 1000 bytes are free on the disk$/m, 'a disk that fills');
+$node->sql($_) foreach 'ALTER SYSTEM RESET max_slot_wal_keep_size', 'SELECT pg_reload_conf()';
+write_wal($node) foreach 1 .. 2;
+append_to_file("$disk/room", 'x' x (4 << 20));
+says($node, qr/^warning slot cdcsync_me: it keeps \d+ \w+ of WAL, and 4096 kB are free on the disk$/m, 'a disk that fills');
+mended_by_command($node, qr/are free on the disk/, 'a limit', '3MB');
+
+# --- the worker -------------------------------------------------------------------------------------------
+
+$node->sql(q{SELECT cdcsync.unsubscribe('s'), cdcsync.subscribe('s', '{t028.none}')});
 $node->sql(q{UPDATE cdcsync.subscription SET created_at = now() - interval '1 hour'});
-$node->sql(sprintf $facts, $me, 0, '1::bigint << 60');
-is(join("\n", grep { !/^warning slot/ } split(/\n/, lines($node))), 'error worker: no worker runs in this database: nothing is applied', 'no worker');
+$node->sql('ALTER TABLE cdcsync.subscription RENAME on_unknown_table TO other_name');
+$node->sql('SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+ok(wait_until('its reason', sub { log_lines($node, 'ERROR:  column .*on_unknown_table.* does not exist') }), 'a worker that does not come up: the log says why');
+says($node, qr/^error worker: no worker runs in this database: nothing is applied$/m, '... and check() that it does not');
+is($node->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'worker'}), q{The server's log says why.}, '... and where to look');
+$node->sql('ALTER TABLE cdcsync.subscription RENAME other_name TO on_unknown_table');
+becomes($node, q{SELECT count(*) FROM cdcsync.check() WHERE subject = 'worker'}, 0, '... and it is mended', 90);
 
 # --- settings -----------------------------------------------------------------------------------------------
 
@@ -158,15 +185,18 @@ mend($small, 'max_replication_slots');
 is(lines($small), 'warning connector: no connector has a replication slot in this database: its changes are not captured',
 	'... mended by what is said');
 
-faulty($small, { max_replication_slots => 3, max_wal_senders => 2 },
-	"error max_replication_slots: all 3 slots are used, and a connector of this database needs one\n"
-	  . "error max_replication_slots: it is 3, and there are 4 replication origins, one for each peer and apply worker\n"
-	  . 'error max_wal_senders: it is 2, and 3 replication slots are to be read',
+# from 18 on origins have a limit of their own
+my $origins = $small->pg_version >= 18 ? 'max_active_replication_origins' : 'max_replication_slots';
+faulty($small, { max_replication_slots => 3, $origins => 3, max_wal_senders => 2 },
+	join("\n", sort("error $origins: it is 3, and there are 4 replication origins, one for each peer and apply worker",
+		'error max_replication_slots: all 3 slots are used, and a connector of this database needs one',
+		'error max_wal_senders: it is 2, and 3 replication slots are to be read')),
 	"SELECT cdcsync.subscribe('s', '{t028.none}', enabled => false)");
 faulty($small, { track_commit_timestamp => 'off' },
 	'error track_commit_timestamp: it is off, and table public.item has no version column');
 faulty($small, { wal_level => 'replica' },
 	'error wal_level: it is "replica": changes of this database cannot be captured');
+only_receives($small);
 faulty($small, { 'cdcsync.bootstrap_servers' => '' },
 	'error cdcsync.bootstrap_servers: no Kafka broker is named', "SELECT cdcsync.resume('s')");
 faulty($small, { max_worker_processes => 2 },
@@ -212,13 +242,42 @@ sub send_log
 	return is($node->sql("SELECT cdcsync.wait_for('s', '30s')"), 't', "log @_");
 }
 
-sub restart_worker
+# An assertion: the SQL in the line with this problem takes it away; $value stands where it has '...'.
+sub mended_by_command
 {
-	my ($on) = @_;
-	my $old = worker_pid($on);
+	my ($on, $problem, $name, $value) = @_;
+	my ($remedy) = map { (split(/\t/))[1] } grep { (split(/\t/))[0] =~ $problem }
+	  split(/\n/, $on->sql(q{SELECT problem || E'\t' || remedy FROM cdcsync.check()}));
+	my ($command) = $remedy =~ /((?:ALTER|SELECT) .*)/ or die $remedy;
 
-	$on->sql("SELECT pg_terminate_backend($old)");
-	return becomes($on, "SELECT count(*) FROM cdcsync.stat_subscription WHERE state = 'streaming' AND pid <> $old", 2, 'another worker');
+	$on->sql($command =~ s/\.\.\./$value/r);
+	return becomes($on, 'SELECT coalesce(string_agg(problem, E\'\n\'), \'\') FROM cdcsync.check()', qr/^(?!.*$problem)/s, "... mended by what is said: $name");
+}
+
+# A node whose disk may be told to be small: by test/faults/full_disk.c
+sub make_node_on_disk
+{
+	my ($name, $dir) = @_;
+
+	system_or_bail('cc', '-shared', '-fPIC', '-o', "$dir/full_disk.so", "$ENV{CDC_ROOT}/test/faults/full_disk.c", '-ldl');
+	local @ENV{qw(LD_PRELOAD FULL_DISK)} = ("$dir/full_disk.so", $dir);
+	return make_node($name);
+}
+
+# The command as it stands, with the java and the classes of the broker that runs
+sub kafka_configs
+{
+	my ($command) = @_;
+	my $pid = slurp_file("$CdcTest::STACK/pid/kafka") =~ s/\s.*//sr;
+	my ($java) = split(/\0/, slurp_file("/proc/$pid/cmdline"));
+	my ($classes) = grep { s/^CLASSPATH=// } split(/\0/, slurp_file("/proc/$pid/environ"));
+	my @arguments = split(' ', $command);
+	my $out;
+
+	is(shift @arguments, 'kafka-configs.sh', "command $command");
+	local $ENV{CLASSPATH} = $classes;
+	IPC::Run::run([ $java, 'kafka.admin.ConfigCommand', @arguments ], '>&', \$out) or die $out;
+	return;
 }
 
 # 16 MB
@@ -246,9 +305,29 @@ sub faulty
 	foreach my $name (@names)
 	{
 		mend($on, $name);
-		is($on->sql("SELECT count(*) FROM cdcsync.check() WHERE subject = '$name'"), 0, "... $name mended by what is said");
+		becomes($on, "SELECT count(*) FROM cdcsync.check() WHERE subject = '$name'", 0, "... $name mended by what is said");
 	}
 	return;
+}
+
+# A node that only receives needs neither a connector nor what that needs, and check knows it by its publication.
+sub only_receives
+{
+	my ($on) = @_;
+	my $received = make_topic('received');
+
+	$on->sql($_) foreach q{ALTER SYSTEM SET wal_level = 'replica'}, 'DROP PUBLICATION cdcsync',
+	  "SELECT cdcsync.alter_subscription('s', topics => '{$received}'), cdcsync.resume('s')";
+	$on->restart;
+	produce($received, change(0, 'c', 'item', undef, { id => 1 }));
+	becomes($on, 'SELECT count(*) FROM item', 1, 'a node that only receives');
+	is(lines($on), 'info publication cdcsync: it has no table that is registered: this node only receives', '... check says so, and misses nothing');
+	$on->sql($on->sql("SELECT remedy FROM cdcsync.check() WHERE subject = 'publication cdcsync'"));
+	is(lines($on), join("\n",
+		'error wal_level: it is "replica": changes of this database cannot be captured',
+		'warning connector: no connector has a replication slot in this database: its changes are not captured'),
+		'... if it is to send after all, there is more to do');
+	return mend($on, 'wal_level');
 }
 
 sub mend
@@ -257,8 +336,9 @@ sub mend
 	my $remedy = $on->sql("SELECT remedy FROM cdcsync.check() WHERE subject = '$name' AND level = 'error'");
 
 	# the one that is no command, for the list of libraries is the user's
-	$remedy = q{ALTER SYSTEM SET shared_preload_libraries = 'cdcsync'} if $remedy =~ /^Add cdcsync to shared_preload_libraries/;
-	$on->sql(($remedy =~ /^(ALTER SYSTEM SET [^;]*)/)[0] =~ s/host:port/localhost:1/r);
-	$on->restart;
+	$remedy = q{ALTER SYSTEM SET shared_preload_libraries = 'cdcsync'; and restart} if $remedy =~ /^Add cdcsync to shared_preload_libraries/;
+	my ($command, $then) = $remedy =~ /^(ALTER SYSTEM SET [^;]*); (.*)/;
+	$on->sql($command =~ s/host:port/localhost:1/r);
+	$then =~ /^SELECT/ ? $on->sql($then) : $on->restart;
 	return;
 }

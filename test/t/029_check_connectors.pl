@@ -13,10 +13,18 @@ my @two = ($server, $client);
 $_->sql("INSERT INTO todos (title) VALUES ('of " . $_->name . "')") foreach @two;
 wait_equal(\@two, 'todos', where => '(SELECT count(*) = 2 FROM todos)', name => 'rows of both');
 $server->sql("UPDATE todos SET title = 'changed'");
+wait_equal(\@two, 'todos', where => "(SELECT bool_and(title = 'changed') FROM todos)", name => '... and the changes of one');
 $client->sql("DELETE FROM todos WHERE client_id = 0");
-wait_equal(\@two, 'todos', where => '(SELECT count(*) = 1 FROM todos)', name => 'and their changes');
+wait_equal(\@two, 'todos', where => '(SELECT count(*) = 1 FROM todos)', name => '... and of the other');
 ok(wait_settled(2, @two), 'settled');
 is(lines($_), '', 'nothing to say on ' . $_->name) foreach @two;
+
+# --- a connector that does not run ------------------------------------------------------------------------
+
+stack('connector-stop', $client->name);
+says($client, qr/^warning slot \S+: nobody reads it, the connector does not run; it keeps \d+ \w+ of WAL$/, 'a connector that was stopped');
+run_shell($client, remedy($client));
+says($client, '', '... runs again by what is said');
 
 # --- modes that lose data ---------------------------------------------------------------------------------
 
@@ -32,8 +40,14 @@ $author->sql('ALTER TABLE item REPLICA IDENTITY DEFAULT');
 post_connector($author, qq{$settings, extra => '{"decimal.handling.mode": "double", "time.precision.mode": "connect",
 	"binary.handling.mode": "base64", "value.converter.replace.null.with.default": true}'});
 $reader->sql(qq{SELECT cdcsync.subscribe('author', '{$name.public.item}', producer => '{"binary.handling.mode": "base64"}')});
+stack('connector-wait', $name);
+post_by_command($reader, q{, \"user\" => current_user, password => NULL, extra => '{\"topic.prefix\": \"t029-other\"}'});
+says($reader, qr/^warning cdcsync.node_name: Kafka has no topic of node "t029-reader", though a connector reads this database: is its topic.prefix another\?$/m,
+	'a connector with another topic.prefix');
+stack('connector-delete', $reader->name);
+says($reader, qr/^warning slot cdcsync_t029_reader: nobody reads it, the connector does not run; it keeps \d+ \w+ of WAL$/m, '... is deleted');
 post_connector($reader, $settings);
-stack('connector-wait', $_->name) foreach $author, $reader;
+says($reader, qr/^(?!.*(?:node_name|slot|connector:))/s, '... and made anew by connector_config');
 is(lines($author), "error table public.item: it is not REPLICA IDENTITY FULL: events do not show the row that was there",
 	'the author knows one of its faults');
 $author->sql(q{INSERT INTO item VALUES (1, 1.5, '2026-01-01 00:00:00.123456', '\x00ff', NULL, 1)});
@@ -75,6 +89,35 @@ sub lines
 	my ($on) = @_;
 
 	return $on->sql(q{SELECT level || ' ' || subject || ': ' || problem FROM cdcsync.check()});
+}
+
+sub remedy
+{
+	my ($on) = @_;
+
+	return $on->sql('SELECT remedy FROM cdcsync.check()');
+}
+
+# A command as it stands in a line, typed where psql finds the server
+sub run_shell
+{
+	my ($on, $command) = @_;
+	local @ENV{qw(PGHOST PGPORT no_proxy NO_PROXY)} = ($on->host, $on->port, '*', '*');
+
+	my $out;
+
+	IPC::Run::run([ 'sh', '-c', $command ], '<', '/dev/null', '>&', \$out) or die "$command: $out";
+	unlike($out, qr/error/i, $command);
+	return;
+}
+
+# The command of the line "connector", with further arguments of connector_config
+sub post_by_command
+{
+	my ($on, $arguments) = @_;
+	my ($command) = split(/; or/, $on->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'connector'}));
+
+	return run_shell($on, $command =~ s/'HOST'/'127.0.0.1'$arguments/r);
 }
 
 sub says

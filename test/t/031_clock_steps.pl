@@ -47,6 +47,18 @@ my $since = time;
 $node->set_clock(0);
 becomes($node, 'SELECT count(*) FROM stamped', 1, '... until the clock is right');
 cmp_ok(time - $since, '<', 20, '... at once');
+
+# further ahead than cdcsync.max_clock_skew, until both clocks are set
+my $check = q{SELECT string_agg(level || ' ' || subject || ': ' || problem, E'\n') FROM cdcsync.check() WHERE subject ~ '^(peer|subscription)'};
+$node->set_clock(-120);
+produce($topic, change(0, 'c', 'stamped', undef, { id => 2, body => 'x' }, ts_us => int(time * 1e6)));
+becomes($node, $check, qr/^error subscription peer, topic $topic, partition 0: error: event of key .* is of the future: .*\nerror peer t031: its clock is ahead of this node's by 00:0(?:2:00|1:59)/,
+	'check(): a clock that is two minutes ahead, and the event that waits for it');
+$node->set_clock(0);
+$node->sql('SELECT cdcsync.resume()');
+becomes($node, 'SELECT count(*) FROM stamped', 2, '... which is applied when the clock is set');
+produce($topic, change(0, 'c', 'stamped', undef, { id => 3, body => 'x' }, ts_us => int(time * 1e6)));
+becomes($node, "SELECT coalesce(($check), '')", '', '... and there is nothing to say any more');
 log_has_no($node, 'PANIC|TRAP|cdcsync apply worker ERROR', 'nothing has crashed');
 done_testing();
 

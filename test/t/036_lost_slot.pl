@@ -24,8 +24,21 @@ $client->sql(q{UPDATE todos SET title = 'client' WHERE id IN (1, 2, 3); DELETE F
 	INSERT INTO todos (id, title) VALUES (31, 'client');
 	UPDATE stamped SET body = 'client' WHERE id = 1; DELETE FROM stamped WHERE id = 2; INSERT INTO stamped VALUES (31, 'client')});
 $server->sql(q{UPDATE todos SET title = 'server' WHERE id IN (2, 5); DELETE FROM todos WHERE id = 3});
-stack('connector-delete', $client->name);
+stack('connector-stop', $client->name);
 my $slot = $client->sql('SELECT slot_name FROM pg_replication_slots');
+$client->sql($_) foreach q{ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'}, 'SELECT pg_reload_conf()';
+$client->sql(q{SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000)); SELECT pg_switch_wal()}) foreach 1 .. 3;
+ok( wait_until(
+		'a lost slot',
+		sub { $client->sql(q{CHECKPOINT; SELECT wal_status = 'lost' FROM pg_replication_slots}) }),
+	'the slot is lost');
+my $check = q{SELECT coalesce(string_agg(level || ' ' || problem, E'\n'), '') FROM cdcsync.check() WHERE subject ~ '^(slot|connector)'};
+is($client->sql($check), 'error it is lost: the connector cannot go on, and changes since are not sent', 'check() says so');
+like($client->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject ~ '^slot'}),
+	qr/^Delete the connector and its offsets, drop the slot, make it anew, run cdcsync\.republish\(\) for each table, post the connector again without a snapshot/,
+	'... and what to do');
+$client->sql($_) foreach 'ALTER SYSTEM RESET max_slot_wal_keep_size', 'SELECT pg_reload_conf()';
+stack('connector-delete', $client->name);
 $client->sql("SELECT pg_drop_replication_slot('$slot')");
 $client->sql(q{UPDATE todos SET title = 'client, later' WHERE id = 7; DELETE FROM todos WHERE id = 8;
 	UPDATE stamped SET body = 'client, later' WHERE id = 3});
@@ -48,5 +61,6 @@ is($server->sql('SELECT count(*) FROM todos WHERE id IN (4, 6, 8)'), 0, '... wha
 is($server->sql(q{SELECT string_agg(id || ' ' || body, ', ' ORDER BY id) FROM stamped WHERE body <> 'start'}),
 	'1 client, 3 client, later, 10 likewise, 31 client', '... likewise there');
 is($server->sql('SELECT count(*) FROM stamped WHERE id = 2'), 0, '... with its delete');
+is($client->sql($check), '', 'check() has nothing against the slot any more');
 no_errors(@both);
 done_testing();

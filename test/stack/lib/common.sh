@@ -57,10 +57,25 @@ show_tail() { # FILE [LINES]
 
 port_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# port_in_use PORT: a connection of some program has this port for its own end, on an address that our servers want: the kernel
+# hands out ports from 32768 on for that. Such as are on their way out (FIN_WAIT, TIME_WAIT) keep nobody from listening.
+port_in_use() {
+	local hex local_end state
+	printf -v hex '%04X' "$1"
+	while read -r _ local_end _ state _; do
+		[[ ${local_end#*:} == "$hex" && $state == @(01|02|08) && ${local_end%:*} =~ (0100007F|^0+)$ ]] && return
+	done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+	return 1
+}
+
+port_free() { ! port_in_use "$1"; }
+
 need_free_port() { # PORT WHAT
-	port_open "$1" || return 0
-	die "port $1, wanted for $2, is taken by another program" \
-		"stop that program, or choose other ports: make run BASE_PORT=$((BASE_PORT > 40000 ? 33000 : 43000))"
+	local hint="make run BASE_PORT=$((BASE_PORT == 21430 ? 23430 : 21430))"
+	port_open "$1" && die "port $1, wanted for $2, is taken by another program" "stop that program, or choose other ports: $hint"
+	wait_until "port $1, which a connection of another program has" 10 port_free "$1" ||
+		die "port $1, wanted for $2, is the end of a connection of another program, as ports above 32768 come to be" \
+			"choose ports below that: $hint"
 }
 
 check_base_port() {
