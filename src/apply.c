@@ -311,7 +311,7 @@ cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 static void
 take_item(CdcApply *apply, CdcApplyItem *item)
 {
-	CdcTableGroup *group = find_group(apply, item);
+	CdcTableGroup *group = item->group;
 
 	if (item->skip)
 		skip(apply, group, item, "written by another node, skipped");

@@ -47,7 +47,7 @@ typedef struct ElementCollector
 
 static JsonParseErrorType collect_fields(FieldCollector *fc, const char *text, int len,
 										 int depth);
-static JsonParseErrorType parse_fields(FieldCollector *fc, const char *text, int len);
+static JsonParseErrorType parse_text(FieldCollector *fc, const char *text, int len);
 static CdcJsonActionResult nesting_start(void *state);
 static CdcJsonActionResult field_start(void *state, char *fname, bool isnull);
 static CdcJsonActionResult field_end(void *state, char *fname, bool isnull);
@@ -175,11 +175,11 @@ collect_fields(FieldCollector *fc, const char *text, int len, int depth)
 	if (cdc_decode_scan(text, len, &fc->found))
 		return JSON_SUCCESS;
 	cdc_decode_reset_fields(&fc->found);
-	return parse_fields(fc, text, len);
+	return parse_text(fc, text, len);
 }
 
 static JsonParseErrorType
-parse_fields(FieldCollector *fc, const char *text, int len)
+parse_text(FieldCollector *fc, const char *text, int len)
 {
 	JsonSemAction sem = {0};
 

@@ -482,8 +482,8 @@ same_names(const CdcShape *shape, const CdcImage *image)
 	{
 		const CdcField *field = &image->fields[i];
 
-		if (strncmp(shape->names[i], field->name, field->namelen) != 0 ||
-			shape->names[i][field->namelen] != '\0')
+		if (shape->name_lengths[i] != field->namelen ||
+			memcmp(shape->names[i], field->name, field->namelen) != 0)
 			return false;
 	}
 	return true;
@@ -508,6 +508,7 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 	shape->of_key = of_key;
 	shape->nfields = image->nfields;
 	shape->names = palloc(sizeof(char *) * image->nfields);
+	shape->name_lengths = palloc(sizeof(int) * image->nfields);
 	shape->field = palloc(sizeof(int) * rel->ncolumns);
 	for (int c = 0; c < rel->ncolumns; c++)
 		shape->field[c] = -1;
@@ -517,6 +518,7 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 		int			column = find_column(rel, field);
 
 		shape->names[i] = pnstrdup(field->name, field->namelen);
+		shape->name_lengths[i] = field->namelen;
 		if (column >= 0)
 		{
 			shape->field[column] = i;

@@ -51,6 +51,7 @@ typedef struct CdcShape
 	const CdcSchema *schema;	/* NULL for JSON without schemas */
 	int			nfields;
 	char	  **names;			/* of the fields, for JSON without schemas */
+	int		   *name_lengths;
 	int		   *field;			/* per column: the field's index, or -1 */
 	Bitmapset  *present;		/* columns that have a field */
 	bool		of_key;			/* of a message key: other fields are ignored */

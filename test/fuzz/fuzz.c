@@ -141,7 +141,7 @@ check_scan(const char *json, int len)
 
 		if (!cdc_decode_scan(json, len, &quick))
 			continue;
-		if (parse_fields(&parsed, json, len) != JSON_SUCCESS ||
+		if (parse_text(&parsed, json, len) != JSON_SUCCESS ||
 			!same_fields(&quick.levels[0], &parsed.found.levels[0]) ||
 			!same_fields(&quick.levels[1], &parsed.found.levels[1]))
 		{
