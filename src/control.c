@@ -100,8 +100,10 @@ typedef struct CdcDatabase
 	CdcOwnTopics own_topics;
 } CdcDatabase;
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): slot is declared here */
 #define for_slots_of(dboid, slot) \
 	for (CdcSlot *slot = next_slot((dboid), NULL); slot != NULL; slot = next_slot((dboid), slot))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* in the worker */
 static CdcSlot *my_slot = NULL;
