@@ -17,7 +17,6 @@
 
 #include "executor/spi.h"
 #include "utils/rel.h"
-
 #include "utils/snapmgr.h"
 
 #include "apply_table.h"

@@ -11,7 +11,9 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
 #include <malloc.h>
+#endif
 
 #include "utils/memutils.h"
 
@@ -38,7 +40,7 @@ cdc_batch_init(void)
 {
 	cdc_batch_context = AllocSetContextCreate(TopMemoryContext, "cdcsync batch",
 											  ALLOCSET_DEFAULT_SIZES);
-#ifdef M_TRIM_THRESHOLD
+#ifdef __GLIBC__
 	(void) mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	(void) mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 #endif
@@ -101,7 +103,7 @@ cdc_batch_release_memory(void)
 {
 	if (!keeps_memory)
 		return;
-#ifdef M_TRIM_THRESHOLD
+#ifdef __GLIBC__
 	(void) malloc_trim(0);
 #endif
 	keeps_memory = false;

@@ -47,6 +47,9 @@ typedef struct FieldName
 #define FIELD(text) {text, sizeof(text) - 1}
 #define MAX_NAMES 8
 
+/* So many fields of an object are found by their order */
+#define MAX_ORDERED 32
+
 typedef enum EnvelopeField
 {
 	ENVELOPE_OP,
@@ -178,8 +181,8 @@ static bool is_in_order(const CdcSchema *schema, const CdcField *fields, int nfi
 /* Fields by name */
 static const CdcField *children(const Payload *payload, const CdcField *member, int *n);
 static void find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-						int *places, const CdcField **found);
-static int	find_field(const CdcField *fields, int nfields, const FieldName *name);
+						int *order, const CdcField **found);
+static int	find_name(const CdcField *field, const FieldName *names, int nnames);
 static bool has_name(const CdcField *field, const FieldName *name);
 static bool has_all_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames);
 
@@ -228,13 +231,13 @@ static void
 decode_value(CdcEvent *event)
 {
 	const CdcMessage *message = event->message;
-	static int	places[NENVELOPE_FIELDS];
+	static int	order[MAX_ORDERED];
 	const CdcField *envelope[NENVELOPE_FIELDS];
 	Payload		payload = {.what = "message value"};
 
 	open_payload(message, message->value, message->value_len, &payload);
 	find_fields(payload.tree.members, payload.tree.nmembers,
-				envelope_names, NENVELOPE_FIELDS, places, envelope);
+				envelope_names, NENVELOPE_FIELDS, order, envelope);
 
 	if (payload.tree.root == CDC_TOKEN_NULL)
 		event->op = CDC_OP_NULL_VALUE;
@@ -288,12 +291,12 @@ decode_op(const CdcToken *token)
 static void
 decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
 {
-	static int	places[NSOURCE_FIELDS];
+	static int	order[MAX_ORDERED];
 	const CdcField *found[NSOURCE_FIELDS];
 	int			nfields;
 	const CdcField *fields = children(payload, source, &nfields);
 
-	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, places, found);
+	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, order, found);
 	if (found[SOURCE_CONNECTOR] != NULL)
 		check_connector(&found[SOURCE_CONNECTOR]->token);
 	event->peer = source_string(found[SOURCE_NAME], "name");
@@ -556,34 +559,36 @@ children(const Payload *payload, const CdcField *member, int *n)
 }
 
 /*
- * A connector writes its fields in one order: each is first looked for in its place of the
- * last time.  places may be NULL.
+ * The last field of each name.  A connector writes its fields in one order: which name
+ * each had the last time is looked at first.  order may be NULL.
  */
 static void
 find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-			int *places, const CdcField **found)
+			int *order, const CdcField **found)
 {
-	for (int j = 0; j < nnames; j++)
+	memset(found, 0, nnames * sizeof(CdcField *));
+	for (int i = 0; i < nfields; i++)
 	{
-		int			place = places ? places[j] : 0;
+		int			j = order && i < MAX_ORDERED ? order[i] : nnames;
 
-		if (place >= nfields || !has_name(&fields[place], &names[j]))
-			place = find_field(fields, nfields, &names[j]);
-		found[j] = place < nfields ? &fields[place] : NULL;
-		if (places)
-			places[j] = place;
+		if (j == nnames || !has_name(&fields[i], &names[j]))
+			j = find_name(&fields[i], names, nnames);
+		if (j < nnames)
+			found[j] = &fields[i];
+		if (order && i < MAX_ORDERED)
+			order[i] = j;
 	}
 }
 
-/* nfields if there is none */
+/* nnames if it is none of them */
 static int
-find_field(const CdcField *fields, int nfields, const FieldName *name)
+find_name(const CdcField *field, const FieldName *names, int nnames)
 {
-	int			i = 0;
+	int			j = 0;
 
-	while (i < nfields && !has_name(&fields[i], name))
-		i++;
-	return i;
+	while (j < nnames && !has_name(field, &names[j]))
+		j++;
+	return j;
 }
 
 static bool

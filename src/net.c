@@ -31,6 +31,7 @@ typedef struct WriteArgs
 static bool needs_lift(const CdcTableApply *ta, const CdcKeyState *ks);
 static void write_deletes(CdcTableApply *ta);
 static void write_updates(CdcTableApply *ta, bool all);
+static void keep_columns(const CdcRelation *rel, CdcRow *row, const CdcRow *stored, bool all);
 static bool sets_all(CdcRelation *rel, const CdcKeyState *ks);
 static CdcStatementKind update_kind(const CdcRelation *rel, bool all);
 static bool respelled_below(CdcTableApply *ta, const CdcKeyState *ks);
@@ -95,10 +96,30 @@ write_updates(CdcTableApply *ta, bool all)
 	{
 		CdcKeyState   *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_UPDATE && ta->rel->updatable && sets_all(ta->rel, ks) == all)
-			cdc_write_add(set, &ks->row);
+		if (ks->write != CDC_WRITE_UPDATE || !ta->rel->updatable || sets_all(ta->rel, ks) != all)
+			continue;
+		keep_columns(ta->rel, &ks->row, &ks->stored, all);
+		cdc_write_add(set, &ks->row);
 	}
 	write_set(ta, set, update_kind(ta->rel, all));
+}
+
+/*
+ * What an update does not set stays as it is, to the byte: the same value in another form,
+ * as when it is compressed, would count as a change of what foreign keys may point to.
+ */
+static void
+keep_columns(const CdcRelation *rel, CdcRow *row, const CdcRow *stored, bool all)
+{
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		const CdcColumn *col = &rel->columns[i];
+
+		if (col->updatable && (all || !col->referable))
+			continue;
+		row->values[i] = stored->values[i];
+		row->nulls[i] = stored->nulls[i];
+	}
 }
 
 /*
@@ -310,6 +331,7 @@ write_lifted(void *arg)
 		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
 					   ks->last_delete->options->producer);
 		before = cdc_row_overlay(rel, &ks->stored, &before);
+		keep_columns(rel, &before, &ks->stored, true);
 		cdc_write_add(set, &before);
 	}
 	write_set(args->ta, set, update_kind(rel, true));

@@ -327,7 +327,6 @@ fill_columns(CdcRelation *map, Relation rel)
 									   referable);
 		col->updatable = att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
 		map->updatable |= col->updatable;
-		map->identity_always |= !col->updatable;
 		map->updatable_apart |= col->updatable && !col->referable;
 		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
 		fmgr_info(function, &col->output);

@@ -84,7 +84,6 @@ typedef struct CdcRelation
 	bool		partitioned;
 	bool		plain;			/* a statement would but check, store and index its rows */
 	Bitmapset  *all_columns;
-	bool		identity_always;	/* there is a column that UPDATE may not set */
 	bool		updatable;		/* there is a column that UPDATE may set */
 	bool		updatable_apart;	/* one that foreign keys cannot point to */
 	List	   *unique_indexes; /* oids of those to look into, but for the key's */

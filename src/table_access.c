@@ -55,8 +55,6 @@ static void store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow
 static void check_row(TableWrite *w, TupleTableSlot *slot);
 static void insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel,
 						const CdcRow *rows, int nrows);
-static void keep_identity(TableWrite *w, TupleTableSlot *stored, TupleTableSlot *slot,
-						  const CdcRelation *rel, const CdcRow *row);
 static bool update_row(TableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot);
 static void insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizing);
 
@@ -93,6 +91,7 @@ cdc_table_scan_read(CdcTableScan *scan, const Datum *key, CdcRow *row)
 {
 	int			nkeys = scan->rel->key->ncolumns;
 
+	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < nkeys; i++)
 		scan->keys[i].sk_argument = key[i];
 	index_rescan(scan->scan, scan->keys, nkeys, NULL, 0);
@@ -175,6 +174,7 @@ check_row(TableWrite *w, TupleTableSlot *slot)
 {
 	if (RelationGetDescr(w->table)->constr)
 		ExecConstraints(w->result, slot, w->estate);
+	ResetPerTupleExprContext(w->estate);
 }
 
 uint64
@@ -199,11 +199,13 @@ static void
 insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
 			int nrows)
 {
+	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < nrows; i++)
 	{
 		store_row(slots[i], rel, &rows[i]);
 		check_row(w, slots[i]);
 	}
+	/* what this leaves in memory, the batch's limits bound */
 	table_multi_insert(w->table, slots, nrows, w->cid, 0, NULL);
 	for (int i = 0; i < nrows; i++)
 		insert_entries(w, slots[i], false, false);
@@ -214,22 +216,18 @@ cdc_table_update(CdcRelation *rel, const CdcRow *rows, int nrows)
 {
 	uint64		written = 0;
 	TupleTableSlot *slot;
-	TupleTableSlot *stored;
 	TableWrite	w;
 
 	write_begin(&w, rel->relid, CMD_UPDATE, "UPDATE");
 	slot = table_slot_create(w.table, NULL);
-	stored = table_slot_create(w.table, NULL);
 	for (int i = 0; i < nrows; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		store_row(slot, rel, &rows[i]);
-		if (rel->identity_always)
-			keep_identity(&w, stored, slot, rel, &rows[i]);
 		check_row(&w, slot);
 		written += update_row(&w, &rows[i].tid, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	ExecDropSingleTupleTableSlot(stored);
 	write_end(&w);
 	return written;
 }
@@ -244,27 +242,6 @@ cdc_table_update_tuple(Relation table, const ItemPointerData *tid, TupleTableSlo
 	written = update_row(&w, tid, slot);
 	write_end(&w);
 	return written;
-}
-
-/* GENERATED ALWAYS AS IDENTITY: what no UPDATE can set stays as it is */
-static void
-keep_identity(TableWrite *w, TupleTableSlot *stored, TupleTableSlot *slot,
-			  const CdcRelation *rel, const CdcRow *row)
-{
-	ItemPointerData tid = row->tid;
-
-	if (!table_tuple_fetch_row_version(w->table, &tid, GetActiveSnapshot(), stored))
-		return;					/* then it is not written either */
-	slot_getallattrs(stored);
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		int			attribute = rel->columns[i].attnum - 1;
-
-		if (rel->columns[i].updatable)
-			continue;
-		slot->tts_values[attribute] = stored->tts_values[attribute];
-		slot->tts_isnull[attribute] = stored->tts_isnull[attribute];
-	}
 }
 
 static bool
@@ -291,6 +268,7 @@ insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizin
 	w->indexes_open = true;
 	if (w->result->ri_NumIndices == 0)
 		return;
+	/* without a range table the executor tells indexes that no column has changed: a mere hint */
 	(void) ExecInsertIndexTuples_compat(w->result, slot, w->estate, update, false, NULL, NIL,
 										summarizing);
 	ResetPerTupleExprContext(w->estate);
@@ -308,6 +286,7 @@ cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows)
 		ItemPointerData tid = rows[i].tid;
 		TM_FailureData failure;
 
+		CHECK_FOR_INTERRUPTS();
 		written += table_tuple_delete(w.table, &tid, w.cid, GetActiveSnapshot(), InvalidSnapshot,
 									  true, &failure, false) == TM_Ok;
 	}

@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -132,6 +133,7 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	/* one after the other, also those that have to wait: two who delete the same keys do so in one order */
 	for (int i = 0; i < nrows; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (!cdc_tombstone_row_raise(&table, key, clock, &rows[i]))
 			raise_by_statement(key, clock, &rows[i]);
 	}

@@ -43,12 +43,12 @@ static bool expect_tombstone = false;
 static void form_row(StoredRow *stored, CdcKey *key, CdcClock clock,
 					 const CdcTombstoneRow *row);
 static bool is_as_made(Relation rel);
-static bool insert(const CdcTombstoneTable *table, StoredRow *stored);
+static bool insert_new(const CdcTombstoneTable *table, StoredRow *stored);
 static bool raise_old(const CdcTombstoneTable *table, CdcClock clock,
 					  const CdcTombstoneRow *row, StoredRow *stored);
-static HeapTuple find(CdcTombstoneLook *look, TupleDesc desc, Datum key);
+static HeapTuple find_old(CdcTombstoneLook *look, TupleDesc desc, Datum key);
 static bool rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc);
-static bool update(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
+static bool update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
 				   StoredRow *stored);
 static TupleTableSlot *make_slot(Relation rel, StoredRow *stored);
 
@@ -111,11 +111,12 @@ cdc_tombstone_look_next(CdcTombstoneLook *look)
 	return tuple;
 }
 
+/* Visible or not: to look for a visible one could mean to go by any number of others */
 bool
 cdc_tombstone_look_finds_any(const CdcTombstoneLook *look, const CdcTombstoneTable *table)
 {
 	ScanKeyData relation = look->keys[0];
-	IndexScanDesc scan = index_beginscan_compat(table->rel, table->index, look->snapshot, 1, 0);
+	IndexScanDesc scan = index_beginscan_compat(table->rel, table->index, SnapshotAny, 1, 0);
 	bool		any;
 
 	index_rescan(scan, &relation, 1, NULL, 0);
@@ -169,7 +170,7 @@ cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcKey *key, CdcClock cl
 	for (int tries = 0; tries < 2 && !done; tries++)
 	{
 		done = expect_tombstone ? raise_old(table, clock, row, &stored) :
-			insert(table, &stored);
+			insert_new(table, &stored);
 		if (!done)
 			expect_tombstone = !expect_tombstone;
 	}
@@ -203,7 +204,7 @@ is_as_made(Relation rel)
  * transaction.  If there is a tombstone of the key, or may be, it is as if never inserted.
  */
 static bool
-insert(const CdcTombstoneTable *table, StoredRow *stored)
+insert_new(const CdcTombstoneTable *table, StoredRow *stored)
 {
 	TupleTableSlot *slot = make_slot(table->rel, stored);
 	TransactionId xid = GetCurrentTransactionId();
@@ -233,16 +234,16 @@ raise_old(const CdcTombstoneTable *table, CdcClock clock, const CdcTombstoneRow 
 		return false;
 	cdc_tombstone_look_begin(&look, table, DatumGetObjectId(stored->values[0]));
 	cdc_tombstone_look_for(&look, DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
-	old = find(&look, desc, stored->values[Anum_tombstone_key - 1]);
+	old = find_old(&look, desc, stored->values[Anum_tombstone_key - 1]);
 	done = old != NULL && (!rises(clock, row, old, desc) ||
-						   update(table, old, look.snapshot, stored));
+						   update_old(table, old, look.snapshot, stored));
 	cdc_tombstone_look_end(&look);
 	return done;
 }
 
 /* The row with this very key, as the primary key compares it */
 static HeapTuple
-find(CdcTombstoneLook *look, TupleDesc desc, Datum key)
+find_old(CdcTombstoneLook *look, TupleDesc desc, Datum key)
 {
 	HeapTuple	tuple;
 
@@ -271,7 +272,7 @@ rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc)
 
 /* Does not wait for anybody */
 static bool
-update(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
+update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
 {
 	TupleTableSlot *slot = make_slot(table->rel, stored);
 	TM_FailureData failure;

@@ -48,7 +48,7 @@ extern void cdc_tombstone_look_end(CdcTombstoneLook *look);
 extern void cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash);
 extern HeapTuple cdc_tombstone_look_next(CdcTombstoneLook *look);
 
-/* Is there any of the table? */
+/* Is there any of the table, be it one that cannot be seen? */
 extern bool cdc_tombstone_look_finds_any(const CdcTombstoneLook *look,
 										 const CdcTombstoneTable *table);
 
