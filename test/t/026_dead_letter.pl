@@ -155,6 +155,7 @@ $node->sql("SELECT cdcsync.subscribe('gaps', '{$gaps}')");
 produce($gaps, good(0));
 IPC::Run::run([ $ENV{CDC_STACK}, '--dir', "$ENV{CDC_RUN}/stack", 'transaction', $gaps, 0, 'abort' ], '<', \"one\ntwo\n", '>', '/dev/null')
   or die 'no transaction';
+ok(wait_until('the abort', sub { stack('topic-offsets', $gaps) =~ / 4$/m }), 'a transaction that is aborted leaves a gap');
 produce($gaps, [ 0, '{"id":1}', $garbage ], good(0));
 becomes($node, position_of($gaps, 0), 'error 4', 'behind a gap: the partition stops at the record itself');
 $node->sql("SELECT cdcsync.skip('gaps', '$gaps', 0, 4)");
