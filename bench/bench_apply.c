@@ -125,8 +125,10 @@ upsert_all(Batch *batch)
 			set = cdc_write_begin(rel);
 		}
 		cdc_row_decode(&row, rel, &event->after, batch->options.producer);
-		cdc_write_add(set, i, &row);
+		cdc_write_add(set, &row);
 	}
+	if (rel == NULL)
+		return;
 	(void) cdc_write_query(set, upsert_text(rel));
 	cdc_owner_end(&scope);
 }
