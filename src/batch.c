@@ -21,9 +21,10 @@
 #include "guc.h"
 #include "partition.h"
 
-/* The largest that the C library takes for both limits */
-#define KEPT_BYTES	(32 * 1024 * 1024)
-#define LARGE_BATCH	(1024 * 1024)
+/* More than a batch takes; the largest that the C library accepts for one allocation */
+#define KEPT_BYTES		(128 * 1024 * 1024)
+#define KEPT_ALLOCATION	(32 * 1024 * 1024)
+#define LARGE_BATCH		(1024 * 1024)
 
 MemoryContext cdc_batch_context = NULL;
 
@@ -42,7 +43,7 @@ cdc_batch_init(void)
 											  ALLOCSET_DEFAULT_SIZES);
 #ifdef __GLIBC__
 	(void) mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
-	(void) mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	(void) mallopt(M_MMAP_THRESHOLD, KEPT_ALLOCATION);
 #endif
 }
 
