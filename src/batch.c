@@ -7,7 +7,7 @@
  *
  * What a large batch gives back is what the next one needs.  Left to itself the C library
  * hands it to the kernel in between, and to have it again, a page fault for each 4 kB,
- * takes a tenth of the time.  So it keeps it, until there is nothing more to do.
+ * takes an eighth of the time.  So it keeps it, until there is nothing more to do.
  */
 #include "postgres.h"
 

@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -53,6 +54,12 @@ cdc_catalog_owner(void)
 				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
 				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
 	return owner = extension_owner(extension);
+}
+
+Oid
+cdc_catalog_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid(EXTENSION_NAME, false));
 }
 
 /*

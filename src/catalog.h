@@ -43,4 +43,7 @@ extern Datum cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type);
 extern Oid	cdc_catalog_extension(void);
 extern Oid	cdc_catalog_owner(void);
 
+/* A table of the extension, by its name */
+extern Oid	cdc_catalog_table(const char *name);
+
 #endif							/* CDC_CATALOG_H */

@@ -2,7 +2,7 @@
  * net.c
  *		Writes the net effect that a batch has on each key.
  *
- * One statement per kind of write, over all keys of the batch.  The rows are addressed
+ * One set of rows per kind of write, over all keys of the batch.  The rows are addressed
  * as they were read: fewer rows written than meant says that somebody came in between, and
  * so does a unique violation of new ones, if rows are not locked.
  * A key without a row has nothing to address: who inserted and deleted it meanwhile has

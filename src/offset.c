@@ -12,13 +12,11 @@
 
 #include "access/heapam.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -120,9 +118,7 @@ cdc_offset_advance(CdcOffset *offset, int64 from)
 static bool
 update_in_place(CdcOffset *offset, int64 from)
 {
-	Oid			schema = get_namespace_oid("cdcsync", false);
-	Relation	table = table_open(get_relname_relid("subscription_offset", schema),
-								   RowExclusiveLock);
+	Relation	table = table_open(cdc_catalog_table("subscription_offset"), RowExclusiveLock);
 	TupleTableSlot *stored = table_slot_create(table, NULL);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
 	bool		updated = false;

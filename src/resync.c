@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -88,7 +87,7 @@ cdcsync_resync_table(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (cdc_table_rule_for_relation(relid) == NULL)
 		cdc_register_no_such_rule(relid);
-	cdc_register_publish(get_relname_relid(SIGNAL_TABLE, get_namespace_oid("cdcsync", false)));
+	cdc_register_publish(cdc_catalog_table(SIGNAL_TABLE));
 	write_signal(signal_data(relid));
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -14,15 +14,14 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "session.h"
 #include "tombstone_row.h"
@@ -55,9 +54,7 @@ static TupleTableSlot *make_slot(Relation rel, StoredRow *stored);
 void
 cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
 {
-	Oid			schema = get_namespace_oid("cdcsync", false);
-
-	table->rel = table_open(get_relname_relid("tombstone_data", schema), lockmode);
+	table->rel = table_open(cdc_catalog_table("tombstone_data"), lockmode);
 	table->index = index_open(RelationGetPrimaryKeyIndex_compat(table->rel), lockmode);
 	table->as_made = lockmode == RowExclusiveLock && is_as_made(table->rel);
 }

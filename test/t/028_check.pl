@@ -117,14 +117,12 @@ says($node, '', '... ended by what is said');
 
 my $short = make_topic('short', 1, 'retention.ms=172800000');
 $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short}', on_unknown_table => 'pause')");
-produce($short, change(0, 'c', 'item', undef, { id => ++$id, v => 1, n => '1' }, ts_us => int((time - 30 * 3600) * 1e6)),
-	change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
+fall_behind($short);
 says($node, qr/^warning subscription s, topic $short, partition 0: the last event applied is 1 day 06:0\d:\d\d old, and Kafka keeps events for 2 days$/m,
 	'a topic that is behind, and kept for short');
 my $shorter = make_topic('shorter', 1, 'retention.ms=86400000');
 $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short,$shorter}')");
-produce($shorter, change(0, 'c', 'item', undef, { id => ++$id, v => 1, n => '1' }, ts_us => int((time - 30 * 3600) * 1e6)),
-	change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
+fall_behind($shorter);
 says($node, qr/^error subscription s, topic $shorter, partition 0: the last event applied is 1 day 06:0\d:\d\d old, and Kafka keeps events for 1 day$/m,
 	'... further behind than it is kept');
 kafka_configs($_) foreach split(/\n/, $node->sql(q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'Kafka keeps'}));
@@ -203,6 +201,16 @@ faulty($small, { max_worker_processes => 2 },
 	'error max_worker_processes: all 2 are used, and 0 of 1 apply workers run in this database');
 faulty($small, { shared_preload_libraries => '' }, 'error shared_preload_libraries: cdcsync is not in it: nothing is applied');
 done_testing();
+
+# the last event that can be applied is of 30 hours ago
+sub fall_behind
+{
+	my ($topic) = @_;
+
+	produce($topic, change(0, 'c', 'item', undef, { id => ++$id, v => 1, n => '1' }, ts_us => int((time - 30 * 3600) * 1e6)),
+		change(0, 'c', 'unknown', undef, { id => 1, v => 1 }));
+	return;
+}
 
 # --- ways to look --------------------------------------------------------------------------------------------
 
