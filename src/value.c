@@ -21,13 +21,10 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "common/md5.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "utils/uuid.h"
 
 #include "decode.h"
 #include "decode_json.h"
@@ -38,29 +35,15 @@
 static const CdcValueKind *find_kind(Oid type);
 static const CdcValueKind *find_kind_by_category(Oid type);
 static const CdcValueKind *find_kind_by_name(const char *name);
-static CdcValueStatus decode(CdcConversion *c, Datum *value);
 static const CdcConversionRule *find_rule(const CdcConversion *c);
-static bool token_is_placeholder(CdcConversion *c);
-static void check_domain(CdcValueType *vt, Datum value, bool isnull);
 
 /* Converters */
 static CdcValueStatus convert_boolean(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_text(CdcConversion *c, Datum *value);
 static bool fits(const CdcValueType *vt, const char *text, int len);
-static CdcValueStatus convert_uuid(CdcConversion *c, Datum *value);
-static bool parse_uuid(const char *text, int len, pg_uuid_t *uuid);
-static CdcValueStatus convert_array(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_elements(CdcConversion *c, const CdcToken *tokens, int n,
-									   Datum *elems, bool *nulls);
-static bool is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_placeholder_uuid(CdcConversion *c, const CdcToken *token);
-static void check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_java_array(const CdcToken *token);
 
 /* Errors */
 static void input_context(void *arg);
-static char *type_name(const CdcValueType *vt);
 static const char *form_name(CdcTokenType type);
 
 static const CdcConversionRule boolean_rules[] = {
@@ -74,17 +57,6 @@ static const CdcConversionRule text_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ENUM, CDC_FORM_STRING, convert_text},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_text},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_XML, CDC_FORM_STRING, convert_text},
-	{0}
-};
-
-static const CdcConversionRule uuid_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_uuid},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_uuid},
-	{0}
-};
-
-static const CdcConversionRule array_rules[] = {
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array},
 	{0}
 };
 
@@ -102,7 +74,7 @@ static const CdcValueKind kinds[] = {
 	{TIMESTAMPOID, cdc_value_timestamp_rules, cdc_value_imply_timestamp, true},
 	{DATEOID, cdc_value_date_rules, cdc_value_imply_date, true},
 	{TIMEOID, cdc_value_time_rules, cdc_value_imply_time, true},
-	{UUIDOID, uuid_rules, cdc_value_imply_by_form},
+	{UUIDOID, cdc_value_uuid_rules, cdc_value_imply_by_form},
 	{JSONBOID, cdc_value_json_rules, cdc_value_imply_by_form},
 	{JSONOID, cdc_value_json_rules, cdc_value_imply_by_form},
 	{BYTEAOID, cdc_value_bytea_rules, cdc_value_imply_bytea, true},
@@ -156,7 +128,7 @@ static const struct
 
 static const CdcValueKind enum_kind = {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form};
 static const CdcValueKind opaque_kind = {InvalidOid, cdc_value_opaque_rules, cdc_value_imply_opaque, true};
-static const CdcValueKind array_kind = {InvalidOid, array_rules, cdc_value_imply_by_form};
+static const CdcValueKind array_kind = {InvalidOid, cdc_value_array_rules, cdc_value_imply_by_form};
 
 /* Of which Debezium sends no arrays, whatever its settings are, or null for each of them */
 static const Oid unsent_elements[] = {
@@ -259,18 +231,18 @@ cdc_value_decode(const CdcToken *token, const CdcSchema *schema,
 		c.schema = schema;
 		c.producer = producer;
 		c.vt = vt;
-		if (vt->typlen == -1 && token_is_placeholder(&c))
+		if (vt->typlen == -1 && cdc_value_token_is_placeholder(&c))
 			return CDC_VALUE_UNCHANGED;
-		status = decode(&c, value);
+		status = cdc_value_convert(&c, value);
 	}
 	if (vt->type != vt->base_type && status != CDC_VALUE_UNCHANGED)
-		check_domain(vt, *value, status == CDC_VALUE_NULL);
+		cdc_value_check_domain(vt, *value, status == CDC_VALUE_NULL);
 	return status;
 }
 
 /* One value that is not null; also an array's element */
-static CdcValueStatus
-decode(CdcConversion *c, Datum *value)
+CdcValueStatus
+cdc_value_convert(CdcConversion *c, Datum *value)
 {
 	const CdcConversionRule *rule;
 
@@ -299,8 +271,8 @@ find_rule(const CdcConversion *c)
 }
 
 /* The executor would not: a value of a domain's type is taken to be checked */
-static void
-check_domain(CdcValueType *vt, Datum value, bool isnull)
+void
+cdc_value_check_domain(CdcValueType *vt, Datum value, bool isnull)
 {
 	ErrorContextCallback callback = {error_context_stack, input_context, vt};
 
@@ -433,8 +405,8 @@ cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len)
 }
 
 /* Also one that JSON has to escape */
-static bool
-token_is_placeholder(CdcConversion *c)
+bool
+cdc_value_token_is_placeholder(CdcConversion *c)
 {
 	int			len = c->token->len;
 	char	   *text;
@@ -483,208 +455,6 @@ fits(const CdcValueType *vt, const char *text, int len)
 	return pg_mbstrlen_with_len(text, len) == limit;
 }
 
-static CdcValueStatus
-convert_uuid(CdcConversion *c, Datum *value)
-{
-	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
-
-	if (!parse_uuid(c->token->text, c->token->len, uuid))
-		return cdc_value_by_input(c, value);
-	*value = UUIDPGetDatum(uuid);
-	return CDC_VALUE_SET;
-}
-
-/* The usual form: 8-4-4-4-12 */
-static bool
-parse_uuid(const char *text, int len, pg_uuid_t *uuid)
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	int			n = 0;
-
-	if (len != sizeof(form) - 1)
-		return false;
-	for (int i = 0; i < len; i++)
-	{
-		int			digit;
-
-		if (form[i] == '-')
-		{
-			if (text[i] != '-')
-				return false;
-			continue;
-		}
-		if (text[i] >= '0' && text[i] <= '9')
-			digit = text[i] - '0';
-		else if (text[i] >= 'a' && text[i] <= 'f')
-			digit = text[i] - 'a' + 10;
-		else
-			return false;
-		uuid->data[n / 2] = n % 2 == 0 ? digit << 4 : uuid->data[n / 2] | digit;
-		n++;
-	}
-	return true;
-}
-
-static CdcValueStatus
-convert_array(CdcConversion *c, Datum *value)
-{
-	CdcValueType *vt = c->vt->element;
-	int			n;
-	CdcToken   *tokens = cdc_decode_elements(c->token, &n);
-	Datum	   *elems;
-	bool	   *nulls;
-	int			lower_bound = 1;
-
-	if (is_array_placeholder(c, tokens, n))
-		return CDC_VALUE_UNCHANGED;
-	check_one_dimension(c, tokens, n);
-
-	elems = palloc(Max(n, 1) * sizeof(Datum));
-	nulls = palloc(Max(n, 1) * sizeof(bool));
-	if (convert_elements(c, tokens, n, elems, nulls) == CDC_VALUE_UNCHANGED)
-		return CDC_VALUE_UNCHANGED;
-	*value = PointerGetDatum(construct_md_array(elems, nulls, n > 0 ? 1 : 0, &n, &lower_bound,
-												vt->type, vt->typlen, vt->typbyval,
-												vt->typalign));
-	if (n > 0)
-		pfree(tokens);
-	pfree(elems);
-	pfree(nulls);
-	return CDC_VALUE_SET;
-}
-
-/* Unchanged is one whose only element is the placeholder, in the encoding of its type */
-static CdcValueStatus
-convert_elements(CdcConversion *c, const CdcToken *tokens, int n, Datum *elems, bool *nulls)
-{
-	CdcValueType *vt = c->vt->element;
-
-	for (int i = 0; i < n; i++)
-	{
-		CdcConversion elem = {.token = &tokens[i], .schema = c->schema->items,
-			.producer = c->producer, .vt = vt};
-
-		elems[i] = (Datum) 0;
-		nulls[i] = tokens[i].type == CDC_TOKEN_NULL;
-		if (!nulls[i] && decode(&elem, &elems[i]) == CDC_VALUE_UNCHANGED && n == 1)
-			return CDC_VALUE_UNCHANGED;
-		if (vt->type != vt->base_type)
-			check_domain(vt, elems[i], nulls[i]);
-	}
-	return CDC_VALUE_SET;
-}
-
-/* As the element's type can take it: as a text, as codes of its letters, as a UUID */
-static bool
-is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
-{
-	CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
-
-	switch (c->vt->element->base_type)
-	{
-		case INT4OID:
-		case INT8OID:
-		case DATEOID:
-			return is_placeholder_codes(c, tokens, n);
-		case UUIDOID:
-			return n == 1 && is_placeholder_uuid(c, tokens);
-		default:
-			return n == 1 && token_is_placeholder(&elem);
-	}
-}
-
-static bool
-is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n)
-{
-	const char *placeholder = c->producer->placeholder;
-
-	if (n != strlen(placeholder))
-		return false;
-	for (int i = 0; i < n; i++)
-	{
-		int64		code;
-
-		if (tokens[i].type != CDC_TOKEN_NUMBER ||
-			!cdc_decode_integer(&tokens[i], &code) || code != (unsigned char) placeholder[i])
-			return false;
-	}
-	return true;
-}
-
-/* Java's nameUUIDFromBytes(): the MD5 sum, marked as version 3 */
-static bool
-is_placeholder_uuid(CdcConversion *c, const CdcToken *token)
-{
-	const char *placeholder = c->producer->placeholder;
-	pg_uuid_t	expected;
-	pg_uuid_t	uuid;
-	const char *error;
-
-	if (token->type != CDC_TOKEN_STRING || !parse_uuid(token->text, token->len, &uuid) ||
-		!pg_md5_binary(placeholder, strlen(placeholder), expected.data, &error))
-		return false;
-	expected.data[6] = (expected.data[6] & 0x0f) | 0x30;
-	expected.data[8] = (expected.data[8] & 0x3f) | 0x80;
-	return memcmp(&uuid, &expected, sizeof(uuid)) == 0;
-}
-
-/*
- * Debezium writes the outer dimension only: each row of the array has become null, or of
- * text-like elements the name of a Java array.
- */
-static void
-check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
-{
-	int			nnulls = 0;
-	bool		refuse = false;
-
-	for (int i = 0; i < n; i++)
-	{
-		nnulls += tokens[i].type == CDC_TOKEN_NULL;
-		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY &&
-				   c->vt->element->kind->imply != cdc_value_imply_vector) ||
-			is_java_array(&tokens[i]);
-	}
-	if (n > 0 && nnulls == n && c->vt->element->kind->rows_are_null)
-		refuse = true;
-	if (refuse)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("cannot decode a multidimensional array for column \"%s\" of type %s",
-						c->vt->column, type_name(c->vt)),
-				 errdetail("Debezium does not write the elements of its inner dimensions; "
-						   "an array whose elements are all null cannot be told from one.")));
-}
-
-/* ^\[+[A-Z][\w.$]*;?@[0-9a-f]+$, such as [Ljava.lang.String;@4470f8a6 */
-static bool
-is_java_array(const CdcToken *token)
-{
-	const char *p = token->text;
-	const char *end = p + token->len;
-	const char *at;
-
-	if (token->type != CDC_TOKEN_STRING || token->len == 0 || *p != '[')
-		return false;
-	while (p < end && *p == '[')
-		p++;
-	at = memchr(p, '@', end - p);
-	if (at == NULL || at == p || at + 1 == end || *p < 'A' || *p > 'Z')
-		return false;
-	for (; p < at; p++)
-	{
-		if (!isalnum((unsigned char) *p) && strchr("_.$", *p) == NULL &&
-			(*p != ';' || p + 1 != at))
-			return false;
-	}
-	for (p = at + 1; p < end; p++)
-	{
-		if (!isdigit((unsigned char) *p) && (*p < 'a' || *p > 'f'))
-			return false;
-	}
-	return true;
-}
-
 /* No rule: the type of the message is another than what the column can take */
 void
 cdc_value_mismatch(CdcConversion *c)
@@ -694,7 +464,7 @@ cdc_value_mismatch(CdcConversion *c)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("cannot convert Debezium type %s to type %s of column \"%s\"",
-					cdc_decode_schema_name(c->schema), type_name(c->vt), c->vt->column)));
+					cdc_decode_schema_name(c->schema), cdc_value_type_name(c->vt), c->vt->column)));
 }
 
 /* A value that is none of its type */
@@ -705,11 +475,11 @@ cdc_value_invalid(CdcConversion *c)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("invalid value for column \"%s\" of type %s: %s",
-						c->vt->column, type_name(c->vt), form_name(c->token->type))));
+						c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type))));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("invalid value for column \"%s\" of type %s: %s \"%s\"",
-					c->vt->column, type_name(c->vt), form_name(c->token->type),
+					c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type),
 					cdc_decode_excerpt(c->token->text, c->token->len)),
 			 c->schema == &c->implied ? 0 :
 			 errdetail("Its Debezium type is %s.", cdc_decode_schema_name(c->schema))));
@@ -732,9 +502,9 @@ cdc_value_ambiguous(CdcConversion *c, const char *setting)
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 c->schema == &c->implied ?
 			 errmsg("cannot decode column \"%s\" of type %s from JSON without a schema",
-					c->vt->column, type_name(c->vt)) :
+					c->vt->column, cdc_value_type_name(c->vt)) :
 			 errmsg("cannot decode column \"%s\" of type %s from Debezium type %s",
-					c->vt->column, type_name(c->vt), cdc_decode_schema_name(c->schema)),
+					c->vt->column, cdc_value_type_name(c->vt), cdc_decode_schema_name(c->schema)),
 			 c->schema == &c->implied ?
 			 errhint("Give %s in the subscription's producer option, or set "
 					 "value.converter.schemas.enable=true in the connector.", setting) :
@@ -750,8 +520,8 @@ input_context(void *arg)
 	errcontext("column \"%s\"", vt->column);
 }
 
-static char *
-type_name(const CdcValueType *vt)
+char *
+cdc_value_type_name(const CdcValueType *vt)
 {
 	return vt->type != vt->base_type ? format_type_be(vt->type) :
 		format_type_with_typemod(vt->type, vt->typmod);

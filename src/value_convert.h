@@ -5,6 +5,8 @@
 #ifndef CDC_VALUE_CONVERT_H
 #define CDC_VALUE_CONVERT_H
 
+#include "utils/uuid.h"
+
 #include "compat.h"
 #include "value.h"
 
@@ -126,11 +128,23 @@ extern char *cdc_value_base64(const char *text, int len, bool url_safe, int rese
 							  int *nbytes);
 
 /* value_text.c */
+extern const CdcConversionRule cdc_value_uuid_rules[];
 extern const CdcConversionRule cdc_value_string_rules[];
 extern const CdcConversionRule cdc_value_json_rules[];
 extern const CdcConversionRule cdc_value_xml_rules[];
 extern const CdcConversionRule cdc_value_tsvector_rules[];
 extern const CdcConversionRule cdc_value_hstore_rules[];
+
+/* False if it is none */
+extern bool cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid);
+
+/* value_array.c, and what it needs of value.c for the elements */
+extern const CdcConversionRule cdc_value_array_rules[];
+
+extern CdcValueStatus cdc_value_convert(CdcConversion *c, Datum *value);
+extern bool cdc_value_token_is_placeholder(CdcConversion *c);
+extern void cdc_value_check_domain(CdcValueType *vt, Datum value, bool isnull);
+extern char *cdc_value_type_name(const CdcValueType *vt);
 extern void cdc_value_imply_tsvector(CdcConversion *c);
 extern void cdc_value_imply_hstore(CdcConversion *c);
 

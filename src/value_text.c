@@ -1,7 +1,7 @@
 /*
  * value_text.c
- *		Types whose text form is what comes: network addresses, ranges, enums, json, xml,
- *		tsvector; and hstore, which comes as JSON.
+ *		Types whose text form is what comes: uuid, network addresses, ranges, enums, json,
+ *		xml, tsvector; and hstore, which comes as JSON.
  */
 #include "postgres.h"
 
@@ -10,6 +10,7 @@
 #include "decode.h"
 #include "value_convert.h"
 
+static CdcValueStatus convert_uuid(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_tsvector(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_hstore_json(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_hstore_map(CdcConversion *c, Datum *value);
@@ -17,6 +18,12 @@ static CdcValueStatus set_hstore(CdcConversion *c, const CdcToken *object, Datum
 static bool is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n);
 static void append_pair(StringInfo buf, const CdcField *pair);
 static void append_quoted(StringInfo buf, const char *text, int len);
+
+const CdcConversionRule cdc_value_uuid_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_uuid},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_uuid},
+	{0}
+};
 
 const CdcConversionRule cdc_value_string_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_by_input},
@@ -151,4 +158,46 @@ append_quoted(StringInfo buf, const char *text, int len)
 		appendStringInfoChar(buf, text[i]);
 	}
 	appendStringInfoChar(buf, '"');
+}
+
+static CdcValueStatus
+convert_uuid(CdcConversion *c, Datum *value)
+{
+	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
+
+	if (!cdc_value_parse_uuid(c->token->text, c->token->len, uuid))
+		return cdc_value_by_input(c, value);
+	*value = UUIDPGetDatum(uuid);
+	return CDC_VALUE_SET;
+}
+
+/* The usual form: 8-4-4-4-12 */
+bool
+cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	int			n = 0;
+
+	if (len != sizeof(form) - 1)
+		return false;
+	for (int i = 0; i < len; i++)
+	{
+		int			digit;
+
+		if (form[i] == '-')
+		{
+			if (text[i] != '-')
+				return false;
+			continue;
+		}
+		if (text[i] >= '0' && text[i] <= '9')
+			digit = text[i] - '0';
+		else if (text[i] >= 'a' && text[i] <= 'f')
+			digit = text[i] - 'a' + 10;
+		else
+			return false;
+		uuid->data[n / 2] = n % 2 == 0 ? digit << 4 : uuid->data[n / 2] | digit;
+		n++;
+	}
+	return true;
 }
