@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "apply_context.h"
 #include "apply_table.h"
 #include "decide.h"
 #include "net.h"
@@ -26,8 +27,6 @@
 #include "row.h"
 #include "table_access.h"
 #include "write.h"
-
-const CdcMessage *cdc_apply_current_message = NULL;
 
 static void collect_keys(CdcTableApply *ta);
 static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
@@ -56,7 +55,7 @@ cdc_apply_table(CdcTableChanges *changes)
 	read_rows(&ta);
 	for (int i = 0; i < ta.nkeys; i++)
 		cdc_decide_key(&ta, &ta.keys[i]);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	delete_losers(&ta);
 	cdc_net_write(&ta);
 	PopActiveSnapshot();
@@ -132,7 +131,7 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 	const CdcProducer *producer = keyed->item->options->producer;
 	CdcRelation *rel = ta->rel;
 
-	cdc_apply_current_message = event->message;
+	cdc_apply_context_set(event->message);
 	keyed->key = palloc(sizeof(Datum) * rel->key->ncolumns);
 	keyed->after.exists = false;
 	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)

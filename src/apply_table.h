@@ -81,7 +81,4 @@ extern bool cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item);
 /* Empty a table, as a truncate event says */
 extern void cdc_apply_table_truncate(CdcRelation *rel);
 
-/* The message an error is about, for the error context; NULL for none */
-extern const CdcMessage *cdc_apply_current_message;
-
 #endif							/* CDC_APPLY_TABLE_H */

@@ -11,11 +11,13 @@
 
 #include "utils/timestamp.h"
 
+#include "apply_context.h"
 #include "compat.h"
 #include "conflict_log.h"
 #include "decide.h"
 #include "guc.h"
 #include "handler.h"
+#include "origin.h"
 #include "row.h"
 #include "row_json.h"
 #include "unique.h"
@@ -97,7 +99,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 	CdcDecision d;
 	bool		undecidable;
 
-	cdc_apply_current_message = item->event->message;
+	cdc_apply_context_set(item->event->message);
 	m.s.op = item->event->op;
 	m.s.own = item->own;
 	m.s.own_echo = item->own_echo;
@@ -605,11 +607,28 @@ count_conflict(const Meeting *m, const CdcDecision *d)
 
 /* ---- records of conflicts ---- */
 
+/* What is known of an event without its row */
+static CdcConflictRecord *
+begin_record(const CdcApplyItem *item, const CdcDecision *decision)
+{
+	CdcConflictRecord *record = palloc0(sizeof(CdcConflictRecord));
+	const CdcEvent *event = item->event;
+
+	record->type = decision->conflict;
+	record->resolution = decision->resolution;
+	record->remote_origin = event->origin ? cdc_origin_last_node(event->origin) : event->peer;
+	record->subscription = item->options->subscription;
+	record->topic = event->message->topic;
+	record->partition = event->message->partition;
+	record->offset = event->message->offset;
+	return record;
+}
+
 /* In a conflict of unique values the local row is the first one that has them */
 static CdcConflictRecord *
 make_record(Meeting *m, const CdcDecision *d)
 {
-	CdcConflictRecord *record = cdc_conflict_log_begin(m->item, d);
+	CdcConflictRecord *record = begin_record(m->item, d);
 	CdcKeyState *local = m->others && cdc_conflict_is_unique(&m->s, d->conflict) ?
 		linitial(m->others) : m->ks;
 	CdcVersion	version = local->row.exists ? local->version : local->tombstone.version;

@@ -18,9 +18,9 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "apply_context.h"
 #include "catalog.h"
 #include "decode.h"
-#include "deliver.h"
 #include "owner.h"
 #include "relation.h"
 #include "row.h"
@@ -251,11 +251,11 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	CdcApplied	applied = {.context = context};
 	int			nitems = 0;
 	int			nestlevel;
-	ErrorContextCallback error_context = {.callback = cdc_deliver_error_context,
+	ErrorContextCallback error_context = {.callback = cdc_apply_context_callback,
 	.previous = error_context_stack};
 
 	error_context_stack = &error_context;
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	for (int i = 0; i < n; i++)
 	{
 		prepared[i] = cdc_apply_prepare(messages[i], options, &tail);
