@@ -18,6 +18,7 @@
 
 #include "apply.h"
 #include "apply_context.h"
+#include "apply_table.h"
 #include "conflict_log.h"
 #include "decode.h"
 #include "guc.h"

@@ -5,9 +5,9 @@
 #ifndef CDC_KEY_STATE_H
 #define CDC_KEY_STATE_H
 
-#include "apply_table.h"
+#include "apply_item.h"
 #include "tombstone.h"
-#include "write.h"
+#include "row.h"
 
 typedef struct CdcKeyState
 {

@@ -19,6 +19,7 @@
 #include "net.h"
 #include "row.h"
 #include "subxact.h"
+#include "write.h"
 
 /* For writes in a subtransaction */
 typedef struct WriteArgs

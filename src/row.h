@@ -5,11 +5,23 @@
 #ifndef CDC_ROW_H
 #define CDC_ROW_H
 
-#include "lib/stringinfo.h"
+#include "storage/itemptr.h"
 
 #include "event.h"
 #include "producer.h"
-#include "write.h"
+#include "relation.h"
+
+/* A row, by the columns of its relation */
+typedef struct CdcRow
+{
+	bool		exists;
+	ItemPointerData tid;		/* where it was read */
+	TransactionId xmin;			/* who had written it */
+	Datum	   *values;
+	bool	   *nulls;
+	Bitmapset  *present;		/* columns that have a value */
+	bool		unchanged;		/* a column had Debezium's placeholder instead */
+} CdcRow;
 
 /*
  * An image as a row: present has the columns that the image gives a value; columns

@@ -7,7 +7,7 @@
 
 #include "utils/jsonb.h"
 
-#include "write.h"
+#include "row.h"
 
 /*
  * The columns that a row has a value for, by their local names: booleans, finite numbers

@@ -8,7 +8,7 @@
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
 
-#include "write.h"
+#include "row.h"
 
 /*
  * Read rows by their keys, as the active snapshot shows them.  A row's memory is
