@@ -17,6 +17,8 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "apply_context.h"
+#include "apply_table.h"
 #include "conflict_log.h"
 #include "decode.h"
 #include "guc.h"
@@ -85,13 +87,13 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 
 	if (message->marker)
 		return NULL;
-	cdc_apply_current_message = message;
+	cdc_apply_context_set(message);
 	event = cdc_decode_message(message);
 	if (event->op == CDC_OP_NULL_VALUE && follows_delete(message, tail))
 		event->op = CDC_OP_IGNORED;
 	if (event->op == CDC_OP_DELETE)
 		note_delete(tail, message);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 
 	if (message->applied || event->op == CDC_OP_IGNORED)
 		return NULL;
@@ -305,7 +307,7 @@ cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 		take_item(apply, apply->items[i]);
 	flush_groups(apply);
 	cdc_conflict_log_write(applied->conflicts);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 }
 
 static void
@@ -330,9 +332,9 @@ moves(const CdcTableGroup *group, const CdcApplyItem *item)
 {
 	bool		moved;
 
-	cdc_apply_current_message = item->event->message;
+	cdc_apply_context_set(item->event->message);
 	moved = cdc_apply_table_moves(group->changes.rel, item);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	return moved;
 }
 
@@ -390,7 +392,7 @@ find_group(CdcApply *apply, const CdcApplyItem *item)
 		if (strcmp(group->table, event->table) == 0 && strcmp(group->schema, event->schema) == 0)
 			return group;
 	}
-	cdc_apply_current_message = event->message;
+	cdc_apply_context_set(event->message);
 	group = palloc0(sizeof(CdcTableGroup));
 	group->schema = event->schema;
 	group->table = event->table;
@@ -400,7 +402,7 @@ find_group(CdcApply *apply, const CdcApplyItem *item)
 	group->changes.items = palloc_extended(sizeof(CdcApplyItem *) * apply->nitems,
 										   MCXT_ALLOC_HUGE);
 	apply->groups = lappend(apply->groups, group);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	return group;
 }
 
@@ -415,9 +417,9 @@ take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 		return;
 	}
 	flush_groups(apply);
-	cdc_apply_current_message = item->event->message;
+	cdc_apply_context_set(item->event->message);
 	cdc_apply_table_truncate(group->changes.rel);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	item->outcome = "truncated";
 	count_later(apply, group->changes.rel->relid, counters);
 }
@@ -435,7 +437,7 @@ skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 	}
 	if (!item->options->skip_unknown)
 	{
-		cdc_apply_current_message = event->message;
+		cdc_apply_context_set(event->message);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("no table is registered for \"%s.%s\"", event->schema, event->table),

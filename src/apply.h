@@ -5,7 +5,7 @@
 #ifndef CDC_APPLY_H
 #define CDC_APPLY_H
 
-#include "apply_table.h"
+#include "apply_item.h"
 
 /*
  * The last deletes of a log whose null values are still to come: such a null value says

@@ -21,7 +21,6 @@
 #include "conflict_log.h"
 #include "guc.h"
 #include "log_limit.h"
-#include "origin.h"
 #include "printable.h"
 #include "subxact.h"
 #include "tombstone.h"
@@ -40,22 +39,6 @@ static void insert_records(void *arg);
 static void insert_once(void *arg);
 static bool is_tolerated(const ErrorData *error);
 static void report(const CdcConflictRecord *record);
-
-CdcConflictRecord *
-cdc_conflict_log_begin(const CdcApplyItem *item, const CdcDecision *decision)
-{
-	CdcConflictRecord *record = palloc0(sizeof(CdcConflictRecord));
-	const CdcEvent *event = item->event;
-
-	record->type = decision->conflict;
-	record->resolution = decision->resolution;
-	record->remote_origin = event->origin ? cdc_origin_last_node(event->origin) : event->peer;
-	record->subscription = item->options->subscription;
-	record->topic = event->message->topic;
-	record->partition = event->message->partition;
-	record->offset = event->message->offset;
-	return record;
-}
 
 CdcConflictRecord *
 cdc_conflict_log_copy(const CdcConflictRecord *record)

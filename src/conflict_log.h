@@ -5,9 +5,11 @@
 #ifndef CDC_CONFLICT_LOG_H
 #define CDC_CONFLICT_LOG_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-#include "apply_table.h"
+#include "conflict_type.h"
+#include "event.h"
 
 /* What is NULL is not known, or there is none */
 typedef struct CdcConflictRecord
@@ -34,9 +36,7 @@ typedef struct CdcConflictRecord
 /* The columns of cdcsync.conflict, in order */
 #define CDC_CONFLICT_COLUMNS 15
 
-/* A record of an event's conflict, without what concerns the row; and a deep copy */
-extern CdcConflictRecord *cdc_conflict_log_begin(const CdcApplyItem *item,
-												 const CdcDecision *decision);
+/* A deep copy, in CurrentMemoryContext */
 extern CdcConflictRecord *cdc_conflict_log_copy(const CdcConflictRecord *record);
 
 /* As values of cdcsync.conflict; both arrays have CDC_CONFLICT_COLUMNS */

@@ -5,7 +5,7 @@
 #ifndef CDC_CONFLICT_RULES_H
 #define CDC_CONFLICT_RULES_H
 
-#include "conflict.h"
+#include "conflict_type.h"
 
 typedef struct CdcConflictRules
 {

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "apply_context.h"
 #include "batch.h"
 #include "catalog.h"
 #include "conflict_log.h"
@@ -55,7 +56,6 @@ typedef struct Run
 	const char *peer;
 } Run;
 
-static const CdcMessage *alone = NULL;	/* tried by itself: any error is its error */
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
@@ -247,7 +247,8 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
-	alone = n == 1 ? messages[0] : NULL;
+	how.alone = n == 1;
+	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
 	PG_TRY();
 	{
 		apply_range(messages, n, how);
@@ -257,7 +258,7 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 		error = end_failed_try(context);
 	}
 	PG_END_TRY();
-	alone = NULL;
+	cdc_apply_context_set_alone(NULL);
 	return error;
 }
 
@@ -274,7 +275,7 @@ end_failed_try(MemoryContext context)
 	AbortOutOfAnyTransaction();
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(context);
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	return error;
 }
 
@@ -658,14 +659,4 @@ wait_range(CdcMessage **messages, int n, const ErrorData *caught)
 					 errdetail("%s", cdc_error_text(&error))));
 		cdc_partition_wait(p, &error);
 	}
-}
-
-void
-cdc_deliver_error_context(void *arg)
-{
-	const CdcMessage *m = cdc_apply_current_message ? cdc_apply_current_message : alone;
-
-	if (m)
-		errcontext("message of topic \"%s\" partition %d offset " INT64_FORMAT,
-				   m->topic, m->partition, m->offset);
 }

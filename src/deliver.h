@@ -22,7 +22,4 @@ extern void cdc_deliver(CdcMessage **messages, int nmessages);
  */
 extern bool cdc_deliver_dead_letters(List *subscriptions);
 
-/* For the worker's error context: says where the message being applied stands */
-extern void cdc_deliver_error_context(void *arg);
-
 #endif							/* CDC_DELIVER_H */

@@ -18,9 +18,9 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "apply_context.h"
 #include "catalog.h"
 #include "decode.h"
-#include "deliver.h"
 #include "owner.h"
 #include "relation.h"
 #include "row.h"
@@ -249,13 +249,14 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	const char **outcomes = palloc(sizeof(char *) * n);
 	CdcLogTail	tail = {0};
 	CdcApplied	applied = {.context = context};
+	CdcApplyHow how = {.lock = true, .unique = true, .alone = true};
 	int			nitems = 0;
 	int			nestlevel;
-	ErrorContextCallback error_context = {.callback = cdc_deliver_error_context,
+	ErrorContextCallback error_context = {.callback = cdc_apply_context_callback,
 	.previous = error_context_stack};
 
 	error_context_stack = &error_context;
-	cdc_apply_current_message = NULL;
+	cdc_apply_context_clear();
 	for (int i = 0; i < n; i++)
 	{
 		prepared[i] = cdc_apply_prepare(messages[i], options, &tail);
@@ -264,8 +265,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	}
 	SPI_connect();
 	nestlevel = cdc_session_begin();
-	cdc_apply_execute(cdc_apply_begin(items, nitems, (CdcApplyHow){.lock = true, .unique = true}),
-					  nitems, &applied);
+	cdc_apply_execute(cdc_apply_begin(items, nitems, how), nitems, &applied);
 	cdc_session_end(nestlevel);
 	SPI_finish();
 	MemoryContextSwitchTo(context);

@@ -5,9 +5,10 @@
 #ifndef CDC_KEY_STATE_H
 #define CDC_KEY_STATE_H
 
-#include "apply_table.h"
+#include "apply_item.h"
+#include "image_row.h"
 #include "tombstone.h"
-#include "write.h"
+#include "row.h"
 
 typedef struct CdcKeyState
 {
@@ -22,7 +23,7 @@ typedef struct CdcKeyState
 	bool		tombstone_read;
 	CdcTombstone tombstone;
 	bool		tombstone_rose;
-	const CdcApplyItem *last_delete;
+	struct CdcKeyedItem *last_delete;
 	CdcVersion	delete_version; /* of the last delete */
 	CdcNet		net;
 	CdcWrite	write;
@@ -33,6 +34,7 @@ typedef struct CdcKeyedItem
 {
 	CdcApplyItem *item;
 	CdcRow		after;			/* exists is false of deletes */
+	CdcImageRow before;
 	Datum	   *key;
 	int			seq;
 } CdcKeyedItem;

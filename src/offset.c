@@ -24,7 +24,7 @@
 #include "catalog.h"
 #include "control.h"
 #include "offset.h"
-#include "table_access.h"
+#include "table_write.h"
 #include "unixtime.h"
 
 #define NARGS 7
@@ -126,7 +126,7 @@ update_in_place(CdcOffset *offset, int64 from)
 	if (fetch_row(table, &offset->tid, stored) && is_position(stored, offset, from))
 	{
 		store_position(slot, stored, offset);
-		updated = cdc_table_update_tuple(table, &offset->tid, slot);
+		updated = cdc_table_write_tuple(table, &offset->tid, slot);
 	}
 	if (updated)
 		offset->tid = slot->tts_tid;

@@ -5,7 +5,7 @@
 #ifndef CDC_PEER_H
 #define CDC_PEER_H
 
-#include "apply_table.h"
+#include "apply_item.h"
 
 /* Things that should not be, as the last event that could tell has it */
 typedef enum CdcPeerSign

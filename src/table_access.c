@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "table_access.h"
+#include "table_write.h"
 
 /* Rows that are handed to the access method at once */
 #define INSERT_AT_ONCE	500
@@ -37,26 +38,12 @@ struct CdcTableScan
 	ScanKeyData keys[INDEX_MAX_KEYS];
 };
 
-/* A set of rows being written */
-typedef struct TableWrite
-{
-	Relation	table;
-	EState	   *estate;
-	ResultRelInfo *result;
-	bool		indexes_open;	/* most updates need none */
-	CommandId	cid;
-} TableWrite;
-
 static void scan_key_init(CdcTableScan *scan, int n);
 static void take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc);
-static void write_begin(TableWrite *w, Oid relid, CmdType command, const char *name);
-static void write_end(TableWrite *w);
 static void store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row);
-static void check_row(TableWrite *w, TupleTableSlot *slot);
-static void insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel,
+static void check_row(CdcTableWrite *w, TupleTableSlot *slot);
+static void insert_rows(CdcTableWrite *w, TupleTableSlot **slots, const CdcRelation *rel,
 						const CdcRow *rows, int nrows);
-static bool update_row(TableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot);
-static void insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizing);
 
 /* ---- read ---- */
 
@@ -131,29 +118,6 @@ cdc_table_scan_end(CdcTableScan *scan)
 /* ---- write ---- */
 
 static void
-write_begin(TableWrite *w, Oid relid, CmdType command, const char *name)
-{
-	PreventCommandIfReadOnly(name);
-	w->table = table_open(relid, RowExclusiveLock);
-	CheckCmdReplicaIdentity(w->table, command);
-	w->estate = CreateExecutorState();
-	w->result = makeNode(ResultRelInfo);
-	w->result->ri_RelationDesc = w->table;	/* no triggers, no range table: as for catalogs */
-	w->indexes_open = false;
-	w->cid = GetCurrentCommandId(true);
-}
-
-static void
-write_end(TableWrite *w)
-{
-	if (w->indexes_open)
-		ExecCloseIndices(w->result);
-	FreeExecutorState(w->estate);
-	table_close(w->table, NoLock);
-	CommandCounterIncrement();
-}
-
-static void
 store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row)
 {
 	ExecClearTuple(slot);
@@ -170,7 +134,7 @@ store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row)
 }
 
 static void
-check_row(TableWrite *w, TupleTableSlot *slot)
+check_row(CdcTableWrite *w, TupleTableSlot *slot)
 {
 	if (RelationGetDescr(w->table)->constr)
 		ExecConstraints(w->result, slot, w->estate);
@@ -182,21 +146,21 @@ cdc_table_insert(CdcRelation *rel, const CdcRow *rows, int nrows)
 {
 	int			nslots = Min(nrows, INSERT_AT_ONCE);
 	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * nslots);
-	TableWrite	w;
+	CdcTableWrite w;
 
-	write_begin(&w, rel->relid, CMD_INSERT, "INSERT");
+	cdc_table_write_begin(&w, rel->relid, CMD_INSERT, "INSERT");
 	for (int i = 0; i < nslots; i++)
 		slots[i] = table_slot_create(w.table, NULL);
 	for (int i = 0; i < nrows; i += nslots)
 		insert_rows(&w, slots, rel, rows + i, Min(nslots, nrows - i));
 	for (int i = 0; i < nslots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
-	write_end(&w);
+	cdc_table_write_end(&w);
 	return nrows;
 }
 
 static void
-insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
+insert_rows(CdcTableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
 			int nrows)
 {
 	CHECK_FOR_INTERRUPTS();
@@ -208,7 +172,7 @@ insert_rows(TableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const
 	/* what this leaves in memory, the batch's limits bound */
 	table_multi_insert(w->table, slots, nrows, w->cid, 0, NULL);
 	for (int i = 0; i < nrows; i++)
-		insert_entries(w, slots[i], false, false);
+		cdc_table_write_entries(w, slots[i], false, false);
 }
 
 uint64
@@ -216,71 +180,29 @@ cdc_table_update(CdcRelation *rel, const CdcRow *rows, int nrows)
 {
 	uint64		written = 0;
 	TupleTableSlot *slot;
-	TableWrite	w;
+	CdcTableWrite w;
 
-	write_begin(&w, rel->relid, CMD_UPDATE, "UPDATE");
+	cdc_table_write_begin(&w, rel->relid, CMD_UPDATE, "UPDATE");
 	slot = table_slot_create(w.table, NULL);
 	for (int i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		store_row(slot, rel, &rows[i]);
 		check_row(&w, slot);
-		written += update_row(&w, &rows[i].tid, slot);
+		written += cdc_table_write_update(&w, &rows[i].tid, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	write_end(&w);
+	cdc_table_write_end(&w);
 	return written;
-}
-
-bool
-cdc_table_update_tuple(Relation table, const ItemPointerData *tid, TupleTableSlot *slot)
-{
-	bool		written;
-	TableWrite	w;
-
-	write_begin(&w, RelationGetRelid(table), CMD_UPDATE, "UPDATE");
-	written = update_row(&w, tid, slot);
-	write_end(&w);
-	return written;
-}
-
-static bool
-update_row(TableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot)
-{
-	ItemPointerData place = *tid;
-	TM_FailureData failure;
-	LockTupleMode mode;
-	TU_UpdateIndexes indexes;
-
-	if (table_tuple_update(w->table, &place, slot, w->cid, GetActiveSnapshot(), InvalidSnapshot,
-						   true, &failure, &mode, &indexes) != TM_Ok)
-		return false;
-	if (cdc_updates_indexes(indexes))
-		insert_entries(w, slot, true, cdc_updates_summarizing(indexes));
-	return true;
-}
-
-static void
-insert_entries(TableWrite *w, TupleTableSlot *slot, bool update, bool summarizing)
-{
-	if (!w->indexes_open)
-		ExecOpenIndices(w->result, false);
-	w->indexes_open = true;
-	if (w->result->ri_NumIndices == 0)
-		return;
-	/* without a range table the executor tells indexes that no column has changed: a mere hint */
-	(void) ExecInsertIndexTuples_compat(w->result, slot, w->estate, update, false, NULL, NIL,
-										summarizing);
-	ResetPerTupleExprContext(w->estate);
 }
 
 uint64
 cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows)
 {
 	uint64		written = 0;
-	TableWrite	w;
+	CdcTableWrite w;
 
-	write_begin(&w, rel->relid, CMD_DELETE, "DELETE");
+	cdc_table_write_begin(&w, rel->relid, CMD_DELETE, "DELETE");
 	for (int i = 0; i < nrows; i++)
 	{
 		ItemPointerData tid = rows[i].tid;
@@ -290,6 +212,6 @@ cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows)
 		written += table_tuple_delete(w.table, &tid, w.cid, GetActiveSnapshot(), InvalidSnapshot,
 									  true, &failure, false) == TM_Ok;
 	}
-	write_end(&w);
+	cdc_table_write_end(&w);
 	return written;
 }

@@ -8,7 +8,7 @@
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
 
-#include "write.h"
+#include "row.h"
 
 /*
  * Read rows by their keys, as the active snapshot shows them.  A row's memory is
@@ -29,12 +29,5 @@ extern void cdc_table_scan_end(CdcTableScan *scan);
 extern uint64 cdc_table_insert(CdcRelation *rel, const CdcRow *rows, int nrows);
 extern uint64 cdc_table_update(CdcRelation *rel, const CdcRow *rows, int nrows);
 extern uint64 cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows);
-
-/*
- * One row of a table of the extension, as the active snapshot shows it; the slot says
- * where it is then.  False if somebody else has changed it since.
- */
-extern bool cdc_table_update_tuple(Relation table, const ItemPointerData *tid,
-								   TupleTableSlot *slot);
 
 #endif							/* CDC_TABLE_ACCESS_H */

@@ -17,6 +17,7 @@
 #include "utils/ruleutils.h"
 
 #include "unique.h"
+#include "write.h"
 
 static char *find_text(const CdcRelation *map, Relation rel, Relation index);
 static List *column_texts(Relation rel, Relation index);

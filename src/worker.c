@@ -31,6 +31,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "apply_context.h"
 #include "batch.h"
 #include "catalog.h"
 #include "compat.h"
@@ -138,7 +139,7 @@ leave(int code, Datum arg)
 static void
 run_loop(void)
 {
-	ErrorContextCallback context = {.callback = cdc_deliver_error_context,
+	ErrorContextCallback context = {.callback = cdc_apply_context_callback,
 	.previous = error_context_stack};
 
 	error_context_stack = &context;

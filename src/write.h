@@ -5,21 +5,7 @@
 #ifndef CDC_WRITE_H
 #define CDC_WRITE_H
 
-#include "storage/itemptr.h"
-
-#include "relation.h"
-
-/* A row, by the columns of its relation */
-typedef struct CdcRow
-{
-	bool		exists;
-	ItemPointerData tid;		/* where it was read */
-	TransactionId xmin;			/* who had written it */
-	Datum	   *values;
-	bool	   *nulls;
-	Bitmapset  *present;		/* columns that have a value */
-	bool		unchanged;		/* a column had Debezium's placeholder instead */
-} CdcRow;
+#include "row.h"
 
 /* The rows to write, or to look for */
 typedef struct CdcRowSet

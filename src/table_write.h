@@ -1,0 +1,42 @@
+/*
+ * table_write.h
+ *		Rows written through the table's access method, without triggers, rules and defaults.
+ */
+#ifndef CDC_TABLE_WRITE_H
+#define CDC_TABLE_WRITE_H
+
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "storage/itemptr.h"
+#include "utils/relcache.h"
+
+/* A command that writes rows of one table; open until its end */
+typedef struct CdcTableWrite
+{
+	Relation	table;
+	EState	   *estate;
+	ResultRelInfo *result;
+	bool		indexes_open;	/* most updates need none */
+	CommandId	cid;
+} CdcTableWrite;
+
+/* name is the command's, for the error of a read-only transaction; end makes the rows visible */
+extern void cdc_table_write_begin(CdcTableWrite *w, Oid relid, CmdType command, const char *name);
+extern void cdc_table_write_end(CdcTableWrite *w);
+
+/*
+ * The row version at tid becomes what the slot holds; the slot says where it is then.
+ * False if somebody else has changed it since.
+ */
+extern bool cdc_table_write_update(CdcTableWrite *w, const ItemPointerData *tid,
+								   TupleTableSlot *slot);
+
+/* The index entries of a row that has just been written */
+extern void cdc_table_write_entries(CdcTableWrite *w, TupleTableSlot *slot, bool update,
+									bool summarizing);
+
+/* The three of them, for one row as the active snapshot shows it */
+extern bool cdc_table_write_tuple(Relation table, const ItemPointerData *tid,
+								  TupleTableSlot *slot);
+
+#endif							/* CDC_TABLE_WRITE_H */
