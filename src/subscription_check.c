@@ -58,7 +58,6 @@ static void check_patterns(ArrayType *patterns, const char *what,
 static void check_regex(const char *regex);
 static void check_topic_name(const char *topic);
 static void check_peer_name(const char *peer);
-static bool is_topic_name(const char *topic);
 static void check_choice(const Option *option, const char *value);
 static bool is_choice(const char *const *choices, const char *value);
 static char *quoted_choices(const char *const *choices);
@@ -147,6 +146,17 @@ check_patterns(ArrayType *patterns, const char *what, void (*check_name) (const 
 	}
 }
 
+bool
+cdc_topic_is_name(const char *topic)
+{
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t		length = strlen(topic);
+
+	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
+		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
 /* Raises an error that says what is wrong with it */
 static void
 check_regex(const char *regex)
@@ -157,7 +167,7 @@ check_regex(const char *regex)
 static void
 check_topic_name(const char *topic)
 {
-	if (!is_topic_name(topic))
+	if (!cdc_topic_is_name(topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid topic name \"%s\"", topic),
@@ -175,17 +185,6 @@ check_peer_name(const char *peer)
 				 errmsg("invalid name of a peer: \"%s\"", peer),
 				 errdetail("A peer's name is its cdcsync.node_name: letters, digits, \".\", \"_\" and \"-\"."),
 				 errhint("A regular expression begins with \"^\".")));
-}
-
-static bool
-is_topic_name(const char *topic)
-{
-	static const char legal[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t		length = strlen(topic);
-
-	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
 void
