@@ -101,11 +101,13 @@ CREATE TABLE cdcsync.tombstone_data (
 	key jsonb NOT NULL,
 	version numeric,
 	peer text,
-	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	PRIMARY KEY (relation, key_hash, key)
+	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 ) USING heap;
 
-COMMENT ON TABLE cdcsync.tombstone_data IS 'remembered deletes; read them through the view tombstone';
+-- not of the key itself: a key can be longer than an entry of an index.  Who looks compares the keys, and takes the newest
+CREATE INDEX tombstone_data_key ON cdcsync.tombstone_data (relation, key_hash);
+
+COMMENT ON TABLE cdcsync.tombstone_data IS 'remembered deletes, of a key one or, of deletes at the same moment, several: the newest counts; read them through the view tombstone';
 COMMENT ON COLUMN cdcsync.tombstone_data.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone_data.key_hash IS 'hash of the key that agrees with its equality';
 COMMENT ON COLUMN cdcsync.tombstone_data.key IS 'the key: column names and texts';

@@ -17,10 +17,12 @@
 #include "apply.h"
 #include "catalog.h"
 #include "decode.h"
+#include "image_row.h"
 #include "owner.h"
 #include "relation.h"
 #include "row.h"
 #include "session.h"
+#include "write.h"
 
 PG_MODULE_MAGIC;
 
@@ -124,7 +126,7 @@ upsert_all(Batch *batch)
 			cdc_owner_begin(&scope, rel->owner);
 			set = cdc_write_begin(rel);
 		}
-		cdc_row_decode(&row, rel, &event->after, batch->options.producer);
+		cdc_image_decode(&row, rel, &event->after, batch->options.producer);
 		cdc_write_add(set, &row);
 	}
 	if (rel == NULL)

@@ -1,6 +1,6 @@
 """The todo app that `make run` opens: one page on all nodes, and what it asks for.
 
-app.py --port 55532 --connect http://localhost:55531 server=55430 client-1=55431 client-2=db.example:5432 …
+app.py --port 25532 --connect http://localhost:25531 server=25430 client-1=25431 client-2=db.example:5432 …
 """
 
 import argparse

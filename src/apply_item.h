@@ -43,6 +43,7 @@ typedef struct CdcApplyHow
 {
 	bool		lock;			/* lock the rows that are read */
 	bool		unique;			/* look for rows that have a unique value of a new one */
+	bool		alone;			/* one message: what it does not need must not stop it */
 } CdcApplyHow;
 
 /* What is told after the commit; its lists live in context */

@@ -24,17 +24,19 @@
 #include "decide.h"
 #include "net.h"
 #include "owner.h"
+#include "image_row.h"
 #include "row.h"
 #include "table_access.h"
 #include "write.h"
 
 static void collect_keys(CdcTableApply *ta);
 static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
-static void refuse_other_key(CdcTableApply *ta, const CdcKeyedItem *keyed);
+static void refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed);
 static bool key_is_shown(CdcRelation *rel, const CdcImage *image);
 static bool row_key(CdcRelation *rel, const CdcRow *row, Datum *key);
 static bool image_key(CdcRelation *rel, const CdcImage *image, bool of_key,
 					  const CdcProducer *producer, Datum *key);
+static bool before_key(CdcImageRow *before, Datum *key);
 static int	compare_items(const void *a, const void *b, void *arg);
 static void read_rows(CdcTableApply *ta);
 static void scan_rows(CdcTableApply *ta);
@@ -134,8 +136,9 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 	cdc_apply_context_set(event->message);
 	keyed->key = palloc(sizeof(Datum) * rel->key->ncolumns);
 	keyed->after.exists = false;
+	cdc_image_row_init(&keyed->before, rel, &event->before, producer, ta->changes->how.alone);
 	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)
-		cdc_row_decode(&keyed->after, rel, &event->after, producer);
+		cdc_image_decode(&keyed->after, rel, &event->after, producer);
 	if (row_key(rel, &keyed->after, keyed->key))
 		return;
 	if (image_key(rel, &event->key, true, producer, keyed->key))
@@ -143,7 +146,7 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 		refuse_other_key(ta, keyed);
 		return;
 	}
-	if (image_key(rel, &event->before, false, producer, keyed->key))
+	if (before_key(&keyed->before, keyed->key))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
@@ -153,12 +156,12 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 
 /* A delete of one row that shows another says nothing that could be applied */
 static void
-refuse_other_key(CdcTableApply *ta, const CdcKeyedItem *keyed)
+refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 {
 	CdcRelation *rel = ta->rel;
 	Datum		key[INDEX_MAX_KEYS];
 
-	if (!image_key(rel, &keyed->item->event->before, false, keyed->item->options->producer, key) ||
+	if (!before_key(&keyed->before, key) ||
 		cdc_key_compare(rel->key, key, keyed->key) == 0)
 		return;
 	ereport(ERROR,
@@ -209,8 +212,22 @@ image_key(CdcRelation *rel, const CdcImage *image, bool of_key, const CdcProduce
 	{
 		bool		isnull;
 
-		if (!cdc_row_decode_column(rel, image, rel->key_column[i], of_key, producer, &key[i],
+		if (!cdc_image_decode_column(rel, image, rel->key_column[i], of_key, producer, &key[i],
 								   &isnull) || isnull)
+			return false;
+	}
+	return true;
+}
+
+static bool
+before_key(CdcImageRow *before, Datum *key)
+{
+	for (int i = 0; i < before->rel->key->ncolumns; i++)
+	{
+		bool		isnull;
+
+		if (!cdc_image_row_column(before, before->rel->key_column[i], true, &key[i], &isnull) ||
+			isnull)
 			return false;
 	}
 	return true;

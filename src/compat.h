@@ -91,13 +91,6 @@ typedef bool TU_UpdateIndexes;
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
-/* 18: a primary key may be deferrable, and then is not meant */
-#if PG_VERSION_NUM < 180000
-#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
-#else
-#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
-#endif
-
 /* 18: a publication decides about generated columns; before, none was published, nor missed */
 #if PG_VERSION_NUM < 180000
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'

@@ -17,6 +17,7 @@
 #include "decide.h"
 #include "guc.h"
 #include "handler.h"
+#include "image_row.h"
 #include "origin.h"
 #include "row.h"
 #include "row_json.h"
@@ -30,10 +31,10 @@ typedef struct Meeting
 	CdcRelation *rel;
 	CdcKeyState *ks;
 	CdcApplyItem *item;
+	CdcKeyedItem *keyed;		/* the same with its rows */
 	CdcSituation s;
 	CdcVersion	version;		/* the event's */
 	CdcRow		after;			/* of an upsert */
-	CdcRow		before;			/* exists is false if there is none, or it is not decoded yet */
 	List	   *others;			/* of CdcKeyState *: rows that have its unique values */
 } Meeting;
 
@@ -47,9 +48,10 @@ static CdcVersion before_version(const Meeting *m);
 
 /* What there is to compare */
 static void meet_row(Meeting *m);
+static bool is_respelled(const Meeting *m);
 static void meet_upsert(Meeting *m);
 static bool before_is_row(Meeting *m);
-static void decode_before(Meeting *m);
+static bool before_has_version_of_row(Meeting *m);
 static bool written_by_peer(const Meeting *m);
 static void meet_tombstone(Meeting *m);
 static bool behind_horizon(const Meeting *m);
@@ -79,6 +81,7 @@ static void count_conflict(const Meeting *m, const CdcDecision *d);
 /* Records of conflicts */
 static CdcConflictRecord *make_record(Meeting *m, const CdcDecision *d);
 static Jsonb *key_jsonb(const Meeting *m);
+static Jsonb *before_or_null(Meeting *m);
 static Jsonb *row_or_null(CdcRelation *rel, const CdcRow *row);
 static void keep_record(Meeting *m, const CdcConflictRecord *record);
 
@@ -94,7 +97,8 @@ static void
 decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 {
 	CdcApplyItem *item = keyed->item;
-	Meeting		m = {.ta = ta, .rel = ta->rel, .ks = ks, .item = item, .after = keyed->after};
+	Meeting		m = {.ta = ta, .rel = ta->rel, .ks = ks, .item = item, .keyed = keyed,
+	.after = keyed->after};
 	CdcConflictRecord *record = NULL;
 	CdcDecision d;
 	bool		undecidable;
@@ -199,8 +203,7 @@ before_version(const Meeting *m)
 	Datum		value;
 	bool		isnull;
 
-	if (!cdc_row_decode_column(rel, &m->item->event->before, rel->version, false,
-							   m->item->options->producer, &value, &isnull) || isnull)
+	if (!cdc_image_row_column(&m->keyed->before, rel->version, true, &value, &isnull) || isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("delete event does not say the version of the row it deleted"),
@@ -226,8 +229,16 @@ meet_row(Meeting *m)
 		m->s.before_is_row = before_is_row(m);
 	if (!m->s.own && !m->s.before_is_row)
 		m->s.same_writer = written_by_peer(m);
-	if (m->s.commit_clock && m->s.to_row == CDC_SAME && !m->after.exists && m->before.exists)
-		m->s.respelled = !cdc_row_same_key_text(m->rel, &m->before, &m->ks->row);
+	if (m->s.commit_clock && m->s.to_row == CDC_SAME && !m->after.exists)
+		m->s.respelled = is_respelled(m);
+}
+
+static bool
+is_respelled(const Meeting *m)
+{
+	const CdcRow *before = cdc_image_row(&m->keyed->before);
+
+	return before->exists && !cdc_row_same_key_text(m->rel, before, &m->ks->row);
 }
 
 static void
@@ -242,34 +253,34 @@ meet_upsert(Meeting *m)
 }
 
 /*
- * Did the author of the event see the row that is here?  Two rows of one version are
- * the same but for a tie; presets decide by it, and then the whole row counts.
+ * Did the author of the event see the row that is here?  Two rows of one version need not
+ * be the same: those that a table had before it got its version column all have one, and
+ * so have the two of a tie.  What cannot be read of "before" cannot be known to be the row.
  */
 static bool
 before_is_row(Meeting *m)
+{
+	const CdcRow *before;
+
+	if (!m->s.commit_clock && m->s.preset == CDC_PRESET_NONE && !before_has_version_of_row(m))
+		return false;
+	before = cdc_image_row(&m->keyed->before);
+	return before->exists && m->keyed->before.unread == NULL &&
+		cdc_row_equal(m->rel, &m->ks->row, before);
+}
+
+/* This costs less, and tells most rows apart */
+static bool
+before_has_version_of_row(Meeting *m)
 {
 	CdcVersion	version;
 	Datum		value;
 	bool		isnull;
 
-	if (m->s.commit_clock || m->s.preset != CDC_PRESET_NONE)
-	{
-		decode_before(m);
-		return m->before.exists && cdc_row_equal(m->rel, &m->ks->row, &m->before);
-	}
-	if (!cdc_row_decode_column(m->rel, &m->item->event->before, m->rel->version, false,
-							   m->item->options->producer, &value, &isnull))
+	if (!cdc_image_row_column(&m->keyed->before, m->rel->version, false, &value, &isnull))
 		return false;
 	version = cdc_clock_read(m->rel->clock, value, isnull);
 	return cdc_clock_compare(&version, &m->ks->version) == 0;
-}
-
-static void
-decode_before(Meeting *m)
-{
-	if (!m->before.exists && m->item->event->before.present)
-		cdc_row_decode(&m->before, m->rel, &m->item->event->before,
-					   m->item->options->producer);
 }
 
 static bool
@@ -398,8 +409,7 @@ row_to_merge(Meeting *m)
 {
 	if (m->ks->row.exists)
 		return m->ks->row;
-	decode_before(m);
-	return m->after.exists ? m->after : m->before;
+	return m->after.exists ? m->after : *cdc_image_row(&m->keyed->before);
 }
 
 /* Does the merged row take unique values of rows that the handler was not asked about? */
@@ -499,7 +509,7 @@ remove_row(Meeting *m)
 
 	ks->delete_version = deleted_version(m);
 	ks->row.exists = false;
-	ks->last_delete = m->item;
+	ks->last_delete = m->keyed;
 	ks->tombstone = (CdcTombstone){.found = true, .version = ks->delete_version,
 	.peer = unconstify(char *, m->item->event->peer)};
 	ks->tombstone_read = true;
@@ -634,14 +644,13 @@ make_record(Meeting *m, const CdcDecision *d)
 	CdcVersion	version = local->row.exists ? local->version : local->tombstone.version;
 	CdcVersion	remote = m->version;
 
-	decode_before(m);
 	record->relation = m->rel->relid;
 	record->key = key_jsonb(m);
 	record->table_name = m->rel->qualified_name;
 	record->key_text = cdc_key_to_string(m->rel->key, m->ks->key);
 	record->local_row = row_or_null(m->rel, &local->row);
 	record->remote_row = row_or_null(m->rel, &m->after);
-	record->before_row = row_or_null(m->rel, &m->before);
+	record->before_row = before_or_null(m);
 	if (local->row.exists || local->tombstone.found)
 		record->local_version = cdc_clock_to_text(m->rel->clock, &version);
 	record->remote_version = cdc_clock_to_text(m->rel->clock, &remote);
@@ -664,6 +673,20 @@ key_jsonb(const Meeting *m)
 		row.present = bms_add_member(row.present, m->rel->key_column[i]);
 	}
 	return cdc_row_to_jsonb(m->rel, &row);
+}
+
+/* With what it cannot show, as it came */
+static Jsonb *
+before_or_null(Meeting *m)
+{
+	CdcImageRow *before = &m->keyed->before;
+	Jsonb	   *object = row_or_null(m->rel, cdc_image_row(before));
+
+	for (int i = -1; (i = bms_next_member(before->unread, i)) >= 0;)
+		object = cdc_row_json_merge(object,
+									cdc_row_json_undecodable(m->rel->columns[i].name,
+															 cdc_image_row_token(before, i)));
+	return object;
 }
 
 static Jsonb *

@@ -245,7 +245,8 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
-	cdc_apply_context_set_alone(n == 1 ? messages[0] : NULL);
+	how.alone = n == 1;
+	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
 	PG_TRY();
 	{
 		apply_range(messages, n, how);

@@ -249,6 +249,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	const char **outcomes = palloc(sizeof(char *) * n);
 	CdcLogTail	tail = {0};
 	CdcApplied	applied = {.context = context};
+	CdcApplyHow how = {.lock = true, .unique = true, .alone = true};
 	int			nitems = 0;
 	int			nestlevel;
 	ErrorContextCallback error_context = {.callback = cdc_apply_context_callback,
@@ -264,8 +265,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	}
 	SPI_connect();
 	nestlevel = cdc_session_begin();
-	cdc_apply_execute(cdc_apply_begin(items, nitems, (CdcApplyHow){.lock = true, .unique = true}),
-					  nitems, &applied);
+	cdc_apply_execute(cdc_apply_begin(items, nitems, how), nitems, &applied);
 	cdc_session_end(nestlevel);
 	SPI_finish();
 	MemoryContextSwitchTo(context);

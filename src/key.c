@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -30,6 +31,7 @@ static bool shows_values(Relation rel, Relation index);
 static bool uses_generated(Relation rel, Relation index);
 static bool index_is_key(Relation rel, Oid index);
 static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
+static bool has_equal_images(Relation index, int n);
 static int64 integer_value(const CdcKeyColumn *col, Datum value);
 
 Oid
@@ -158,6 +160,7 @@ column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 	col->typmod = att->atttypmod;
 	col->collation = index->rd_indcollation[n];
 	col->typlen = att->attlen;
+	col->typbyval = att->attbyval;
 	col->is_counter = index->rd_opfamily[n] == INTEGER_BTREE_FAM_OID &&
 		n == index->rd_index->indnkeyatts - 1;
 	col->equality = get_opfamily_member(index->rd_opfamily[n], opcintype, opcintype,
@@ -165,10 +168,23 @@ column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 	fmgr_info(index_getprocid(index, n + 1, BTORDER_PROC), &col->compare);
 	if (OidIsValid(type->hash_extended_proc))
 		fmgr_info(type->hash_extended_proc, &col->hash);
+	col->equal_image = has_equal_images(index, n);
 	getTypeOutputInfo(col->type, &function, &is_varlena);
 	fmgr_info(function, &col->output);
 	getTypeInputInfo(col->type, &function, &col->typioparam);
 	fmgr_info(function, &col->input);
+}
+
+/* As the index says it, which shares entries of equal values where it may */
+static bool
+has_equal_images(Relation index, int n)
+{
+	Oid			function = get_opfamily_proc(index->rd_opfamily[n], index->rd_opcintype[n],
+											 index->rd_opcintype[n], BTEQUALIMAGE_PROC);
+
+	return OidIsValid(function) &&
+		DatumGetBool(OidFunctionCall1Coll(function, index->rd_indcollation[n],
+										  ObjectIdGetDatum(index->rd_opcintype[n])));
 }
 
 int
@@ -201,6 +217,8 @@ cdc_key_hash(CdcKey *key, const Datum *values)
 			hash = hash_combine64(hash,
 								  DatumGetUInt64(FunctionCall2Coll(&col->hash, col->collation,
 																   values[i], UInt64GetDatum(0))));
+		else if (col->equal_image)
+			hash = hash_combine64(hash, datum_image_hash(values[i], col->typbyval, col->typlen));
 	}
 	return (int64) hash;
 }
@@ -236,7 +254,7 @@ cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 	return JsonbValueToJsonb(object);
 }
 
-void
+bool
 cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
 {
 	for (int i = 0; i < key->ncolumns; i++)
@@ -247,11 +265,12 @@ cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
 													 strlen(col->name), &buffer);
 
 		if (v == NULL || v->type != jbvString)
-			elog(ERROR, "key column \"%s\" is missing in a stored key", col->name);
+			return false;
 		values[i] = InputFunctionCall(&col->input,
 									  pnstrdup(v->val.string.val, v->val.string.len),
 									  col->typioparam, col->typmod);
 	}
+	return true;
 }
 
 char *

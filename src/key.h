@@ -20,10 +20,12 @@ typedef struct CdcKeyColumn
 	Oid			equality;		/* the index's equality operator */
 	FmgrInfo	compare;		/* the index's ordering */
 	FmgrInfo	hash;			/* the type's extended hash; fn_oid invalid if none */
+	bool		equal_image;	/* equal values have equal bytes */
 	FmgrInfo	output;
 	FmgrInfo	input;
 	Oid			typioparam;
 	int16		typlen;
+	bool		typbyval;
 	bool		is_counter;		/* an integer, and the last column: often of a sequence */
 } CdcKeyColumn;
 
@@ -57,15 +59,16 @@ extern CdcKey *cdc_key_make(Relation rel);
 extern int	cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b);
 
 /*
- * A hash that agrees with that equality; 0 for types without one.  Keys that a sequence
+ * A hash that agrees with that equality; of types without one, where it can be had, of
+ * the bytes, else 0.  Keys that a sequence
  * gave one after the other have hashes near each other, and so have their tombstones in
  * the index: a hash that scatters would touch a page for each.
  */
 extern int64 cdc_key_hash(CdcKey *key, const Datum *values);
 
-/* A key as a JSON object of its columns' texts, and back */
+/* A key as a JSON object of its columns' texts, and back; false if it lacks one of them */
 extern Jsonb *cdc_key_to_jsonb(CdcKey *key, const Datum *values);
-extern void cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
+extern bool cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
 
 /* The same for people: "(id, client_id)=(1, 2)" */
 extern char *cdc_key_to_string(CdcKey *key, const Datum *values);

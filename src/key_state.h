@@ -6,6 +6,7 @@
 #define CDC_KEY_STATE_H
 
 #include "apply_item.h"
+#include "image_row.h"
 #include "tombstone.h"
 #include "row.h"
 
@@ -22,7 +23,7 @@ typedef struct CdcKeyState
 	bool		tombstone_read;
 	CdcTombstone tombstone;
 	bool		tombstone_rose;
-	const CdcApplyItem *last_delete;
+	struct CdcKeyedItem *last_delete;
 	CdcVersion	delete_version; /* of the last delete */
 	CdcNet		net;
 	CdcWrite	write;
@@ -33,6 +34,7 @@ typedef struct CdcKeyedItem
 {
 	CdcApplyItem *item;
 	CdcRow		after;			/* exists is false of deletes */
+	CdcImageRow before;
 	Datum	   *key;
 	int			seq;
 } CdcKeyedItem;

@@ -327,11 +327,9 @@ write_lifted(void *arg)
 	for (int i = 0; i < args->nkeys; i++)
 	{
 		CdcKeyState   *ks = args->keys[i];
-		CdcRow		before;
+		CdcRow		before = cdc_row_overlay(rel, &ks->stored,
+											 cdc_image_row(&ks->last_delete->before));
 
-		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->options->producer);
-		before = cdc_row_overlay(rel, &ks->stored, &before);
 		keep_columns(rel, &before, &ks->stored, true);
 		cdc_write_add(set, &before);
 	}
@@ -359,7 +357,7 @@ static bool
 wants_through(CdcTableApply *ta, CdcKeyState *ks)
 {
 	/* a null value does not say what the row was */
-	return ks->write == CDC_WRITE_THROUGH && ks->last_delete->event->before.present;
+	return ks->write == CDC_WRITE_THROUGH && ks->last_delete->item->event->before.present;
 }
 
 static void
@@ -372,12 +370,10 @@ write_through(void *arg)
 	{
 		CdcKeyState   *ks = args->keys[i];
 		CdcRowSet  *set = cdc_write_begin(rel);
-		CdcRow		before;
+		const CdcRow *before = cdc_image_row(&ks->last_delete->before);
 
-		cdc_row_decode(&before, rel, &ks->last_delete->event->before,
-					   ks->last_delete->options->producer);
-		cdc_write_add(set, &before);
-		insert_set(args->ta, set, before.present, false);
+		cdc_write_add(set, before);
+		insert_set(args->ta, set, before->present, false);
 	}
 	delete_keys(args);
 }

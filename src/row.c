@@ -1,6 +1,6 @@
 /*
  * row.c
- *		Rows in memory: decode from an image, lay over, compare.
+ *		Rows in memory: lay over, compare.
  *
  * Rows are equal when their output texts are: numeric 1.0 and 1.00 are not, for every
  * node must end with the same text.  Equal bytes have equal texts, so the texts are
@@ -15,55 +15,6 @@
 static bool values_equal(CdcColumn *col, Datum a, Datum b);
 static void canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row,
 						   const Bitmapset *columns);
-
-void
-cdc_row_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
-			   const CdcProducer *producer)
-{
-	CdcShape   *shape = cdc_relation_shape(rel, image, false);
-
-	*row = (CdcRow){.exists = true, .present = shape->present};
-	ItemPointerSetInvalid(&row->tid);
-	row->values = palloc0(sizeof(Datum) * rel->ncolumns);
-	row->nulls = palloc(sizeof(bool) * rel->ncolumns);
-	memset(row->nulls, true, sizeof(bool) * rel->ncolumns);
-	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
-	{
-		const CdcField *field = &image->fields[shape->field[i]];
-		CdcValueStatus status = cdc_value_decode(&field->token, field->schema, producer,
-												 &rel->columns[i].vt, &row->values[i]);
-
-		row->nulls[i] = status != CDC_VALUE_SET;
-		if (status == CDC_VALUE_UNCHANGED)
-		{
-			/* the shape's set is shared: take a copy before the first change */
-			if (row->present == shape->present)
-				row->present = bms_copy(shape->present);
-			row->present = bms_del_member(row->present, i);
-			row->unchanged = true;
-		}
-	}
-}
-
-bool
-cdc_row_decode_column(CdcRelation *rel, const CdcImage *image, int column, bool of_key,
-					  const CdcProducer *producer, Datum *value, bool *isnull)
-{
-	CdcShape   *shape;
-	const CdcField *field;
-	CdcValueStatus status;
-
-	if (!image->present)
-		return false;
-	shape = cdc_relation_shape(rel, image, of_key);
-	if (shape->field[column] < 0)
-		return false;
-	field = &image->fields[shape->field[column]];
-	status = cdc_value_decode(&field->token, field->schema, producer,
-							  &rel->columns[column].vt, value);
-	*isnull = status == CDC_VALUE_NULL;
-	return status != CDC_VALUE_UNCHANGED;
-}
 
 CdcRow
 cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)

@@ -1,14 +1,12 @@
 /*
  * row.h
- *		Rows in memory: decode from an image, lay over, compare.
+ *		Rows in memory: lay over, compare.
  */
 #ifndef CDC_ROW_H
 #define CDC_ROW_H
 
 #include "storage/itemptr.h"
 
-#include "event.h"
-#include "producer.h"
 #include "relation.h"
 
 /* A row, by the columns of its relation */
@@ -22,18 +20,6 @@ typedef struct CdcRow
 	Bitmapset  *present;		/* columns that have a value */
 	bool		unchanged;		/* a column had Debezium's placeholder instead */
 } CdcRow;
-
-/*
- * An image as a row: present has the columns that the image gives a value; columns
- * whose value is Debezium's placeholder for "unchanged" are not among them.
- */
-extern void cdc_row_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
-						   const CdcProducer *producer);
-
-/* One column of an image; false if the image does not say it */
-extern bool cdc_row_decode_column(CdcRelation *rel, const CdcImage *image, int column,
-								  bool of_key, const CdcProducer *producer, Datum *value,
-								  bool *isnull);
 
 /* base with the values that top has; base may not exist; the result has its own arrays */
 extern CdcRow cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top);

@@ -30,6 +30,9 @@ extern char *cdc_row_json_delete_text(const char *name, const CdcKey *key);
 /* An object of one text */
 extern Jsonb *cdc_row_json_pair(const char *name, const char *value);
 
+/* An object of one value that cannot be decoded: {name: {"undecodable": its text}} */
+extern Jsonb *cdc_row_json_undecodable(const char *name, const char *text);
+
 /* base with the fields that top has; base may be NULL */
 extern Jsonb *cdc_row_json_merge(Jsonb *base, Jsonb *top);
 

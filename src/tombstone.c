@@ -33,8 +33,6 @@
 	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
 	"OPERATOR(pg_catalog.*) 1000000)"
 
-#define NARGS 6					/* of that statement */
-
 /* Whether there is any tombstone at all is asked when so many keys had none, or had one */
 #define MANY_READS 16
 
@@ -51,7 +49,6 @@ struct CdcTombstoneScan
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
 static void keep_commit_times(void);
-static void raise_by_statement(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
 
 CdcTombstoneScan *
 cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
@@ -104,74 +101,40 @@ static void
 consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 		 HeapTuple tuple, TupleDesc desc)
 {
-	Datum		stored_key[INDEX_MAX_KEYS];
-	Datum		datum;
+	Datum		peer;
 	CdcVersion	version;
 	bool		isnull;
 
-	datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
-	cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored_key);
-	if (cdc_key_compare(key, stored_key, values) != 0)
+	if (!cdc_tombstone_row_is_of(key, values, tuple, desc))
 		return;
 	version = cdc_tombstone_row_version(clock, tuple, desc);
 	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
 		return;
 	best->found = true;
 	best->version = version;
-	datum = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
-	best->peer = isnull ? NULL : TextDatumGetCString(datum);
+	peer = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
+	best->peer = isnull ? NULL : TextDatumGetCString(peer);
 }
 
 void
 cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows)
 {
 	CdcTombstoneTable table;
+	CdcTombstoneLook look;
 
 	if (nrows == 0)
 		return;
 	cdc_tombstone_table_open(&table, RowExclusiveLock);
-	/* one after the other, also those that have to wait: two who delete the same keys do so in one order */
+	cdc_tombstone_look_begin(&look, &table, key->relid);
 	for (int i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!cdc_tombstone_row_raise(&table, key, clock, &rows[i]))
-			raise_by_statement(key, clock, &rows[i]);
+		cdc_tombstone_row_raise(&table, &look, key, clock, &rows[i]);
 	}
+	cdc_tombstone_look_end(&look);
 	cdc_tombstone_table_close(&table);
 	/* whoever looks next, also within the same statement, must see them */
 	CommandCounterIncrement();
-}
-
-static void
-raise_by_statement(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
-{
-	static CdcStatement raise = {
-		.sql =
-		"INSERT INTO cdcsync.tombstone_data AS t (relation, key_hash, key, version, peer) "
-		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (relation, key_hash, key) DO UPDATE "
-		"SET version = excluded.version, peer = excluded.peer, "
-		"written_at = excluded.written_at "
-		"WHERE excluded.version IS NULL AND $6 OR excluded.version OPERATOR(pg_catalog.>) "
-		"COALESCE(t.version, CASE WHEN $6 THEN " COMMIT_VERSION " END, '-Infinity')",
-		.nargs = NARGS,
-		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, BOOLOID}
-	};
-	Datum		args[NARGS] = {ObjectIdGetDatum(key->relid)};
-	char		nulls[NARGS + 1] = "      ";
-	int			nestlevel = cdc_session_begin_texts();
-
-	for (AttrNumber i = Anum_tombstone_key_hash; i <= Anum_tombstone_peer; i++)
-	{
-		bool		isnull = false;
-
-		args[i - 1] = cdc_tombstone_row_column(key, clock, row, i, &isnull);
-		nulls[i - 1] = isnull ? 'n' : ' ';
-	}
-	cdc_session_end_texts(nestlevel);
-	args[NARGS - 1] = BoolGetDatum(clock == CDC_CLOCK_COMMIT);
-	SPI_connect();
-	cdc_catalog_execute(&raise, args, nulls);
-	SPI_finish();
 }
 
 CdcVersion

@@ -2,11 +2,10 @@
  * tombstone_row.c
  *		Rows of cdcsync.tombstone_data, found and written without a statement.
  *
- * The triggers come here for every row of a local writer.  What they do is what a
- * statement INSERT ... ON CONFLICT DO UPDATE would do where nobody else is at the same
- * key: insert speculatively, or update the row that is there.  Whatever else there may
- * be (somebody who is at the key, a transaction that must not see what it found, indexes
- * and triggers that are not cdcsync's) is left to the statement.
+ * The triggers come here for every row of a local writer.  Nobody waits for anybody:
+ * where somebody else is at a key's tombstone, whoever is second adds one, and the newest
+ * counts.  What a superuser adds to the table (an index, a trigger) is served by
+ * statements.
  */
 #include "postgres.h"
 
@@ -14,7 +13,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "storage/lmgr.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -33,29 +32,25 @@ typedef struct StoredRow
 	bool		nulls[Natts_tombstone];
 } StoredRow;
 
-/*
- * Deletes come in bulk: what the last one met, a tombstone of its key or none, is what
- * the next one expects.
- */
-static bool expect_tombstone = false;
-
+static bool is_as_made(Relation rel);
 static void form_row(StoredRow *stored, CdcKey *key, CdcClock clock,
 					 const CdcTombstoneRow *row);
-static bool is_as_made(Relation rel);
-static bool insert_new(const CdcTombstoneTable *table, StoredRow *stored);
-static bool raise_old(const CdcTombstoneTable *table, CdcClock clock,
-					  const CdcTombstoneRow *row, StoredRow *stored);
-static HeapTuple find_old(CdcTombstoneLook *look, TupleDesc desc, Datum key);
+static HeapTuple find_old(CdcTombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
+						  const StoredRow *stored, TupleDesc desc);
 static bool rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc);
+static void insert_new(const CdcTombstoneTable *table, StoredRow *stored);
 static bool update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
-				   StoredRow *stored);
+					   StoredRow *stored);
+static void enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot,
+							 StoredRow *stored, bool unchanged);
+static void write_by_statement(HeapTuple old, const StoredRow *stored);
 static TupleTableSlot *make_slot(Relation rel, StoredRow *stored);
 
 void
 cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
 {
 	table->rel = table_open(cdc_catalog_table("tombstone_data"), lockmode);
-	table->index = index_open(RelationGetPrimaryKeyIndex_compat(table->rel), lockmode);
+	table->index = index_open(cdc_catalog_table("tombstone_data_key"), lockmode);
 	table->as_made = lockmode == RowExclusiveLock && is_as_made(table->rel);
 }
 
@@ -137,57 +132,6 @@ cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
-Datum
-cdc_tombstone_row_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row,
-						 AttrNumber column, bool *isnull)
-{
-	switch (column)
-	{
-		case Anum_tombstone_key_hash:
-			return Int64GetDatum(cdc_key_hash(key, row->key));
-		case Anum_tombstone_key:
-			return JsonbPGetDatum(cdc_key_to_jsonb(key, row->key));
-		case Anum_tombstone_version:
-			return cdc_clock_to_stored(clock, &row->version, isnull);
-		default:
-			return CStringGetTextDatum(row->peer);
-	}
-}
-
-bool
-cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcKey *key, CdcClock clock,
-						const CdcTombstoneRow *row)
-{
-	StoredRow	stored;
-	bool		done = false;
-
-	if (!table->as_made)
-		return false;
-	form_row(&stored, key, clock, row);
-	for (int tries = 0; tries < 2 && !done; tries++)
-	{
-		done = expect_tombstone ? raise_old(table, clock, row, &stored) :
-			insert_new(table, &stored);
-		if (!done)
-			expect_tombstone = !expect_tombstone;
-	}
-	return done;
-}
-
-static void
-form_row(StoredRow *stored, CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
-{
-	int			nestlevel = cdc_session_begin_texts();
-
-	memset(stored->nulls, false, sizeof(stored->nulls));
-	stored->values[Anum_tombstone_relation - 1] = ObjectIdGetDatum(key->relid);
-	for (AttrNumber i = Anum_tombstone_key_hash; i <= Anum_tombstone_peer; i++)
-		stored->values[i - 1] = cdc_tombstone_row_column(key, clock, row, i,
-														 &stored->nulls[i - 1]);
-	stored->values[Anum_tombstone_written_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	cdc_session_end_texts(nestlevel);
-}
-
 /* A superuser may have added an index, a trigger or a column; REINDEX CONCURRENTLY adds an index, too */
 static bool
 is_as_made(Relation rel)
@@ -196,60 +140,66 @@ is_as_made(Relation rel)
 		list_length(RelationGetIndexList(rel)) == 1;
 }
 
-/*
- * Until it is complete, others who come to this key wait for the insertion, not for the
- * transaction.  If there is a tombstone of the key, or may be, it is as if never inserted.
- */
-static bool
-insert_new(const CdcTombstoneTable *table, StoredRow *stored)
+bool
+cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, TupleDesc desc)
 {
-	TupleTableSlot *slot = make_slot(table->rel, stored);
-	TransactionId xid = GetCurrentTransactionId();
-	uint32		token = SpeculativeInsertionLockAcquire(xid);
-	bool		unique;
+	Datum		stored[INDEX_MAX_KEYS];
+	bool		isnull;
+	Datum		datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
 
-	table_tuple_insert_speculative(table->rel, slot, GetCurrentCommandId(true), 0, NULL, token);
-	unique = index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid,
-						  table->rel, UNIQUE_CHECK_PARTIAL, false, NULL);
-	table_tuple_complete_speculative(table->rel, slot, token, unique);
-	SpeculativeInsertionLockRelease(xid);
-	ExecDropSingleTupleTableSlot(slot);
-	return unique;
+	return cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored) &&
+		cdc_key_compare(key, stored, values) == 0;
 }
 
-/* False where there is no tombstone of the key, or it is not for us to say which */
-static bool
-raise_old(const CdcTombstoneTable *table, CdcClock clock, const CdcTombstoneRow *row,
-		  StoredRow *stored)
+void
+cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look, CdcKey *key,
+						CdcClock clock, const CdcTombstoneRow *row)
 {
-	TupleDesc	desc = RelationGetDescr(table->rel);
-	CdcTombstoneLook look;
+	int			nestlevel = cdc_session_begin_texts();
+	StoredRow	stored;
 	HeapTuple	old;
-	bool		done;
 
-	if (IsolationUsesXactSnapshot())
-		return false;
-	cdc_tombstone_look_begin(&look, table, DatumGetObjectId(stored->values[0]));
-	cdc_tombstone_look_for(&look, DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
-	old = find_old(&look, desc, stored->values[Anum_tombstone_key - 1]);
-	done = old != NULL && (!rises(clock, row, old, desc) ||
-						   update_old(table, old, look.snapshot, stored));
-	cdc_tombstone_look_end(&look);
-	return done;
+	form_row(&stored, key, clock, row);
+	old = find_old(look, key, row, &stored, RelationGetDescr(table->rel));
+	if (old == NULL || rises(clock, row, old, RelationGetDescr(table->rel)))
+	{
+		if (!table->as_made)
+			write_by_statement(old, &stored);
+		else if (old == NULL || !update_old(table, old, look->snapshot, &stored))
+			insert_new(table, &stored);
+	}
+	cdc_session_end_texts(nestlevel);
 }
 
-/* The row with this very key, as the primary key compares it */
-static HeapTuple
-find_old(CdcTombstoneLook *look, TupleDesc desc, Datum key)
+static void
+form_row(StoredRow *stored, CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
 {
+	memset(stored->nulls, false, sizeof(stored->nulls));
+	stored->values[Anum_tombstone_relation - 1] = ObjectIdGetDatum(key->relid);
+	stored->values[Anum_tombstone_key_hash - 1] = Int64GetDatum(cdc_key_hash(key, row->key));
+	stored->values[Anum_tombstone_key - 1] = JsonbPGetDatum(cdc_key_to_jsonb(key, row->key));
+	stored->values[Anum_tombstone_version - 1] =
+		cdc_clock_to_stored(clock, &row->version, &stored->nulls[Anum_tombstone_version - 1]);
+	stored->values[Anum_tombstone_peer - 1] = CStringGetTextDatum(row->peer);
+	stored->values[Anum_tombstone_written_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+}
+
+/* The key's, by its text or by its index's equality; of several any, as the newest counts */
+static HeapTuple
+find_old(CdcTombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
+		 const StoredRow *stored, TupleDesc desc)
+{
+	Jsonb	   *text = DatumGetJsonbP(stored->values[Anum_tombstone_key - 1]);
 	HeapTuple	tuple;
 
+	cdc_tombstone_look_for(look, DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
 	while ((tuple = cdc_tombstone_look_next(look)) != NULL)
 	{
 		bool		isnull;
-		Datum		stored = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
+		Datum		datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
 
-		if (compareJsonbContainers(&DatumGetJsonbP(stored)->root, &DatumGetJsonbP(key)->root) == 0)
+		if (compareJsonbContainers(&DatumGetJsonbP(datum)->root, &text->root) == 0 ||
+			cdc_tombstone_row_is_of(key, row->key, tuple, desc))
 			break;
 	}
 	return tuple;
@@ -267,7 +217,17 @@ rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc)
 	return cdc_clock_compare(&row->version, &version) > 0;
 }
 
-/* Does not wait for anybody */
+static void
+insert_new(const CdcTombstoneTable *table, StoredRow *stored)
+{
+	TupleTableSlot *slot = make_slot(table->rel, stored);
+
+	table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
+	enter_into_index(table, slot, stored, false);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Does not wait for anybody: false where somebody else is at it */
 static bool
 update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
 {
@@ -281,10 +241,55 @@ update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, Sto
 								snapshot, InvalidSnapshot, false, &failure, &lockmode,
 								&update_indexes);
 	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
-		(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid,
-							table->rel, UNIQUE_CHECK_YES, true, NULL);
+		enter_into_index(table, slot, stored, true);
 	ExecDropSingleTupleTableSlot(slot);
 	return result == TM_Ok;
+}
+
+static void
+enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot, StoredRow *stored,
+				 bool unchanged)
+{
+	(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid, table->rel,
+						UNIQUE_CHECK_NO, unchanged, NULL);
+}
+
+/* Where a superuser has added something, which only a statement serves */
+static void
+write_by_statement(HeapTuple old, const StoredRow *stored)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.tombstone_data SET key_hash = $2, key = $3, version = $4, "
+		"peer = $5, written_at = $6 WHERE ctid OPERATOR(pg_catalog.=) $7 "
+		"AND relation OPERATOR(pg_catalog.=) $1",
+		.nargs = Natts_tombstone + 1,
+		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TIDOID}
+	};
+	static CdcStatement insert = {
+		.sql = "INSERT INTO cdcsync.tombstone_data (relation, key_hash, key, version, peer, "
+		"written_at) VALUES ($1, $2, $3, $4, $5, $6)",
+		.nargs = Natts_tombstone,
+		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		args[Natts_tombstone + 1];
+	char		nulls[Natts_tombstone + 2] = {0};
+
+	for (int i = 0; i < Natts_tombstone; i++)
+	{
+		args[i] = stored->values[i];
+		nulls[i] = stored->nulls[i] ? 'n' : ' ';
+	}
+	nulls[Natts_tombstone] = ' ';
+	SPI_connect();
+	SPI_processed = 0;
+	if (old != NULL)
+	{
+		args[Natts_tombstone] = PointerGetDatum(&old->t_self);
+		cdc_catalog_execute(&update, args, nulls);
+	}
+	if (SPI_processed == 0)
+		cdc_catalog_execute(&insert, args, nulls);
+	SPI_finish();
 }
 
 static TupleTableSlot *

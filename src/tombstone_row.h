@@ -11,7 +11,7 @@
 
 #include "tombstone.h"
 
-/* Columns of cdcsync.tombstone_data; its primary key are the first three */
+/* Columns of cdcsync.tombstone_data; its index has the first two */
 #define Anum_tombstone_relation		1
 #define Anum_tombstone_key_hash		2
 #define Anum_tombstone_key			3
@@ -20,7 +20,7 @@
 #define Anum_tombstone_written_at	6
 #define Natts_tombstone				6
 
-/* The table, and its primary key.  The locks stay until the transaction ends. */
+/* The table, and its index.  The locks stay until the transaction ends. */
 typedef struct CdcTombstoneTable
 {
 	Relation	rel;
@@ -55,16 +55,15 @@ extern bool cdc_tombstone_look_finds_any(const CdcTombstoneLook *look,
 /* The version of a stored tombstone */
 extern CdcVersion cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
 
-/* What is stored of a delete: key_hash, key, version or peer; *isnull is false before */
-extern Datum cdc_tombstone_row_column(CdcKey *key, CdcClock clock, const CdcTombstoneRow *row,
-									  AttrNumber column, bool *isnull);
+/* Is a stored tombstone of this key, by the equality of the key's index? */
+extern bool cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple,
+									TupleDesc desc);
 
 /*
- * Remember one delete, by the same rules as cdc_tombstone_raise.  Returns false, and has
- * changed nothing, where only a statement can tell what is to be done.  The caller makes
- * it visible (CommandCounterIncrement).
+ * Remember one delete, by the same rules as cdc_tombstone_raise.  The caller makes it
+ * visible (CommandCounterIncrement).
  */
-extern bool cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcKey *key, CdcClock clock,
-									const CdcTombstoneRow *row);
+extern void cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look,
+									CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
 
 #endif							/* CDC_TOMBSTONE_ROW_H */

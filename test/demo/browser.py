@@ -1,6 +1,6 @@
 """The todo app as somebody uses it in a browser: a server and two clients on one page.
 
-browser.py --url http://localhost:55532 --stack "test/stack/stack --dir .run" [--screenshots DIR]
+browser.py --url http://localhost:25532 --stack "test/stack/stack --dir .run" [--screenshots DIR]
 
 Prints a line "ok - …" or "not ok - …" per assertion. The stack must have two clients, all online; it is left so.
 """

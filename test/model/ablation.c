@@ -132,6 +132,7 @@ const Ablation ablations[] = {
 	{"rule 7", "delete loses ties", .commit = true, .situation = delete_loses_ties},
 	{"rule 7", "row is not lifted to the deleted version", .column = true, .no_lift = true},
 	{"rule 7", "delete always wins", .column = true, .commit = true, .decision = delete_always},
+	{"rule 8", "rows of one version are the same row", .column = true, .version_is_row = true},
 	{"clock", "versions need not grow", .column = true, .no_growth = true},
 	{"clock", "insert need not exceed the tombstone", .column = true,
 	.insert_ignores_tombstone = true},

@@ -24,6 +24,7 @@ typedef struct Ablation
 	bool		no_lift;
 	bool		no_growth;		/* the trigger only sets the clock */
 	bool		insert_ignores_tombstone;	/* it does not see to it that an insert exceeds it */
+	bool		version_is_row; /* what has the version of before is taken for it */
 	bool		no_hold;		/* commit clock: events of the future are taken at once */
 } Ablation;
 

@@ -30,6 +30,8 @@ static void compare_to_row(const Config *config, CdcSituation *s, const Node *no
 						   const Event *event, int version);
 static void compare_to_tombstone(CdcSituation *s, const Node *node, const Event *event,
 								 int version);
+static bool loses(const CdcSituation *s, const CdcDecision *d, const Node *node,
+				  const Event *event);
 static CdcOp op_of(const Event *event);
 static CdcOrder order_of(int a, int b);
 static bool same_image(Image a, Image b);
@@ -111,6 +113,7 @@ take(const Config *config, int me, Memory *memory, const Event *event, Outcome *
 		ablation->decision(&s, &d);
 	outcome->reasons[n] = d.reason;
 	outcome->conflict |= d.conflict != CDC_CT_NONE;
+	outcome->lost |= loses(&s, &d, &memory->node, event);
 	outcome->stopped = d.action == CDC_ACTION_ERROR;
 	if (outcome->stopped)
 		return false;
@@ -151,8 +154,21 @@ compare_to_row(const Config *config, CdcSituation *s, const Node *node, const Ev
 			event->after.value - node->image.value : event->after.column - node->image.column;
 	}
 	if (event->op == 'u' || event->op == 'd')
-		s->before_is_row = s->commit_clock ? same_image(event->before, node->image) :
-			VERSION_OF(event->before.column) == node->version;
+		s->before_is_row = ablation_of(config)->version_is_row ?
+			event->before.column == node->image.column :
+			same_image(event->before, node->image);
+}
+
+/* A row gives way, without a record, to who had neither seen nor written it */
+static bool
+loses(const CdcSituation *s, const CdcDecision *d, const Node *node, const Event *event)
+{
+	bool		has_before = event->op == 'u' || event->op == 'd';
+
+	return d->conflict == CDC_CT_NONE && node->exists && !s->own && !s->same_writer &&
+		((d->action == CDC_ACTION_PUT && !same_image(event->after, node->image)) ||
+		 d->action == CDC_ACTION_REMOVE) &&
+		!(has_before && same_image(event->before, node->image));
 }
 
 static void

@@ -12,6 +12,7 @@ typedef struct Outcome
 	Node		node;
 	bool		stopped;		/* the error way: nothing is done, to be tried again */
 	bool		conflict;		/* one was recorded */
+	bool		lost;			/* none was, and a row went that the event's author had not seen */
 	int			nevents;
 	Event		events[MAX_EMITTED];	/* that go to the node's log; source is not set */
 	const char *reasons[MAX_BATCH]; /* what was decided of each, for people */

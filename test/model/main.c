@@ -82,6 +82,10 @@ add_column(const char *name, Config base)
 	add(name, "mesh, snapshots", WITH(c.operations = 2, c.topology = TOPOLOGY_MESH, c.origin_none = true, c.disturbances = 2, c.disturbing = DISTURB_SNAPSHOT), false);
 	add(name, "hub, a new client", WITH(c.operations = 2, c.start = START_ONE), false);
 	add(name, "hub, all begin with other rows", WITH(c.operations = 2, c.start = START_ALL_DIFFER, c.any_survivor = true), false);
+	add(name, "hub, rows of before", WITH(c.operations = lag ? 3 : 4, c.start = START_BEFORE, c.batch = 2), true);
+	add(name, "hub, rows of before, sent meanwhile", WITH(c.operations = 2, c.start = START_BEFORE_SENT), false);
+	add(name, "mesh, rows of before", WITH(c.operations = 3, c.topology = TOPOLOGY_MESH, c.origin_none = true, c.start = START_BEFORE), false);
+	add(name, "chain of 4, rows of before", WITH(c.operations = 2, c.nodes = 4, c.topology = TOPOLOGY_CHAIN, c.start = START_BEFORE), false);
 	/* a year's retention is longer than any clock is wrong; numbers are never pruned */
 	if (base.clock == CLOCK_TRIGGER && !lag)
 		add(name, "hub, tombstones pruned", WITH(c.operations = 3, c.disturbances = 1, c.disturbing = DISTURB_PRUNE), false);

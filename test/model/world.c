@@ -154,11 +154,12 @@ world_start(World *world, State *state)
 	{
 		if (start == START_SAME)
 			start_row(world, state, i, 0, TIME_SEED);
+		else if (start == START_BEFORE || start == START_BEFORE_SENT)
+			start_row(world, state, i, i % 2, TIME_SEED);
 		else if (start == START_ALL_DIFFER || (start == START_ONE && i == n - 1))
-		{
 			start_row(world, state, i, i % 2, TIME_SEED + i);
+		if (start != START_SAME && start != START_BEFORE)
 			start_queue(world, state, get_node(world, state, i), i);
-		}
 	}
 }
 
@@ -180,7 +181,8 @@ start_queue(World *world, State *state, const Node *node, int me)
 {
 	Event		event = {.op = 'r', .after = node->image, .origin = NO_NODE};
 
-	emit(world, state, me, &event, 1);
+	if (node->exists)
+		emit(world, state, me, &event, 1);
 }
 
 /* ---- what may happen next ---- */
@@ -510,6 +512,8 @@ step_read(Making *m, int channel, const Event *events, int n)
 	emit(world, &step->state, me, outcome.events, outcome.nevents);
 	if (world->config.calm && outcome.conflict)
 		step->state.wrong = WRONG_CONFLICT;
+	if (outcome.lost)
+		step->state.wrong = WRONG_LOSS;
 	if (!m->texts)
 		return;
 	at = snprintf(step->text, sizeof(step->text), "N%d gets", me);
@@ -761,6 +765,8 @@ world_judge(World *world, const State *state, bool final)
 
 	if (state->wrong == WRONG_CONFLICT)
 		return "a conflict is recorded where there was none";
+	if (state->wrong == WRONG_LOSS)
+		return "a row that nobody had seen is lost, and not on record";
 	for (int i = 0; i < world->nqueues; i++)
 	{
 		int			n;
@@ -773,6 +779,9 @@ world_judge(World *world, const State *state, bool final)
 	}
 	/* what is read in the end does not depend on what happens later */
 	if (!quiet(world, state))
+		return NULL;
+	/* rows that were never sent stay apart until somebody writes one */
+	if (world->config.start == START_BEFORE && state->operations == 0)
 		return NULL;
 	for (int i = 1; i < world->config.nodes; i++)
 	{

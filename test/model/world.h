@@ -65,7 +65,8 @@ typedef struct Event
 typedef enum Wrong
 {
 	WRONG_NOTHING,
-	WRONG_CONFLICT				/* recorded where there was none */
+	WRONG_CONFLICT,				/* recorded where there was none */
+	WRONG_LOSS					/* a row that its author had not seen went without a record */
 } Wrong;
 
 /* The whole; nodes and queues are numbers in the world's pools */
@@ -117,7 +118,9 @@ typedef enum Start
 	START_SAME,					/* everybody has the row */
 	START_EMPTY,
 	START_ONE,					/* the last node has it, and a snapshot of it is in its log */
-	START_ALL_DIFFER			/* likewise everybody, each another */
+	START_ALL_DIFFER,			/* likewise everybody, each another */
+	START_BEFORE,				/* other rows of one version, from before they were sent */
+	START_BEFORE_SENT			/* the same, and a snapshot of each is in its log */
 } Start;
 
 /* How versions are made: of a column by its trigger, or commit times */

@@ -53,29 +53,61 @@ show_tail() { # FILE [LINES]
 	printf -- '---\n' >&2
 }
 
+# The last lines of a server's log that say what is wrong; all of its end, if none does
+show_errors() { # FILE
+	local lines
+	lines=$(grep -E ' (ERROR|FATAL|PANIC|HINT|DETAIL): ' "$1" 2>/dev/null | tail -n 10 | cut -c -400)
+	if [[ $lines ]]; then printf '%s\n' "$lines" >&2; else show_tail "$1"; fi
+}
+
 # --- ports ---------------------------------------------------------------------------------------
 
 port_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# port_in_use PORT: a connection of some program has this port for its own end, on an address that our servers want: the kernel
-# hands out ports from 32768 on for that. Such as are on their way out (FIN_WAIT, TIME_WAIT) keep nobody from listening.
-port_in_use() {
-	local hex local_end state
-	printf -v hex '%04X' "$1"
-	while read -r _ local_end _ state _; do
-		[[ ${local_end#*:} == "$hex" && $state == @(01|02|08) && ${local_end%:*} =~ (0100007F|^0+)$ ]] && return
-	done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
-	return 1
+# port_free PORT: could a server listen there? Asked by doing so, as servers do it (SO_REUSEADDR): what the last connections of a
+# server have left (TIME_WAIT) is no hindrance then, what a client's connection has left on that port is one, for a minute.
+port_free() {
+	perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0) && setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1)
+		&& bind(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) && listen(S, 1) or exit 1' "$1" 2>/dev/null
 }
 
-port_free() { ! port_in_use "$1"; }
+# port_owner PORT: who has it, as far as that can be seen
+port_owner() {
+	local hex local_end state uid inode fd pid
+	printf -v hex '%04X' "$1"
+	while read -r _ local_end _ state _ _ _ uid _ inode _; do
+		[[ ${local_end#*:} == "$hex" ]] || continue
+		[[ $state != 06 ]] || { printf 'a connection that ended less than a minute ago'; return; }
+		for fd in /proc/[0-9]*/fd/*; do
+			[[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
+			pid=${fd#/proc/} pid=${pid%%/*}
+			printf '%s (pid %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
+			[[ $state == 0A ]] || printf ', for a connection of its own'
+			return
+		done
+		printf 'a program of user %s' "$(id -un "$uid" 2>/dev/null || printf %s "$uid")"
+		return
+	done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+	printf 'another program'
+}
+
+# A port may be kept by what a connection has left there, for a minute; a program keeps it for as long as it likes.
+port_free_soon() { # PORT
+	port_free "$1" && return
+	[[ $(port_owner "$1") == 'a connection that'* ]] && return 1
+	return 2
+}
 
 need_free_port() { # PORT WHAT
-	local hint="make run BASE_PORT=$((BASE_PORT == 21430 ? 23430 : 21430))"
-	port_open "$1" && die "port $1, wanted for $2, is taken by another program" "stop that program, or choose other ports: $hint"
-	wait_until "port $1, which a connection of another program has" 10 port_free "$1" ||
-		die "port $1, wanted for $2, is the end of a connection of another program, as ports above 32768 come to be" \
-			"choose ports below that: $hint"
+	wait_until "port $1, which is held by a connection that has just ended" 70 port_free_soon "$1" ||
+		die "port $1, wanted for $2, is taken by $(port_owner "$1")" "stop that, or choose other ports: make run BASE_PORT=$(next_base_port "$BASE_PORT")"
+}
+
+# Blocks of ports, one after the other from the default on, below the range the kernel hands out to clients (from 32768 on)
+next_base_port() { # BASE
+	local next=$(($1 + PORTS_OF_BLOCK))
+	((next + PORTS_OF_BLOCK < 32768 && next > DEFAULT_BASE_PORT)) || next=$DEFAULT_BASE_PORT
+	printf '%s' "$next"
 }
 
 check_base_port() {
@@ -87,8 +119,8 @@ check_base_port() {
 find_base_port() {
 	local try base p
 	for try in {1..50}; do
-		base=$((10000 + (RANDOM + try) % 200 * 110))
-		for p in 100 101 102 103; do port_open $((base + p)) && continue 2; done
+		base=$((10000 + (RANDOM + try) % 200 * PORTS_OF_BLOCK))
+		for p in 100 101 102 103; do port_free $((base + p)) || continue 2; done
 		printf '%s' "$base"
 		return
 	done
@@ -131,7 +163,8 @@ need_state() {
 take_lock() {
 	mkdir -p "$DIR" 2>/dev/null && [[ -w $DIR ]] ||
 		die "$DIR cannot be written by $(id -un)" "it may belong to another user: remove it, or run as its owner"
-	exec 9>>"$DIR/lock"
+	{ exec 9>>"$DIR/lock"; } 2>/dev/null ||
+		die "$DIR/lock cannot be written by $(id -un)" "it belongs to $(stat -c %U "$DIR/lock"): run this as that user, or remove $DIR"
 	flock -n 9 || die "another command is at work on $DIR" "wait for it to end, then try again"
 }
 

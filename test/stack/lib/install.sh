@@ -26,7 +26,25 @@ find_postgres() {
 		die "PostgreSQL $version in $PG_BIN is too old: $POSTGRES_MIN is needed" "point to a newer one: make run PG_CONFIG=/path/to/pg_config"
 }
 
-find_pgxs() { [[ -f $("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null) ]]; }
+# What building for that server takes: PGXS, and its headers, which Debian has in another package
+find_pgxs() {
+	local config=${PG_CONFIG:-pg_config}
+	[[ -f $("$config" --pgxs 2>/dev/null) && -f $("$config" --includedir-server 2>/dev/null)/postgres.h ]]
+}
+
+# The compiler that PGXS calls, which is that of the server's build; before there is one, gcc
+find_compiler() {
+	local cc
+	cc=$("${PG_CONFIG:-pg_config}" --cc 2>/dev/null)
+	COMPILER=${cc%% *}
+	type -P "${COMPILER:=gcc}" >/dev/null
+}
+
+# Has the library its header, and does a program link with it?
+has_librdkafka() {
+	find_compiler || return 1
+	"$COMPILER" -x c -o /dev/null - -lrdkafka >/dev/null 2>&1 <<<$'#include <librdkafka/rdkafka.h>\nint main(void) { return rd_kafka_version() == 0; }'
+}
 
 # the major release Debian would install, or that of the pg_config in the path
 postgres_major() {
@@ -36,31 +54,37 @@ postgres_major() {
 	apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1
 }
 
-has_header() { [[ -f /usr/include/$1 ]] || pkg-config --exists "$2" 2>/dev/null; }
-
 # missing_packages [record]: names the Debian packages to install; POSTGRES stands for its release's name
 missing_packages() {
 	find_java || echo default-jre-headless
 	[[ -f $JARS/.complete ]] || type -P mvn >/dev/null || echo maven
 	type -P make >/dev/null || echo make
-	type -P gcc >/dev/null || type -P cc >/dev/null || echo gcc
-	has_header stdio.h libc || echo libc6-dev
-	has_header librdkafka/rdkafka.h rdkafka || echo librdkafka-dev
+	type -P perl >/dev/null || echo perl
+	find_compiler || echo "$COMPILER"
+	[[ -f /usr/include/stdio.h ]] || echo libc6-dev
+	has_librdkafka || echo librdkafka-dev
 	type -P curl >/dev/null || echo curl
 	type -P jq >/dev/null || echo jq
 	[[ ${1:-} != record ]] || type -P kcat >/dev/null || echo kcat
 	find_postgres || echo postgresql-POSTGRES
 	[[ $STACK_DEMO == no ]] || find_python || echo python3-venv
 	type -P psql >/dev/null || echo postgresql-client-POSTGRES
-	[[ $STACK_EXTENSION == no ]] || find_pgxs || echo postgresql-server-dev-POSTGRES
+	[[ $STACK_EXTENSION != yes ]] || find_pgxs || echo postgresql-server-dev-POSTGRES
 }
 
 as_root() {
 	if ((EUID == 0)); then "$@"; elif [[ -t 0 ]]; then sudo "$@"; else sudo -n "$@"; fi
 }
 
+# Asks for the password here, where it can be seen, and not behind a log
+may_be_root() { ((EUID == 0)) || { if [[ -t 0 ]]; then sudo -v; else sudo -n true 2>/dev/null; fi; }; }
+
 install_packages() { # [record]
 	local missing major start log=$DIR/log/install.log
+	if [[ ${JAVA_HOME:-} && ! -x $JAVA_HOME/bin/java ]]; then
+		warn "JAVA_HOME=$JAVA_HOME has no bin/java: it is passed over"
+		unset JAVA_HOME # Maven would take it
+	fi
 	missing=$(missing_packages "${1:-}")
 	if [[ ${PG_CONFIG:-pg_config} != pg_config && $missing == *POSTGRES* ]]; then
 		die "the PostgreSQL of PG_CONFIG=$PG_CONFIG is not complete: it needs bin/initdb, bin/postgres and pgxs" \
@@ -69,8 +93,11 @@ install_packages() { # [record]
 	if [[ $missing ]]; then
 		missing=${missing//$'\n'/ }
 		type -P apt-get >/dev/null || die "missing: $missing" "this is no Debian (no apt-get): install these by the system's own means"
-		((EUID == 0)) || type -P sudo >/dev/null || die "missing packages, and neither root nor sudo to install them: $missing" \
-			"as root: apt-get install ${missing//POSTGRES/$POSTGRES_MIN}"
+		major=$(postgres_major)
+		((EUID == 0)) || type -P sudo >/dev/null || die "missing packages, and neither root nor sudo to install them: ${missing//POSTGRES/${major:-$POSTGRES_MIN}}" \
+			"as root: apt-get install ${missing//POSTGRES/${major:-$POSTGRES_MIN}}"
+		may_be_root || die "missing packages, and $(id -un) may not install them with sudo: ${missing//POSTGRES/${major:-$POSTGRES_MIN}}" \
+			"as root: apt-get install ${missing//POSTGRES/${major:-$POSTGRES_MIN}}"
 		mkdir -p "$DIR/log"
 		start=$(now_ms)
 		say "==> installing ${missing//POSTGRES/…} (apt-get, log in $log)"
@@ -124,7 +151,8 @@ install_kafka_admin() {
 	[[ -x $KAFKA_ADMIN && ! $HERE/kafka-admin.c -nt $KAFKA_ADMIN ]] && return
 	local log=$CACHE/kafka-admin.log
 	mkdir -p "$CACHE"
-	if ! ${CC:-cc} -O1 -Wall -o "$KAFKA_ADMIN.$$" "$HERE/kafka-admin.c" -lrdkafka 2>"$log"; then
+	find_compiler
+	if ! "$COMPILER" -O1 -Wall -o "$KAFKA_ADMIN.$$" "$HERE/kafka-admin.c" -lrdkafka 2>"$log"; then
 		show_tail "$log"
 		die "test/stack/kafka-admin.c does not compile" "is librdkafka-dev installed?"
 	fi

@@ -37,7 +37,8 @@ node_outdated() {
 node_sql_or_die() { # I WHAT [psql arguments]
 	local i=$1 what=$2 out
 	shift 2
-	out=$(node_sql "$i" "$@" 2>&1) || die "$(node_name "$i"): $what failed: $out" "its log: $DIR/log/$(node_name "$i").log"
+	out=$(node_sql "$i" "$@" 2>"$DIR/sql.err") ||
+		die "$(node_name "$i"): $what failed: $(<"$DIR/sql.err")" "its log: $DIR/log/$(node_name "$i").log"
 	printf '%s' "$out"
 }
 
@@ -113,8 +114,8 @@ in_sync() { # I…
 	fi
 	for i in "$@"; do
 		if ! out=$(node_sql "$i" -c "SELECT count(*) FROM (SELECT DISTINCT subscription FROM cdcsync.stat_subscription) s
-			WHERE NOT cdcsync.wait_for(subscription, timeout => '2s')" 2>&1); then
-			SYNC_TROUBLE="$(node_name "$i"): $out"
+			WHERE NOT cdcsync.wait_for(subscription, timeout => '2s')" 2>"$DIR/sql.err"); then
+			SYNC_TROUBLE="$(node_name "$i"): $(<"$DIR/sql.err")"
 			node_alive "$i" && return 2
 			return 1
 		fi
@@ -138,7 +139,7 @@ sync_nodes() { # SECONDS
 			connector_explain "$(node_name "$i")"
 			[[ $STACK_EXTENSION == no ]] ||
 				psql -Xq -h 127.0.0.1 -p "$(node_port "$i")" -U postgres -d "$DATABASE" -c 'SELECT * FROM cdcsync.stat_subscription' -x >&2 2>&1
-			show_tail "$DIR/log/$(node_name "$i").log" 8
+			show_errors "$DIR/log/$(node_name "$i").log"
 		done
 		return 1
 	fi
@@ -155,8 +156,35 @@ running_parts() {
 	return 0
 }
 
+# wanted_ports: PORT WHAT of each part that does not run yet
+wanted_ports() {
+	local i
+	proc_alive kafka || printf '%s Kafka\n%s Kafka'"'s controller\n" "$KAFKA_PORT" "$CONTROLLER_PORT"
+	proc_alive debezium || printf '%s Debezium (Kafka Connect)\n' "$CONNECT_PORT"
+	[[ $STACK_DEMO == no ]] || proc_alive demo || printf '%s the demo\n' "$(demo_port)"
+	for ((i = 0; i <= CLIENTS; i++)); do
+		node_alive "$i" || printf '%s Postgres of %s\n' "$(node_port "$i")" "$(node_name "$i")"
+	done
+}
+
+# The first block of ports, from the one that is set on, of which nobody has any that is wanted
+find_free_block() {
+	local first=$BASE_PORT port part taken
+	while :; do
+		taken=
+		while read -r port part; do
+			port_free "$port" || { taken=yes; break; }
+		done < <(wanted_ports)
+		[[ $taken ]] || break
+		say "    port $port, wanted for $part, is taken by $(port_owner "$port")"
+		set_ports "$(next_base_port "$BASE_PORT")"
+		((BASE_PORT != first)) || die "no block of $PORTS_OF_BLOCK free ports found" "choose one: make run BASE_PORT=…"
+	done
+	((BASE_PORT == first)) || say "==> taking the ports from $BASE_PORT on instead"
+}
+
 cmd_run() {
-	local clients='' base=${BASE_PORT:-} i start running old=0 outdated=() table topic
+	local clients='' base=${BASE_PORT:-} port part i start running old=0 outdated=() table topic
 	while (($#)); do
 		case $1 in
 		--clients) clients=${2-}; shift ;;
@@ -197,13 +225,12 @@ cmd_run() {
 	# everything that could be in the way, before anything is started
 	CLIENTS=$clients
 	: "${CLUSTER_ID:=$(new_cluster_id)}"
-	proc_alive kafka || { need_free_port "$KAFKA_PORT" Kafka; need_free_port "$CONTROLLER_PORT" "Kafka's controller"; }
-	proc_alive debezium || need_free_port "$CONNECT_PORT" "Debezium (Kafka Connect)"
-	[[ $STACK_DEMO == no ]] || proc_alive demo || need_free_port "$(demo_port)" "the demo"
-	for ((i = 0; i <= clients; i++)); do
-		node_alive "$i" || need_free_port "$(node_port "$i")" "Postgres of $(node_name "$i")"
-		node_outdated "$i" && outdated+=("$i")
-	done
+	if [[ $running || $base ]]; then
+		while read -r port part; do need_free_port "$port" "$part"; done < <(wanted_ports)
+	else
+		find_free_block
+	fi
+	for ((i = 0; i <= clients; i++)); do node_outdated "$i" && outdated+=("$i"); done
 	# from here on `make stop` must know where everything is; a client counts once it is complete
 	CLIENTS=$old save_state
 
@@ -351,7 +378,7 @@ cmd_connect() {
 	connector_set_state "$(node_name "$1")" resume RUNNING
 	[[ $STACK_EXTENSION == no ]] || node_sql_or_die "$1" 'cdcsync.resume(NULL)' -c 'SELECT cdcsync.resume(NULL)' >/dev/null
 	connector_wait "$(node_name "$1")"
-	sync_nodes 60 || die "client $1 is connected again, but the nodes do not agree yet" "look again in a while: make status"
+	sync_nodes 60 || die "client $1 is connected again, but the nodes do not agree yet" "look again in a while: make stack-status"
 	say "client $1 is connected and in sync again ($(seconds_since "$start") s)"
 }
 
@@ -382,7 +409,7 @@ cmd_status() {
 		proc_alive debezium && state+=", connector $(connector_status "$name" 2>/dev/null | jq -r '[.connector.state, (.tasks[]?.state)] | unique | join(" ")')"
 		printf '%-9s localhost:%s  %s\n' "$name" "$(node_port "$i")" "$state"
 		if [[ $STACK_EXTENSION != no ]] && node_alive "$i"; then
-			node_sql "$i" -F ' ' -c "SELECT '            <-', topic, state, 'lag', lag, last_error FROM cdcsync.stat_subscription ORDER BY 2" 2>/dev/null
+			node_sql "$i" -F ' ' -c "SELECT '            <-', topic, state, 'lag', CASE WHEN state = 'paused' THEN '?' ELSE lag::text END, last_error FROM cdcsync.stat_subscription ORDER BY 2" 2>/dev/null
 		fi
 	done
 	printf '%-9s localhost:%s  %s\n' Kafka "$KAFKA_PORT" "$(proc_alive kafka && echo up || echo down)"

@@ -92,7 +92,7 @@ pg_start() { # NAME
 	STARTED+=("postgres:$1")
 	if ! out=$(as_postgres "$PG_BIN/pg_ctl" -D "$(pg_data "$1")" -w -t 60 -l "$log" start 2>&1 </dev/null); then
 		printf '%s\n' "$out" >&2
-		show_tail "$log"
+		show_errors "$log"
 		die "Postgres of $1 does not start" "the whole log is $log"
 	fi
 }
