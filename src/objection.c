@@ -189,10 +189,11 @@ find_deferrable(Relation rel)
 static char *
 find_overlaps(Relation rel)
 {
-	Oid			index = RelationGetPrimaryKeyIndex_compat(rel);
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	HeapTuple	tuple;
 	bool		overlaps;
 
+	list_free(RelationGetIndexList(rel));	/* finds the primary key, too */
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(rel->rd_pkindex));
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	overlaps = ((Form_pg_index) GETSTRUCT(tuple))->indisexclusion;
