@@ -175,6 +175,11 @@ typedef struct JsonbInState
 	} while (0)
 #endif
 
+/* 19: a descriptor that is built by hand is finished so */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(desc) ((void) 0)
+#endif
+
 /* 19: falling through is said by the compiler's own word */
 #if PG_VERSION_NUM < 190000
 #define pg_fallthrough __attribute__((fallthrough))

@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "compat.h"
 #include "decode_json.h"
 #include "relation.h"
 
@@ -440,6 +441,7 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 						   TupleDescAttr(RelationGetDescr(rel), col->attnum - 1)->attndims);
 		TupleDescInitEntryCollation(desc, attno, col->collation);
 	}
+	TupleDescFinalize(desc);
 	map->batch_desc = desc;
 }
 
