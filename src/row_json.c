@@ -247,12 +247,13 @@ cdc_row_json_pair(const char *name, const char *value)
 Jsonb *
 cdc_row_json_undecodable(const char *name, const char *text)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_name(&state, name);
 	push_embedded(&state, cdc_row_json_pair("undecodable", text));
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 Jsonb *
