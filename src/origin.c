@@ -35,6 +35,7 @@
 static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
 static ReplOriginId current_id = InvalidReplOriginId;
 static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
+static bool begun = false;		/* the current transaction runs under it */
 
 static void acquire(const char *name, const char *peer);
 static void check_name(const char *name, const char *peer);
@@ -55,6 +56,7 @@ cdc_origin_begin(int worker, const char *peer)
 		acquire(name, peer);
 	}
 	cdc_xact_origin = current_id;
+	begun = true;
 	pfree(name);
 }
 
@@ -130,6 +132,20 @@ cdc_origin_stamp(int64 next_offset, int64 source_time)
 	cdc_xact_origin_timestamp = time != 0 ? time : 1;
 }
 
+void
+cdc_origin_suspend(void)
+{
+	if (begun)
+		cdc_xact_origin = InvalidReplOriginId;
+}
+
+void
+cdc_origin_resume(void)
+{
+	if (begun)
+		cdc_xact_origin = current_id;
+}
+
 /* At the process's exit the server itself lets go of it, too */
 void
 cdc_origin_reset(void)
@@ -150,6 +166,7 @@ clear_session_variables(void)
 	cdc_xact_origin = InvalidReplOriginId;
 	cdc_xact_origin_lsn = InvalidXLogRecPtr;
 	cdc_xact_origin_timestamp = 0;
+	begun = false;
 }
 
 /* A prepared transaction may abort later, without us */

@@ -21,6 +21,10 @@ extern void cdc_origin_begin(int worker, const char *peer);
 /* Stamp the commit to come: Kafka offset + 1 and source time (µs since 1970) */
 extern void cdc_origin_stamp(int64 next_offset, int64 source_time);
 
+/* What is written in between is not the peer's: nothing outside of its transactions */
+extern void cdc_origin_suspend(void);
+extern void cdc_origin_resume(void);
+
 /* Let go of the session's origin; on every exit and error path, never fails */
 extern void cdc_origin_reset(void);
 

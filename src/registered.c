@@ -21,6 +21,7 @@
 
 #include "registered.h"
 #include "table_rule.h"
+#include "writing.h"
 
 static HTAB *registered_cache = NULL;
 static uint64 invalidations = 0;
@@ -50,6 +51,14 @@ cdc_registered_open(Relation rel)
 	if (!entry->valid)
 		entry_build(entry, rel);
 	return entry->registered ? entry : NULL;
+}
+
+CdcRegistered *
+cdc_registered_open_local(Relation rel)
+{
+	CdcRegistered *reg = cdc_registered_open(rel);
+
+	return reg && cdc_writing_for_peer(reg->key->relid) ? NULL : reg;
 }
 
 static void

@@ -29,6 +29,9 @@ typedef struct CdcRegistered
 /* NULL if neither the table nor a parent of it is registered */
 extern CdcRegistered *cdc_registered_open(Relation rel);
 
+/* For a trigger; NULL also if the row it meets is written for a peer */
+extern CdcRegistered *cdc_registered_open_local(Relation rel);
+
 /* The key's values of a row of that table; false if one is NULL */
 extern bool cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc,
 							   Datum *values);
