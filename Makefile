@@ -17,7 +17,8 @@ PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
-PG_CPPFLAGS = -Isrc
+# domain.h marks the errors that are cdcsync's own
+PG_CPPFLAGS = -Isrc -include $(srcdir)/src/domain.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 SHLIB_LINK = -lrdkafka
 

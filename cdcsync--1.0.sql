@@ -753,6 +753,8 @@ CREATE FUNCTION cdcsync.stat_partitions(
 	OUT last_event_at timestamptz,
 	OUT last_apply_at timestamptz,
 	OUT last_error text,
+	OUT last_error_sqlstate text,
+	OUT last_error_hint text,
 	OUT last_error_at timestamptz,
 	OUT retention interval)
 RETURNS SETOF record
@@ -823,7 +825,7 @@ CREATE VIEW cdcsync.stat_subscription AS
 WITH worker AS MATERIALIZED (
 	SELECT p.subscription, p.topic, nullif(p.partition, -1) AS partition, p.state, p.pid,
 		p.next_offset, p.end_offset, p.last_event_at, p.last_apply_at, p.last_error,
-		p.last_error_at
+		p.last_error_sqlstate, p.last_error_hint, p.last_error_at
 	FROM cdcsync.stat_partitions() AS p
 ), stored AS (
 	SELECT o.subscription, o.topic, o.partition, o.next_offset
@@ -867,6 +869,8 @@ SELECT
 	w.last_event_at,
 	w.last_apply_at,
 	w.last_error,
+	w.last_error_sqlstate,
+	w.last_error_hint,
 	w.last_error_at
 FROM shown AS n
 JOIN cdcsync.subscription AS s ON s.name = n.subscription
@@ -899,6 +903,8 @@ COMMENT ON COLUMN cdcsync.stat_subscription.lag_seconds IS 'age of the last even
 COMMENT ON COLUMN cdcsync.stat_subscription.last_event_at IS 'source time of the last event applied';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_apply_at IS 'when it was applied';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error IS 'last error, also if it is over';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error_sqlstate IS 'its SQLSTATE; NULL for what Kafka or its client says';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error_hint IS 'what mends it, where cdcsync itself raised it: no text of users'' code is ever here';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_at IS 'when it happened';
 
 CREATE VIEW cdcsync.stat_table AS
@@ -991,6 +997,41 @@ LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.check_facts() IS
 'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system';
+
+-- names stand in these lines, which may be anything, and the lines are for a terminal
+CREATE FUNCTION cdcsync.printable(line text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_printable'
+LANGUAGE C IMMUTABLE STRICT;
+
+COMMENT ON FUNCTION cdcsync.printable(text) IS
+'part of check(): the text with escapes for control characters and marks of direction';
+
+CREATE FUNCTION cdcsync.shell_word(word text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN word ~ '^[A-Za-z0-9_./:,@%+=-]+$' THEN word ELSE '''' || replace(word, '''', '''\''''') || '''' END
+$$;
+
+COMMENT ON FUNCTION cdcsync.shell_word(text) IS
+'part of check(): the text as one word of a shell';
+
+CREATE FUNCTION cdcsync.psql_command()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	-- a name with = or a scheme would be taken for a connection string
+	SELECT format('psql -p %s -d %s', current_setting('port'), cdcsync.shell_word(CASE
+		WHEN d ~ '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' THEN d
+		ELSE 'dbname=''' || replace(replace(d, '\', '\\'), '''', '\''') || '''' END))
+	FROM current_database() AS d
+$$;
+
+COMMENT ON FUNCTION cdcsync.psql_command() IS
+'part of check(): psql, connected to this database';
 
 CREATE FUNCTION cdcsync.table_objection(
 	relation regclass,
@@ -1124,8 +1165,8 @@ WHERE f.sends AND NOT EXISTS (SELECT FROM slot)
 
 UNION ALL
 SELECT 'warning', 'connector', 'no connector has a replication slot in this database: its changes are not captured',
-	format('psql -d %L -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors; '
-		'or, if it is only to receive: DROP PUBLICATION cdcsync', current_database())
+	format('%s -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors; '
+		'or, if it is only to receive: DROP PUBLICATION cdcsync', cdcsync.psql_command())
 FROM facts AS f
 WHERE f.sends AND NOT f.standby AND NOT EXISTS (SELECT FROM slot)
 
@@ -1157,7 +1198,7 @@ FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
 UNION ALL
 SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector does not run; it keeps %s of WAL', pg_size_pretty(s.kept)),
 	format('curl -sS -X PUT $CONNECT/connectors/%1$s/resume; curl -sS -X POST "$CONNECT/connectors/%1$s/restart?includeTasks=true&onlyFailed=true"; '
-		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(f.node_name, 'NAME'))
+		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(cdcsync.shell_word(f.node_name), 'NAME'))
 FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
 
 UNION ALL
@@ -1299,8 +1340,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE s.state WHEN 'error' THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ' || s.topic, ', partition ' || s.partition),
-	s.state || ': ' || split_part(s.last_error, E'\n', 1),
-	coalesce(substring(s.last_error, 'HINT: +([^\n]*)'), format('SELECT cdcsync.resume(%L)', s.subscription))
+	concat_ws(': ', s.state, split_part(s.last_error, E'\n', 1)),
+	coalesce(s.last_error_hint, CASE s.state
+		WHEN 'error' THEN format('Mend the cause, then: SELECT cdcsync.resume(%L)', s.subscription)
+		ELSE 'Mend the cause; it tries again by itself.' END)
 FROM cdcsync.stat_subscription AS s
 WHERE s.state IN ('error', 'waiting')
 
@@ -1316,7 +1359,7 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
 	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
-		current_setting('cdcsync.bootstrap_servers'), s.topic)
+		cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')), cdcsync.shell_word(s.topic))
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1362,7 +1405,7 @@ WITH peer AS MATERIALIZED (
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
 	JOIN cdcsync.table_rule AS r ON r.source_table = p.source_table
 )
-SELECT k.level, 'peer ' || p.peer, format('table %s: %s', string_agg(DISTINCT p.source_table, ', '), k.problem), format(k.remedy, p.peer)
+SELECT k.level, 'peer ' || p.peer, format('table %s: %s', string_agg(DISTINCT p.source_table, ', '), k.problem), format(k.remedy, cdcsync.shell_word(p.peer))
 FROM peer AS p JOIN (VALUES
 	('no_schema', 'warning', 'its events come without schemas, and the subscription does not say the modes of the connector',
 		'Set value.converter.schemas.enable=true in connector %s, or alter_subscription(..., producer => ''{"decimal.handling.mode": ...}'').'),
@@ -1386,7 +1429,7 @@ GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
 SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
-	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
+	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column)
 FROM peer AS p WHERE p.missing_column IS NOT NULL
 
 UNION ALL
@@ -1467,7 +1510,7 @@ DECLARE
 	preloaded boolean := (SELECT f.preloaded FROM cdcsync.check_facts() AS f);
 BEGIN
 	RETURN QUERY
-	SELECT c.level, c.subject, c.problem, c.remedy
+	SELECT c.level, cdcsync.printable(c.subject), cdcsync.printable(c.problem), cdcsync.printable(c.remedy)
 	FROM (
 		SELECT 1, s.* FROM cdcsync.check_server() AS s
 		UNION ALL SELECT 2, t.* FROM cdcsync.check_tables() AS t
@@ -1576,7 +1619,8 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean) TO pg_monitor;
+	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean), cdcsync.printable(text),
+	cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;

@@ -54,7 +54,6 @@ static const NeededSetting needed_settings[] = {
 };
 
 static void check_topic(const char *topic);
-static bool is_topic_name(const char *topic);
 static void check_choice(const Option *option, const char *value);
 static bool is_choice(const char *const *choices, const char *value);
 static char *quoted_choices(const char *const *choices);
@@ -127,6 +126,17 @@ cdc_subscription_check_topics(ArrayType *topics)
 	}
 }
 
+bool
+cdc_topic_is_name(const char *topic)
+{
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t		length = strlen(topic);
+
+	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
+		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
 static void
 check_topic(const char *topic)
 {
@@ -136,24 +146,13 @@ check_topic(const char *topic)
 		(void) RE_compile_and_cache(cstring_to_text(topic), REG_ADVANCED, C_COLLATION_OID);
 		return;
 	}
-	if (!is_topic_name(topic))
+	if (!cdc_topic_is_name(topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid topic name \"%s\"", topic),
 				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
 						   MAX_TOPIC_LENGTH),
 				 errhint("A regular expression begins with \"^\".")));
-}
-
-static bool
-is_topic_name(const char *topic)
-{
-	static const char legal[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t		length = strlen(topic);
-
-	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
 void

@@ -43,8 +43,10 @@ SELECT results_eq(
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'only_receives() boolean',
 	'pause(subscription text DEFAULT NULL::text) void',
+	'printable(line text) text',
 	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
+	'psql_command() text',
 	'remove_table(relation regclass) void',
 	'republish(relation regclass, since timestamp with time zone, OUT rows bigint, OUT deletes bigint) record',
 	'resolve_conflict(id bigint, "row" jsonb) text',
@@ -54,9 +56,10 @@ SELECT results_eq(
 	'retry_dead_letter(id bigint) void',
 	'rewind(subscription text, "to" jsonb) void',
 	'rewind(subscription text, "to" timestamp with time zone) void',
+	'shell_word(word text) text',
 	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
 	'skip_dead_letter(id bigint) void',
-	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_at timestamp with time zone, OUT retention interval) SETOF record',
+	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_sqlstate text, OUT last_error_hint text, OUT last_error_at timestamp with time zone, OUT retention interval) SETOF record',
 	'stat_peers(OUT peer text, OUT source_table text, OUT subscription text, OUT source_version text, OUT source_database text, OUT ahead interval, OUT signs text[], OUT missing_column text, OUT seen_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
 	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
@@ -95,7 +98,7 @@ SELECT results_eq(
 	ARRAY['subscription text', 'topic text', 'partition integer', 'state text',
 		'pid integer', 'next_offset bigint', 'end_offset bigint', 'lag bigint',
 		'lag_seconds numeric', 'last_event_at timestamp with time zone',
-		'last_apply_at timestamp with time zone', 'last_error text',
+		'last_apply_at timestamp with time zone', 'last_error text', 'last_error_sqlstate text', 'last_error_hint text',
 		'last_error_at timestamp with time zone'],
 	'columns of stat_subscription');
 SELECT results_eq(
@@ -198,7 +201,8 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'only_receives', 'table_objection']::name[],
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'only_receives', 'printable',
+		'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
 SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);

@@ -117,7 +117,7 @@ $small->sql("SELECT cdcsync.subscribe('s', '{$full}')");
 becomes($small, position_of($full, 0), 'streaming 1', 'the only origin slot');
 produce($full, item(1, 'beta', '2026-01-01'));
 becomes($small, "SELECT state || ' ' || last_error FROM cdcsync.stat_subscription WHERE partition = 1",
-	qr/^waiting could not find free replication state slot.*\nHINT: Increase "?$limit/,
+	qr/^waiting could not find free replication state slot.*\nHINT of other code: Increase "?$limit/,
 	'... is taken: another peer waits, and it is said why');
 produce($full, item(0, 'alpha', '2026-01-01'));
 becomes($small, position_of($full, 0), 'streaming 2', '... the first one goes on');
