@@ -33,13 +33,13 @@
 #define ORIGIN_PREFIX "cdcsync:"
 
 static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
-static RepOriginId current_id = InvalidRepOriginId;
+static ReplOriginId current_id = InvalidReplOriginId;
 static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
 static bool begun = false;		/* the current transaction runs under it */
 
 static void acquire(const char *name, const char *peer);
 static void check_name(const char *name, const char *peer);
-static RepOriginId find_or_create(const char *name);
+static ReplOriginId find_or_create(const char *name);
 static void clear_session_variables(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
@@ -55,7 +55,7 @@ cdc_origin_begin(int worker, const char *peer)
 		cdc_origin_reset();
 		acquire(name, peer);
 	}
-	replorigin_session_origin = current_id;
+	cdc_xact_origin = current_id;
 	begun = true;
 	pfree(name);
 }
@@ -66,7 +66,7 @@ acquire(const char *name, const char *peer)
 {
 	static bool registered = false;
 	char	   *kept;
-	RepOriginId id;
+	ReplOriginId id;
 
 	if (!registered)
 	{
@@ -109,12 +109,12 @@ check_name(const char *name, const char *peer)
 				 errhint("Give the peer's connector a shorter topic.prefix.")));
 }
 
-static RepOriginId
+static ReplOriginId
 find_or_create(const char *name)
 {
-	RepOriginId id = replorigin_by_name(unconstify(char *, name), true);
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
 
-	if (id == InvalidRepOriginId)
+	if (id == InvalidReplOriginId)
 	{
 		id = replorigin_create(unconstify(char *, name));
 		created_level = GetCurrentTransactionNestLevel();
@@ -128,22 +128,22 @@ cdc_origin_stamp(int64 next_offset, int64 source_time)
 {
 	TimestampTz time = cdc_unixtime_to_timestamptz(source_time);
 
-	replorigin_session_origin_lsn = (XLogRecPtr) next_offset;
-	replorigin_session_origin_timestamp = time != 0 ? time : 1;
+	cdc_xact_origin_lsn = (XLogRecPtr) next_offset;
+	cdc_xact_origin_timestamp = time != 0 ? time : 1;
 }
 
 void
 cdc_origin_suspend(void)
 {
 	if (begun)
-		replorigin_session_origin = InvalidRepOriginId;
+		cdc_xact_origin = InvalidReplOriginId;
 }
 
 void
 cdc_origin_resume(void)
 {
 	if (begun)
-		replorigin_session_origin = current_id;
+		cdc_xact_origin = current_id;
 }
 
 /* At the process's exit the server itself lets go of it, too */
@@ -155,7 +155,7 @@ cdc_origin_reset(void)
 	clear_session_variables();
 	pfree(current_name);
 	current_name = NULL;
-	current_id = InvalidRepOriginId;
+	current_id = InvalidReplOriginId;
 	created_level = 0;
 	replorigin_session_reset();
 }
@@ -163,9 +163,9 @@ cdc_origin_reset(void)
 static void
 clear_session_variables(void)
 {
-	replorigin_session_origin = InvalidRepOriginId;
-	replorigin_session_origin_lsn = InvalidXLogRecPtr;
-	replorigin_session_origin_timestamp = 0;
+	cdc_xact_origin = InvalidReplOriginId;
+	cdc_xact_origin_lsn = InvalidXLogRecPtr;
+	cdc_xact_origin_timestamp = 0;
 	begun = false;
 }
 
@@ -179,7 +179,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			if (created_level > 0)
 				cdc_origin_reset();
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case XACT_EVENT_COMMIT:
 			if (current_name != NULL)
 				clear_session_variables();
@@ -223,29 +223,29 @@ cdc_origin_last_node(const char *origin)
 }
 
 char *
-cdc_origin_writer(RepOriginId id)
+cdc_origin_writer(ReplOriginId id)
 {
 	char	   *name = NULL;
 
-	if (id != InvalidRepOriginId && id != DoNotReplicateId &&
+	if (id != InvalidReplOriginId && id != DoNotReplicateId &&
 		replorigin_by_oid(id, true, &name) &&
 		strncmp(name, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0)
 		return strrchr(name, ':') + 1;
 	return pstrdup(cdc_node_name);
 }
 
-RepOriginId
+ReplOriginId
 cdc_origin_session(void)
 {
-	return replorigin_session_origin;
+	return cdc_xact_origin;
 }
 
 TimestampTz
 cdc_origin_commit_time(void)
 {
-	if (replorigin_session_origin != InvalidRepOriginId &&
-		replorigin_session_origin_timestamp != 0)
-		return replorigin_session_origin_timestamp;
+	if (cdc_xact_origin != InvalidReplOriginId &&
+		cdc_xact_origin_timestamp != 0)
+		return cdc_xact_origin_timestamp;
 	return GetCurrentTimestamp();
 }
 

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "decode_json.h"
 #include "objection.h"
 #include "relation.h"
@@ -437,6 +438,7 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 						   TupleDescAttr(RelationGetDescr(rel), col->attnum - 1)->attndims);
 		TupleDescInitEntryCollation(desc, attno, col->collation);
 	}
+	TupleDescFinalize(desc);
 	map->batch_desc = desc;
 }
 
