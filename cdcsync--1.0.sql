@@ -40,7 +40,7 @@ CREATE TABLE cdcsync.subscription (
 	peers text[],
 	created_at timestamptz NOT NULL,
 	started boolean NOT NULL DEFAULT false
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.subscription IS 'named sets of topics that this node consumes; see subscribe()';
 COMMENT ON COLUMN cdcsync.subscription.name IS 'name of the subscription';
@@ -65,7 +65,7 @@ CREATE TABLE cdcsync.table_rule (
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.table_rule IS 'registered local tables; see add_table()';
 COMMENT ON COLUMN cdcsync.table_rule.relation IS 'the local table';
@@ -86,7 +86,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	cluster_id text,
 	rewind_to timestamptz,
 	PRIMARY KEY (subscription, topic, partition)
-) WITH (fillfactor = 10);
+) USING heap WITH (fillfactor = 10);
 
 COMMENT ON TABLE cdcsync.subscription_offset IS 'positions in the topics; they commit together with the rows';
 COMMENT ON COLUMN cdcsync.subscription_offset.subscription IS 'name of the subscription';
@@ -104,7 +104,7 @@ CREATE TABLE cdcsync.tombstone_data (
 	version numeric,
 	peer text,
 	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 -- not of the key itself: a key can be longer than an entry of an index.  Who looks compares the keys, and takes the newest
 CREATE INDEX tombstone_data_key ON cdcsync.tombstone_data (relation, key_hash);
@@ -120,7 +120,7 @@ COMMENT ON COLUMN cdcsync.tombstone_data.written_at IS 'when it was written here
 CREATE TABLE cdcsync.tombstone_horizon (
 	relation regclass PRIMARY KEY,
 	version numeric
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.tombstone_horizon IS 'newest version of the tombstones that were pruned, per table';
 COMMENT ON COLUMN cdcsync.tombstone_horizon.relation IS 'the registered table';
@@ -144,7 +144,7 @@ CREATE TABLE cdcsync.conflict_data (
 	topic text,
 	partition integer,
 	"offset" bigint
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
@@ -182,7 +182,7 @@ CREATE TABLE cdcsync.dead_letter_data (
 	context text,
 	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
 	done_at timestamptz
-);
+) USING heap;
 
 CREATE INDEX dead_letter_data_retry ON cdcsync.dead_letter_data (id) WHERE status = 'retry';
 CREATE INDEX dead_letter_data_done ON cdcsync.dead_letter_data (done_at) WHERE done_at IS NOT NULL;
@@ -210,7 +210,7 @@ CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
 	system_identifier text NOT NULL,
 	database_oid oid NOT NULL
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
 COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
@@ -518,7 +518,7 @@ CREATE TABLE cdcsync.signal (
 	id varchar(42) PRIMARY KEY,
 	type varchar(32) NOT NULL,
 	data varchar(2048)
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.signal IS 'what the connector is asked to do (its signal.data.collection), and its own marks';
 COMMENT ON COLUMN cdcsync.signal.id IS 'name of the signal';
@@ -1664,10 +1664,13 @@ COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
 'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
--- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row
--- data, are cdcsync_admin's; who may monitor sees states and rules.
+-- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on
+-- registered tables: who makes a partition gets the triggers, and must have the right to them.
+-- Functions that change anything, and what holds row data, are cdcsync_admin's; who may
+-- monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigger(), cdcsync.tombstone_trigger() TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),

@@ -23,8 +23,8 @@ CREATE FUNCTION compare(fixture text, producer jsonb DEFAULT NULL)
 RETURNS TABLE (rows bigint, columns bigint, id int, col text, source text, decoded text) LANGUAGE sql AS $$
 	WITH decoded AS MATERIALIZED (
 		SELECT after_row AS row, (after_row ->> 'texts')::jsonb AS source
-		FROM recorded AS r, cdcsync.decode(r.topic, r.key, r.value, producer)
-		WHERE r.fixture = compare.fixture), fields AS (
+		FROM (SELECT * FROM recorded AS r WHERE r.fixture = compare.fixture ORDER BY r.n) AS r,
+			cdcsync.decode(r.topic, r.key, r.value, producer)), fields AS (
 		SELECT (row ->> 'id')::int AS id, k AS col, source ->> k AS source, row ->> k AS decoded
 		FROM decoded, jsonb_object_keys(row - 'texts') AS k)
 	SELECT count(DISTINCT f.id), count(DISTINCT f.col), NULL::int, NULL, NULL, NULL FROM fields AS f

@@ -39,20 +39,20 @@
 #define ORIGIN_PREFIX "cdcsync:"
 
 static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
-static RepOriginId current_id = InvalidRepOriginId;
+static ReplOriginId current_id = InvalidReplOriginId;
 static Bitmapset *known_ids = NULL;	/* of origins that had room, in TopMemoryContext */
 static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
 static bool begun = false;		/* the current transaction runs under it */
 
 static void acquire(const char *name);
 static char *database_prefix(Oid dboid);
-static void check_room(RepOriginId id);
-static int64 origins_in_use(RepOriginId but);
+static void check_room(ReplOriginId id);
+static int64 origins_in_use(ReplOriginId but);
 static int	limit_of_origins(void);
 static List *origins_of_database(Oid dboid);
 static bool release(const char *name);
-static void keep_name(RepOriginId id, const char *name);
-static RepOriginId find_or_create(const char *name);
+static void keep_name(ReplOriginId id, const char *name);
+static ReplOriginId find_or_create(const char *name);
 static void clear_session_variables(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
@@ -68,7 +68,7 @@ cdc_origin_begin(int worker, const char *peer)
 		cdc_origin_reset();
 		acquire(name);
 	}
-	replorigin_session_origin = current_id;
+	cdc_xact_origin = current_id;
 	begun = true;
 	pfree(name);
 }
@@ -79,7 +79,7 @@ acquire(const char *name)
 {
 	static bool registered = false;
 	char	   *kept;
-	RepOriginId id;
+	ReplOriginId id;
 
 	if (!registered)
 	{
@@ -105,12 +105,12 @@ acquire(const char *name)
 	current_id = id;
 }
 
-static RepOriginId
+static ReplOriginId
 find_or_create(const char *name)
 {
-	RepOriginId id = replorigin_by_name(unconstify(char *, name), true);
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
 
-	if (id == InvalidRepOriginId)
+	if (id == InvalidReplOriginId)
 	{
 		id = replorigin_create(unconstify(char *, name));
 		created_level = GetCurrentTransactionNestLevel();
@@ -126,7 +126,7 @@ database_prefix(Oid dboid)
 
 /* What this database has must leave some to other databases and to native subscriptions */
 static void
-check_room(RepOriginId id)
+check_room(ReplOriginId id)
 {
 	MemoryContext old;
 
@@ -146,7 +146,7 @@ check_room(RepOriginId id)
 
 /* Those of this database that have one of the server's places */
 static int64
-origins_in_use(RepOriginId but)
+origins_in_use(ReplOriginId but)
 {
 	static CdcStatement count = {
 		.sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_show_replication_origin_status() AS s "
@@ -180,22 +180,22 @@ cdc_origin_stamp(int64 next_offset, int64 source_time)
 {
 	TimestampTz time = cdc_unixtime_to_timestamptz(source_time);
 
-	replorigin_session_origin_lsn = (XLogRecPtr) next_offset;
-	replorigin_session_origin_timestamp = time != 0 ? time : 1;
+	cdc_xact_origin_lsn = (XLogRecPtr) next_offset;
+	cdc_xact_origin_timestamp = time != 0 ? time : 1;
 }
 
 void
 cdc_origin_suspend(void)
 {
 	if (begun)
-		replorigin_session_origin = InvalidRepOriginId;
+		cdc_xact_origin = InvalidReplOriginId;
 }
 
 void
 cdc_origin_resume(void)
 {
 	if (begun)
-		replorigin_session_origin = current_id;
+		cdc_xact_origin = current_id;
 }
 
 /* At the process's exit the server itself lets go of it, too */
@@ -209,7 +209,7 @@ cdc_origin_reset(void)
 		known_ids = bms_del_member(known_ids, current_id);
 	pfree(current_name);
 	current_name = NULL;
-	current_id = InvalidRepOriginId;
+	current_id = InvalidReplOriginId;
 	created_level = 0;
 	replorigin_session_reset();
 }
@@ -217,9 +217,9 @@ cdc_origin_reset(void)
 static void
 clear_session_variables(void)
 {
-	replorigin_session_origin = InvalidRepOriginId;
-	replorigin_session_origin_lsn = InvalidXLogRecPtr;
-	replorigin_session_origin_timestamp = 0;
+	cdc_xact_origin = InvalidReplOriginId;
+	cdc_xact_origin_lsn = InvalidXLogRecPtr;
+	cdc_xact_origin_timestamp = 0;
 	begun = false;
 }
 
@@ -233,7 +233,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			if (created_level > 0)
 				cdc_origin_reset();
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case XACT_EVENT_COMMIT:
 			if (current_name != NULL)
 				clear_session_variables();
@@ -277,29 +277,29 @@ cdc_origin_last_node(const char *origin)
 }
 
 char *
-cdc_origin_writer(RepOriginId id)
+cdc_origin_writer(ReplOriginId id)
 {
 	char	   *name = NULL;
 
-	if (id != InvalidRepOriginId && id != DoNotReplicateId &&
+	if (id != InvalidReplOriginId && id != DoNotReplicateId &&
 		replorigin_by_oid(id, true, &name) &&
 		strncmp(name, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0)
 		return strrchr(name, ':') + 1;
 	return pstrdup(cdc_node_name);
 }
 
-RepOriginId
+ReplOriginId
 cdc_origin_session(void)
 {
-	return replorigin_session_origin;
+	return cdc_xact_origin;
 }
 
 TimestampTz
 cdc_origin_commit_time(void)
 {
-	if (replorigin_session_origin != InvalidRepOriginId &&
-		replorigin_session_origin_timestamp != 0)
-		return replorigin_session_origin_timestamp;
+	if (cdc_xact_origin != InvalidReplOriginId &&
+		cdc_xact_origin_timestamp != 0)
+		return cdc_xact_origin_timestamp;
 	return GetCurrentTimestamp();
 }
 
@@ -347,9 +347,9 @@ origins_of_database(Oid dboid)
 static bool
 release(const char *name)
 {
-	RepOriginId id = replorigin_by_name(unconstify(char *, name), true);
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
 
-	if (id == InvalidRepOriginId)
+	if (id == InvalidReplOriginId)
 		return false;
 	replorigin_drop_by_name(unconstify(char *, name), true, true);	/* error if it is in use */
 	CommandCounterIncrement();
@@ -358,7 +358,7 @@ release(const char *name)
 }
 
 static void
-keep_name(RepOriginId id, const char *name)
+keep_name(ReplOriginId id, const char *name)
 {
 	Relation	rel = table_open(ReplicationOriginRelationId, RowExclusiveLock);
 	Datum		values[Natts_pg_replication_origin];

@@ -187,8 +187,9 @@ SELECT set_eq(
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM pg_proc AS p,
 			aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
-	'PUBLIC may execute nothing');
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0
+			AND p.prorettype <> 'trigger'::regtype $$,
+	'PUBLIC may execute nothing but trigger functions');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
@@ -200,7 +201,7 @@ SELECT is_empty(
 	'cdcsync_admin may execute everything');
 SELECT set_eq(
 	$$ SELECT p.proname FROM pg_proc AS p
-		WHERE p.pronamespace = 'cdcsync'::regnamespace
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
 		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'only_receives', 'printable',
