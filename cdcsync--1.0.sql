@@ -1436,6 +1436,9 @@ SELECT 'warning', 'subscription ' || s.name, format('its producer has %s=%s: %s'
 FROM cdcsync.subscription AS s, (VALUES
 	('decimal.handling.mode', 'double', 'numbers lose digits'),
 	('time.precision.mode', 'connect', 'times lose microseconds'),
+	('decimal.handling.mode', 'precise', 'events without schemas do not say the scale of numbers, which stop their partitions'),
+	('time.precision.mode', 'adaptive', 'events without schemas do not say the unit of times, which stop their partitions'),
+	('time.precision.mode', 'adaptive_time_microseconds', 'events without schemas do not say the unit of timestamps, which stop their partitions'),
 	('binary.handling.mode', 'base64', 'a value that was not sent cannot be told from another'),
 	('binary.handling.mode', 'base64-url-safe', 'a value that was not sent cannot be told from another'))
 	AS m(property, value, loss)
