@@ -243,7 +243,8 @@ report(const CdcConflictRecord *record)
 			 errdetail("Key %s, change by \"%s\" in topic \"%s\" partition %d offset " INT64_FORMAT ".",
 					   cdc_printable(record->key_text),
 					   record->remote_origin ? cdc_printable(record->remote_origin) : "",
-					   cdc_printable(record->topic), record->partition, record->offset)));
+					   cdc_printable(record->topic), record->partition, record->offset),
+			 record->hint ? errhint("%s", record->hint) : 0));
 }
 
 /* ---- errors ---- */
