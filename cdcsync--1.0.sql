@@ -37,6 +37,7 @@ CREATE TABLE cdcsync.subscription (
 	on_error text NOT NULL,
 	on_unknown_table text NOT NULL,
 	producer jsonb,
+	peers text[],
 	created_at timestamptz NOT NULL,
 	started boolean NOT NULL DEFAULT false
 ) USING heap;
@@ -52,6 +53,7 @@ COMMENT ON COLUMN cdcsync.subscription.event_time IS 'where the time of an event
 COMMENT ON COLUMN cdcsync.subscription.on_error IS 'what happens to a message that cannot be applied';
 COMMENT ON COLUMN cdcsync.subscription.on_unknown_table IS 'what happens to an event of a table that is not registered';
 COMMENT ON COLUMN cdcsync.subscription.producer IS 'modes of the connector, for JSON without schemas; keys are the connector''s property names';
+COMMENT ON COLUMN cdcsync.subscription.peers IS 'nodes that may speak there, names or regular expressions that begin with ^; NULL: whose name the topic''s name begins with';
 COMMENT ON COLUMN cdcsync.subscription.created_at IS 'when subscribe() was called';
 COMMENT ON COLUMN cdcsync.subscription.started IS 'whether those partitions have their position: later ones are read from their beginning';
 
@@ -244,13 +246,14 @@ CREATE FUNCTION cdcsync.subscribe(
 	on_error text DEFAULT 'pause',
 	on_unknown_table text DEFAULT 'pause',
 	producer jsonb DEFAULT NULL,
-	enabled boolean DEFAULT true)
+	enabled boolean DEFAULT true,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_subscribe'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean) IS
-'consume topics, given by names or ^regular expressions';
+COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean, text[]) IS
+'consume topics, given by names or ^regular expressions, of peers likewise; without peers, a topic is that of the node whose name it begins with';
 
 CREATE FUNCTION cdcsync.alter_subscription(
 	subscription text,
@@ -260,13 +263,14 @@ CREATE FUNCTION cdcsync.alter_subscription(
 	event_time text DEFAULT NULL,
 	on_error text DEFAULT NULL,
 	on_unknown_table text DEFAULT NULL,
-	producer jsonb DEFAULT NULL)
+	producer jsonb DEFAULT NULL,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_alter_subscription'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb) IS
-'change a subscription; NULL leaves as it is, and positions in topics left out are kept';
+COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb, text[]) IS
+'change a subscription; NULL leaves as it is, peers => ''{}'' is the default again, and positions in topics left out are kept';
 
 CREATE FUNCTION cdcsync.unsubscribe(subscription text)
 RETURNS void
@@ -806,6 +810,24 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.stat_peers() IS
 'what the events of peers have told the worker since it started, by table; see check()';
 
+CREATE FUNCTION cdcsync.stat_origins(
+	OUT peer text,
+	OUT worker integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_origins'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_origins() IS
+'replication origins of this database that have one of the server''s places; see stat_origin';
+
+CREATE FUNCTION cdcsync.drop_origin(peer text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_drop_origin'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.drop_origin(text) IS
+'give back the replication origins of a peer that is gone; should it come back, it gets them again';
+
 CREATE FUNCTION cdcsync.wait_for(
 	subscription text DEFAULT NULL,
 	timeout interval DEFAULT '1 minute')
@@ -906,6 +928,27 @@ COMMENT ON COLUMN cdcsync.stat_subscription.last_error IS 'last error, also if i
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_sqlstate IS 'its SQLSTATE; NULL for what Kafka or its client says';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_hint IS 'what mends it, where cdcsync itself raised it: no text of users'' code is ever here';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_at IS 'when it happened';
+
+CREATE VIEW cdcsync.stat_origin AS
+SELECT o.peer, o.worker, EXISTS (
+		SELECT FROM cdcsync.subscription AS s
+		WHERE CASE WHEN s.peers IS NULL THEN EXISTS (
+				-- topics by their names, and those that are known by a regular expression
+				SELECT FROM (
+					SELECT pg_catalog.unnest(s.topics)
+					UNION ALL
+					SELECT f.topic FROM cdcsync.subscription_offset AS f WHERE f.subscription = s.name) AS t(topic)
+				WHERE t.topic = o.peer OR pg_catalog.starts_with(t.topic, o.peer || '.'))
+			ELSE EXISTS (
+				SELECT FROM pg_catalog.unnest(s.peers) AS p(pattern)
+				WHERE p.pattern = o.peer OR (pg_catalog.starts_with(p.pattern, '^') AND o.peer ~ (p.pattern COLLATE "C")))
+			END) AS admitted
+FROM cdcsync.stat_origins() AS o;
+
+COMMENT ON VIEW cdcsync.stat_origin IS 'replication origins of this database that are in use: one for each peer and apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.peer IS 'name of the peer';
+COMMENT ON COLUMN cdcsync.stat_origin.worker IS 'number of the apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.admitted IS 'whether a subscription takes events of this peer';
 
 CREATE VIEW cdcsync.stat_table AS
 SELECT
@@ -1178,13 +1221,24 @@ FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
 WHERE f.sends AND n.slots > current_setting('max_wal_senders')::integer
 
 UNION ALL
-SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer and apply worker', m.value, n.origins),
-	format('ALTER SYSTEM SET %s = %s; and restart the server', m.setting, n.origins + 10)
+SELECT 'warning', 'replication origins',
+	format('this database has all of the %s that it may have, one for each peer and apply worker: another peer has to wait', l.origins),
+	format('Drop those of peers that are gone, SELECT * FROM cdcsync.stat_origin; or: ALTER SYSTEM SET %s = %s; and restart the server',
+		m.setting, m.value + 10)
 FROM (SELECT CASE WHEN x IS NULL THEN 'max_replication_slots' ELSE 'max_active_replication_origins' END,
 		coalesce(x, current_setting('max_replication_slots'))::integer
-	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value),
-	(SELECT count(*) FROM pg_replication_origin) AS n(origins)
-WHERE n.origins > m.value AND EXISTS (SELECT FROM cdcsync.subscription)
+	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value)
+CROSS JOIN LATERAL (
+	SELECT coalesce(nullif(current_setting('cdcsync.max_origins')::integer, -1), m.value - m.value / 4)) AS l(origins)
+WHERE l.origins <= (SELECT count(*) FROM cdcsync.stat_origin)
+
+UNION ALL
+SELECT 'warning', 'replication origin of ' || quote_ident(o.peer),
+	CASE WHEN o.admitted THEN format('it is of apply worker %s, and there are %s', o.worker, current_setting('cdcsync.apply_workers'))
+		ELSE 'no subscription takes events of this peer' END,
+	format('SELECT cdcsync.drop_origin(%L)', o.peer)
+FROM cdcsync.stat_origin AS o
+WHERE NOT o.admitted OR o.worker > current_setting('cdcsync.apply_workers')::integer
 
 UNION ALL
 SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
@@ -1590,11 +1644,11 @@ GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigg
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
-	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
+	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
 	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
-	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
+	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;
