@@ -209,6 +209,8 @@ SELECT cdcsync.subscribe('clinic_a', '{a}', enabled => false, producer => '{"dec
 SELECT * FROM faults();
 SELECT cdcsync.alter_subscription('clinic_a', producer => '{"binary.handling.mode": "base64-url-safe"}');
 SELECT * FROM faults();
+SELECT cdcsync.alter_subscription('clinic_a', producer => '{"decimal.handling.mode": "precise", "time.precision.mode": "adaptive"}');
+SELECT * FROM faults();
 SELECT cdcsync.alter_subscription('clinic_a', producer => '{}');
 SELECT * FROM faults();
 SELECT cdcsync.subscribe('clinic_b', '{b}', enabled => false);

@@ -118,11 +118,11 @@ typedef bool TU_UpdateIndexes;
 	((publication)->pubgencols_type == PUBLISH_GENCOLS_STORED)
 #endif
 
-/* 18: the server says how long a name may be; before, a page's worth must not be tried */
+/* 18: origins have a setting of their own, before they had as many places as slots */
 #if PG_VERSION_NUM < 180000
-#define MAX_RONAME_LEN_COMPAT	512
+#define max_active_replication_origins_compat max_replication_slots
 #else
-#define MAX_RONAME_LEN_COMPAT	MAX_RONAME_LEN
+#define max_active_replication_origins_compat max_active_replication_origins
 #endif
 
 /* 19: the origin of a transaction is one struct, and the type of its id is spelled out */

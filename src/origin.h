@@ -13,8 +13,9 @@
 /*
  * Make the current transaction's changes those of a peer: sets up the session's
  * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
- * transaction; it stays until another peer is begun or cdc_origin_reset.  Raises
- * configuration_limit_exceeded with a hint when the server has no free slot.
+ * transaction, with SPI connected; it stays until another peer is begun or
+ * cdc_origin_reset.  Raises configuration_limit_exceeded with a hint when the server has
+ * no free place, or this database has its share.
  */
 extern void cdc_origin_begin(int worker, const char *peer);
 
