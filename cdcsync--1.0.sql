@@ -37,9 +37,10 @@ CREATE TABLE cdcsync.subscription (
 	on_error text NOT NULL,
 	on_unknown_table text NOT NULL,
 	producer jsonb,
+	peers text[],
 	created_at timestamptz NOT NULL,
 	started boolean NOT NULL DEFAULT false
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.subscription IS 'named sets of topics that this node consumes; see subscribe()';
 COMMENT ON COLUMN cdcsync.subscription.name IS 'name of the subscription';
@@ -52,6 +53,7 @@ COMMENT ON COLUMN cdcsync.subscription.event_time IS 'where the time of an event
 COMMENT ON COLUMN cdcsync.subscription.on_error IS 'what happens to a message that cannot be applied';
 COMMENT ON COLUMN cdcsync.subscription.on_unknown_table IS 'what happens to an event of a table that is not registered';
 COMMENT ON COLUMN cdcsync.subscription.producer IS 'modes of the connector, for JSON without schemas; keys are the connector''s property names';
+COMMENT ON COLUMN cdcsync.subscription.peers IS 'nodes that may speak there, names or regular expressions that begin with ^; NULL: whose name the topic''s name begins with';
 COMMENT ON COLUMN cdcsync.subscription.created_at IS 'when subscribe() was called';
 COMMENT ON COLUMN cdcsync.subscription.started IS 'whether those partitions have their position: later ones are read from their beginning';
 
@@ -63,7 +65,7 @@ CREATE TABLE cdcsync.table_rule (
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.table_rule IS 'registered local tables; see add_table()';
 COMMENT ON COLUMN cdcsync.table_rule.relation IS 'the local table';
@@ -84,7 +86,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	cluster_id text,
 	rewind_to timestamptz,
 	PRIMARY KEY (subscription, topic, partition)
-) WITH (fillfactor = 10);
+) USING heap WITH (fillfactor = 10);
 
 COMMENT ON TABLE cdcsync.subscription_offset IS 'positions in the topics; they commit together with the rows';
 COMMENT ON COLUMN cdcsync.subscription_offset.subscription IS 'name of the subscription';
@@ -102,7 +104,7 @@ CREATE TABLE cdcsync.tombstone_data (
 	version numeric,
 	peer text,
 	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 -- not of the key itself: a key can be longer than an entry of an index.  Who looks compares the keys, and takes the newest
 CREATE INDEX tombstone_data_key ON cdcsync.tombstone_data (relation, key_hash);
@@ -118,7 +120,7 @@ COMMENT ON COLUMN cdcsync.tombstone_data.written_at IS 'when it was written here
 CREATE TABLE cdcsync.tombstone_horizon (
 	relation regclass PRIMARY KEY,
 	version numeric
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.tombstone_horizon IS 'newest version of the tombstones that were pruned, per table';
 COMMENT ON COLUMN cdcsync.tombstone_horizon.relation IS 'the registered table';
@@ -142,7 +144,7 @@ CREATE TABLE cdcsync.conflict_data (
 	topic text,
 	partition integer,
 	"offset" bigint
-);
+) USING heap;
 
 CREATE INDEX conflict_data_at ON cdcsync.conflict_data (at);
 
@@ -182,7 +184,7 @@ CREATE TABLE cdcsync.dead_letter_data (
 	context text,
 	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
 	done_at timestamptz
-);
+) USING heap;
 
 CREATE INDEX dead_letter_data_retry ON cdcsync.dead_letter_data (id) WHERE status = 'retry';
 CREATE INDEX dead_letter_data_done ON cdcsync.dead_letter_data (done_at) WHERE done_at IS NOT NULL;
@@ -210,7 +212,7 @@ CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
 	system_identifier text NOT NULL,
 	database_oid oid NOT NULL
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
 COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
@@ -246,13 +248,14 @@ CREATE FUNCTION cdcsync.subscribe(
 	on_error text DEFAULT 'pause',
 	on_unknown_table text DEFAULT 'pause',
 	producer jsonb DEFAULT NULL,
-	enabled boolean DEFAULT true)
+	enabled boolean DEFAULT true,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_subscribe'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean) IS
-'consume topics, given by names or ^regular expressions';
+COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean, text[]) IS
+'consume topics, given by names or ^regular expressions, of peers likewise; without peers, a topic is that of the node whose name it begins with';
 
 CREATE FUNCTION cdcsync.alter_subscription(
 	subscription text,
@@ -262,13 +265,14 @@ CREATE FUNCTION cdcsync.alter_subscription(
 	event_time text DEFAULT NULL,
 	on_error text DEFAULT NULL,
 	on_unknown_table text DEFAULT NULL,
-	producer jsonb DEFAULT NULL)
+	producer jsonb DEFAULT NULL,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_alter_subscription'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb) IS
-'change a subscription; NULL leaves as it is, and positions in topics left out are kept';
+COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb, text[]) IS
+'change a subscription; NULL leaves as it is, peers => ''{}'' is the default again, and positions in topics left out are kept';
 
 CREATE FUNCTION cdcsync.unsubscribe(subscription text)
 RETURNS void
@@ -516,7 +520,7 @@ CREATE TABLE cdcsync.signal (
 	id varchar(42) PRIMARY KEY,
 	type varchar(32) NOT NULL,
 	data varchar(2048)
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.signal IS 'what the connector is asked to do (its signal.data.collection), and its own marks';
 COMMENT ON COLUMN cdcsync.signal.id IS 'name of the signal';
@@ -755,6 +759,8 @@ CREATE FUNCTION cdcsync.stat_partitions(
 	OUT last_event_at timestamptz,
 	OUT last_apply_at timestamptz,
 	OUT last_error text,
+	OUT last_error_sqlstate text,
+	OUT last_error_hint text,
 	OUT last_error_at timestamptz,
 	OUT retention interval)
 RETURNS SETOF record
@@ -806,6 +812,24 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.stat_peers() IS
 'what the events of peers have told the worker since it started, by table; see check()';
 
+CREATE FUNCTION cdcsync.stat_origins(
+	OUT peer text,
+	OUT worker integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_origins'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_origins() IS
+'replication origins of this database that have one of the server''s places; see stat_origin';
+
+CREATE FUNCTION cdcsync.drop_origin(peer text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_drop_origin'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.drop_origin(text) IS
+'give back the replication origins of a peer that is gone; should it come back, it gets them again';
+
 CREATE FUNCTION cdcsync.wait_for(
 	subscription text DEFAULT NULL,
 	timeout interval DEFAULT '1 minute')
@@ -825,7 +849,7 @@ CREATE VIEW cdcsync.stat_subscription AS
 WITH worker AS MATERIALIZED (
 	SELECT p.subscription, p.topic, nullif(p.partition, -1) AS partition, p.state, p.pid,
 		p.next_offset, p.end_offset, p.last_event_at, p.last_apply_at, p.last_error,
-		p.last_error_at
+		p.last_error_sqlstate, p.last_error_hint, p.last_error_at
 	FROM cdcsync.stat_partitions() AS p
 ), stored AS (
 	SELECT o.subscription, o.topic, o.partition, o.next_offset
@@ -869,6 +893,8 @@ SELECT
 	w.last_event_at,
 	w.last_apply_at,
 	w.last_error,
+	w.last_error_sqlstate,
+	w.last_error_hint,
 	w.last_error_at
 FROM shown AS n
 JOIN cdcsync.subscription AS s ON s.name = n.subscription
@@ -901,7 +927,30 @@ COMMENT ON COLUMN cdcsync.stat_subscription.lag_seconds IS 'age of the last even
 COMMENT ON COLUMN cdcsync.stat_subscription.last_event_at IS 'source time of the last event applied';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_apply_at IS 'when it was applied';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error IS 'last error, also if it is over';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error_sqlstate IS 'its SQLSTATE; NULL for what Kafka or its client says';
+COMMENT ON COLUMN cdcsync.stat_subscription.last_error_hint IS 'what mends it, where cdcsync itself raised it: no text of users'' code is ever here';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_at IS 'when it happened';
+
+CREATE VIEW cdcsync.stat_origin AS
+SELECT o.peer, o.worker, EXISTS (
+		SELECT FROM cdcsync.subscription AS s
+		WHERE CASE WHEN s.peers IS NULL THEN EXISTS (
+				-- topics by their names, and those that are known by a regular expression
+				SELECT FROM (
+					SELECT pg_catalog.unnest(s.topics)
+					UNION ALL
+					SELECT f.topic FROM cdcsync.subscription_offset AS f WHERE f.subscription = s.name) AS t(topic)
+				WHERE t.topic = o.peer OR pg_catalog.starts_with(t.topic, o.peer || '.'))
+			ELSE EXISTS (
+				SELECT FROM pg_catalog.unnest(s.peers) AS p(pattern)
+				WHERE p.pattern = o.peer OR (pg_catalog.starts_with(p.pattern, '^') AND o.peer ~ (p.pattern COLLATE "C")))
+			END) AS admitted
+FROM cdcsync.stat_origins() AS o;
+
+COMMENT ON VIEW cdcsync.stat_origin IS 'replication origins of this database that are in use: one for each peer and apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.peer IS 'name of the peer';
+COMMENT ON COLUMN cdcsync.stat_origin.worker IS 'number of the apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.admitted IS 'whether a subscription takes events of this peer';
 
 CREATE VIEW cdcsync.stat_table AS
 SELECT
@@ -993,6 +1042,41 @@ LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.check_facts() IS
 'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system';
+
+-- names stand in these lines, which may be anything, and the lines are for a terminal
+CREATE FUNCTION cdcsync.printable(line text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_printable'
+LANGUAGE C IMMUTABLE STRICT;
+
+COMMENT ON FUNCTION cdcsync.printable(text) IS
+'part of check(): the text with escapes for control characters and marks of direction';
+
+CREATE FUNCTION cdcsync.shell_word(word text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN word ~ '^[A-Za-z0-9_./:,@%+=-]+$' THEN word ELSE '''' || replace(word, '''', '''\''''') || '''' END
+$$;
+
+COMMENT ON FUNCTION cdcsync.shell_word(text) IS
+'part of check(): the text as one word of a shell';
+
+CREATE FUNCTION cdcsync.psql_command()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	-- a name with = or a scheme would be taken for a connection string
+	SELECT format('psql -p %s -d %s', current_setting('port'), cdcsync.shell_word(CASE
+		WHEN d ~ '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' THEN d
+		ELSE 'dbname=''' || replace(replace(d, '\', '\\'), '''', '\''') || '''' END))
+	FROM current_database() AS d
+$$;
+
+COMMENT ON FUNCTION cdcsync.psql_command() IS
+'part of check(): psql, connected to this database';
 
 CREATE FUNCTION cdcsync.table_objection(
 	relation regclass,
@@ -1126,8 +1210,8 @@ WHERE f.sends AND NOT EXISTS (SELECT FROM slot)
 
 UNION ALL
 SELECT 'warning', 'connector', 'no connector has a replication slot in this database: its changes are not captured',
-	format('psql -d %L -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors; '
-		'or, if it is only to receive: DROP PUBLICATION cdcsync', current_database())
+	format('%s -Atc "SELECT cdcsync.connector_config(''HOST'')" | curl -sS -H ''Content-Type: application/json'' -d @- $CONNECT/connectors; '
+		'or, if it is only to receive: DROP PUBLICATION cdcsync', cdcsync.psql_command())
 FROM facts AS f
 WHERE f.sends AND NOT f.standby AND NOT EXISTS (SELECT FROM slot)
 
@@ -1139,13 +1223,24 @@ FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
 WHERE f.sends AND n.slots > current_setting('max_wal_senders')::integer
 
 UNION ALL
-SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer and apply worker', m.value, n.origins),
-	format('ALTER SYSTEM SET %s = %s; and restart the server', m.setting, n.origins + 10)
+SELECT 'warning', 'replication origins',
+	format('this database has all of the %s that it may have, one for each peer and apply worker: another peer has to wait', l.origins),
+	format('Drop those of peers that are gone, SELECT * FROM cdcsync.stat_origin; or: ALTER SYSTEM SET %s = %s; and restart the server',
+		m.setting, m.value + 10)
 FROM (SELECT CASE WHEN x IS NULL THEN 'max_replication_slots' ELSE 'max_active_replication_origins' END,
 		coalesce(x, current_setting('max_replication_slots'))::integer
-	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value),
-	(SELECT count(*) FROM pg_replication_origin) AS n(origins)
-WHERE n.origins > m.value AND EXISTS (SELECT FROM cdcsync.subscription)
+	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value)
+CROSS JOIN LATERAL (
+	SELECT coalesce(nullif(current_setting('cdcsync.max_origins')::integer, -1), m.value - m.value / 4)) AS l(origins)
+WHERE l.origins <= (SELECT count(*) FROM cdcsync.stat_origin)
+
+UNION ALL
+SELECT 'warning', 'replication origin of ' || quote_ident(o.peer),
+	CASE WHEN o.admitted THEN format('it is of apply worker %s, and there are %s', o.worker, current_setting('cdcsync.apply_workers'))
+		ELSE 'no subscription takes events of this peer' END,
+	format('SELECT cdcsync.drop_origin(%L)', o.peer)
+FROM cdcsync.stat_origin AS o
+WHERE NOT o.admitted OR o.worker > current_setting('cdcsync.apply_workers')::integer
 
 UNION ALL
 SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
@@ -1159,7 +1254,7 @@ FROM slot AS s WHERE s.wal_status IN ('lost', 'unreserved')
 UNION ALL
 SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector does not run; it keeps %s of WAL', pg_size_pretty(s.kept)),
 	format('curl -sS -X PUT $CONNECT/connectors/%1$s/resume; curl -sS -X POST "$CONNECT/connectors/%1$s/restart?includeTasks=true&onlyFailed=true"; '
-		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(f.node_name, 'NAME'))
+		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(cdcsync.shell_word(f.node_name), 'NAME'))
 FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
 
 UNION ALL
@@ -1301,8 +1396,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE s.state WHEN 'error' THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ' || s.topic, ', partition ' || s.partition),
-	s.state || ': ' || split_part(s.last_error, E'\n', 1),
-	coalesce(substring(s.last_error, 'HINT: +([^\n]*)'), format('SELECT cdcsync.resume(%L)', s.subscription))
+	concat_ws(': ', s.state, split_part(s.last_error, E'\n', 1)),
+	coalesce(s.last_error_hint, CASE s.state
+		WHEN 'error' THEN format('Mend the cause, then: SELECT cdcsync.resume(%L)', s.subscription)
+		ELSE 'Mend the cause; it tries again by itself.' END)
 FROM cdcsync.stat_subscription AS s
 WHERE s.state IN ('error', 'waiting')
 
@@ -1318,7 +1415,7 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
 	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
-		current_setting('cdcsync.bootstrap_servers'), s.topic)
+		cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')), cdcsync.shell_word(s.topic))
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1341,6 +1438,9 @@ SELECT 'warning', 'subscription ' || s.name, format('its producer has %s=%s: %s'
 FROM cdcsync.subscription AS s, (VALUES
 	('decimal.handling.mode', 'double', 'numbers lose digits'),
 	('time.precision.mode', 'connect', 'times lose microseconds'),
+	('decimal.handling.mode', 'precise', 'events without schemas do not say the scale of numbers, which stop their partitions'),
+	('time.precision.mode', 'adaptive', 'events without schemas do not say the unit of times, which stop their partitions'),
+	('time.precision.mode', 'adaptive_time_microseconds', 'events without schemas do not say the unit of timestamps, which stop their partitions'),
 	('binary.handling.mode', 'base64', 'a value that was not sent cannot be told from another'),
 	('binary.handling.mode', 'base64-url-safe', 'a value that was not sent cannot be told from another'))
 	AS m(property, value, loss)
@@ -1364,7 +1464,7 @@ WITH peer AS MATERIALIZED (
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
 	JOIN cdcsync.table_rule AS r ON r.source_table = p.source_table
 )
-SELECT k.level, 'peer ' || p.peer, format('table %s: %s', string_agg(DISTINCT p.source_table, ', '), k.problem), format(k.remedy, p.peer)
+SELECT k.level, 'peer ' || p.peer, format('table %s: %s', string_agg(DISTINCT p.source_table, ', '), k.problem), format(k.remedy, cdcsync.shell_word(p.peer))
 FROM peer AS p JOIN (VALUES
 	('no_schema', 'warning', 'its events come without schemas, and the subscription does not say the modes of the connector',
 		'Set value.converter.schemas.enable=true in connector %s, or alter_subscription(..., producer => ''{"decimal.handling.mode": ...}'').'),
@@ -1388,7 +1488,7 @@ GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
 SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
-	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', p.peer, p.source_table, p.missing_column)
+	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column)
 FROM peer AS p WHERE p.missing_column IS NOT NULL
 
 UNION ALL
@@ -1469,7 +1569,7 @@ DECLARE
 	preloaded boolean := (SELECT f.preloaded FROM cdcsync.check_facts() AS f);
 BEGIN
 	RETURN QUERY
-	SELECT c.level, c.subject, c.problem, c.remedy
+	SELECT c.level, cdcsync.printable(c.subject), cdcsync.printable(c.problem), cdcsync.printable(c.remedy)
 	FROM (
 		SELECT 1, s.* FROM cdcsync.check_server() AS s
 		UNION ALL SELECT 2, t.* FROM cdcsync.check_tables() AS t
@@ -1569,17 +1669,21 @@ COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
 'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
--- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row
--- data, are cdcsync_admin's; who may monitor sees states and rules.
+-- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on
+-- registered tables: who makes a partition gets the triggers, and must have the right to them.
+-- Functions that change anything, and what holds row data, are cdcsync_admin's; who may
+-- monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigger(), cdcsync.tombstone_trigger() TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
-	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
+	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean) TO pg_monitor;
+	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean), cdcsync.printable(text),
+	cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
-	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
+	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;

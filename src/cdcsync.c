@@ -19,6 +19,7 @@
 #include "peer.h"
 #include "stat.h"
 #include "utility.h"
+#include "writing.h"
 
 PG_MODULE_MAGIC;
 
@@ -34,6 +35,7 @@ void
 _PG_init(void)
 {
 	cdc_guc_define();
+	cdc_writing_hook();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 

@@ -21,6 +21,7 @@
 #include "conflict_log.h"
 #include "guc.h"
 #include "log_limit.h"
+#include "printable.h"
 #include "subxact.h"
 
 /* A record whose transaction was undone, with the message it is about */
@@ -135,7 +136,7 @@ attempt(void (*write) (void *), List *records)
 		return;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 errmsg("could not record %d conflicts: %s", list_length(records), error->message),
+			 errmsg("could not record %d conflicts: %s", list_length(records), cdc_printable(error->message)),
 			 errhint("The changes themselves are applied.  Look at table cdcsync.conflict_data.")));
 	FreeErrorData(error);
 }
@@ -238,8 +239,9 @@ report(const CdcConflictRecord *record)
 			(errmsg("conflict %s in table %s: %s", cdc_conflict_type_names[record->type],
 					record->table_name, cdc_resolution_names[record->resolution]),
 			 errdetail("Key %s, change by \"%s\" in topic \"%s\" partition %d offset " INT64_FORMAT ".",
-					   record->key_text, record->remote_origin, record->topic,
-					   record->partition, record->offset)));
+					   cdc_printable(record->key_text),
+					   record->remote_origin ? cdc_printable(record->remote_origin) : "",
+					   cdc_printable(record->topic), record->partition, record->offset)));
 }
 
 /* ---- errors ---- */

@@ -25,7 +25,7 @@
 
 static Datum bytes_datum(const char *bytes, int len, char *null);
 static Datum text_datum(const char *text, char *null);
-static void set_error_args(const ErrorData *error, Datum *args, char *nulls);
+static void set_error_args(const CdcError *error, Datum *args, char *nulls);
 static CdcDeadLetter *from_tuple(HeapTuple tuple, TupleDesc desc);
 static char *tuple_bytes(HeapTuple tuple, TupleDesc desc, int column, int *len);
 static void check_written(int64 id);
@@ -33,7 +33,7 @@ static void set_status(int64 id, const char *status);
 pg_noreturn static void refuse_status(int64 id);
 
 void
-cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const ErrorData *error)
+cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.dead_letter_data (sqlstate, message, detail, context, "
@@ -84,10 +84,10 @@ text_datum(const char *text, char *null)
 }
 
 static void
-set_error_args(const ErrorData *error, Datum *args, char *nulls)
+set_error_args(const CdcError *error, Datum *args, char *nulls)
 {
-	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	args[1] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
+	args[1] = CStringGetTextDatum(error->message);
 	args[2] = text_datum(error->detail, &nulls[2]);
 	args[3] = text_datum(error->context, &nulls[3]);
 }
@@ -165,7 +165,7 @@ cdc_dead_letter_set_applied(int64 id)
 }
 
 void
-cdc_dead_letter_set_failed(int64 id, const ErrorData *error)
+cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.dead_letter_data "

@@ -5,6 +5,7 @@
 #ifndef CDC_DEAD_LETTER_H
 #define CDC_DEAD_LETTER_H
 
+#include "error.h"
 #include "event.h"
 
 /* A dead letter that is to be applied; the message's dead_letter is its number */
@@ -16,7 +17,7 @@ typedef struct CdcDeadLetter
 
 /* Keep a message, with what the server said; SPI is connected */
 extern void cdc_dead_letter_insert(const CdcMessage *message, const char *subscription,
-								   const ErrorData *error);
+								   const CdcError *error);
 
 /*
  * For the worker: the one after number "after" that is to be applied, NULL if there is
@@ -29,7 +30,7 @@ extern CdcDeadLetter *cdc_dead_letter_next(int64 after, MemoryContext context);
  * SPI is connected.
  */
 extern void cdc_dead_letter_set_applied(int64 id);
-extern void cdc_dead_letter_set_failed(int64 id, const ErrorData *error);
+extern void cdc_dead_letter_set_failed(int64 id, const CdcError *error);
 
 /*
  * Forget those that were applied or skipped longer ago than cdcsync.dead_letter_retention;

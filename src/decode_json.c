@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "decode.h"
 #include "decode_json.h"
+#include "printable.h"
 #include "decode_scan.h"
 
 #define EXCERPT_LENGTH	100
@@ -164,7 +165,7 @@ cdc_decode_excerpt(const char *text, int len)
 {
 	int			clipped = pg_encoding_mbcliplen(PG_UTF8, text, len, EXCERPT_LENGTH);
 
-	return psprintf("%.*s%s", clipped, text, clipped < len ? "..." : "");
+	return psprintf("%s%s", cdc_printable(pnstrdup(text, clipped)), clipped < len ? "..." : "");
 }
 
 static JsonParseErrorType

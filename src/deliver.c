@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/timestamp.h"
@@ -38,6 +37,7 @@
 #include "peer.h"
 
 #define UNIQUE_RETRIES 5		/* about 3 s */
+#define HINT_RESUME "Mend the cause, then run cdcsync.resume."
 
 /* A message with what it decodes to; item is NULL if there is nothing to apply */
 typedef struct Prepared
@@ -58,12 +58,13 @@ typedef struct Run
 
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static bool is_of_a_peer(int sqlstate);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
 static void give_up(CdcMessage *message, const ErrorData *error);
-static void stop(CdcMessage *message, const ErrorData *error);
+static void stop(CdcMessage *message, const ErrorData *caught);
 static void move_up(CdcMessage *message);
-static void keep(CdcMessage *message, const ErrorData *error);
-static void report_kept(const CdcMessage *message, const char *subscription, const ErrorData *error);
+static void keep(CdcMessage *message, const ErrorData *caught);
+static void report_kept(const CdcMessage *message, const char *subscription, const CdcError *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
 static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
 static ErrorData *end_failed_try(MemoryContext context);
@@ -83,12 +84,11 @@ static void publish(Prepared *run, int n, List *offsets);
 static int64 last_event_time(Prepared *run, int n, const CdcPartition *p);
 static bool retry_dead_letter(CdcDeadLetter *letter, List *subscriptions);
 static ErrorData *try_dead_letter(CdcMessage *message);
-static ErrorData *record_failure(int64 id, const ErrorData *error);
+static ErrorData *record_failure(int64 id, const ErrorData *caught);
 static CdcDeadLetter *next_dead_letter(int64 after);
 static CdcSubscription *find_subscription(List *subscriptions, const char *name);
 static bool is_transient(int sqlstate);
-static void wait_range(CdcMessage **messages, int n, const char *error);
-static char *describe(const ErrorData *error, const char *hint);
+static void wait_range(CdcMessage **messages, int n, const ErrorData *caught);
 
 void
 cdc_deliver(CdcMessage **messages, int nmessages)
@@ -112,8 +112,8 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 	if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
-	else if (is_transient(error->sqlerrcode))
-		wait_range(left, n, describe(error, NULL));
+	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
+		wait_range(left, n, error);
 	else if (n > 1)
 	{
 		deliver_range(left, half, how);
@@ -122,9 +122,16 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true});
 	else if (may_be_freed(left[0], error))
-		wait_range(left, n, describe(error, NULL));
+		wait_range(left, n, error);
 	else
 		give_up(left[0], error);
+}
+
+/* No origin is left for a peer: the others, which have theirs, do not wait for that */
+static bool
+is_of_a_peer(int sqlstate)
+{
+	return sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 }
 
 /* Another partition may bring the change that frees the value */
@@ -148,11 +155,13 @@ give_up(CdcMessage *message, const ErrorData *error)
 }
 
 static void
-stop(CdcMessage *message, const ErrorData *error)
+stop(CdcMessage *message, const ErrorData *caught)
 {
+	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
+
 	if (message->offset > message->owner->offset.next_offset)
 		move_up(message);
-	cdc_partition_stop(message->owner, describe(error, "Mend the cause, then run cdcsync.resume."));
+	cdc_partition_stop(message->owner, &error);
 	if (message->owner->state == CDC_PARTITION_ERROR)
 		cdc_conflict_log_write_stashed(message);
 }
@@ -174,8 +183,9 @@ move_up(CdcMessage *message)
 
 /* As a dead letter, and go on behind it */
 static void
-keep(CdcMessage *message, const ErrorData *error)
+keep(CdcMessage *message, const ErrorData *caught)
 {
+	CdcError	error = cdc_error_caught(caught, NULL);
 	CdcPartition *p = message->owner;
 	MemoryContext context = CurrentMemoryContext;
 	CdcOffset  *offset = offset_after(message);
@@ -184,7 +194,7 @@ keep(CdcMessage *message, const ErrorData *error)
 	PG_TRY();
 	{
 		(void) cdc_catalog_begin();
-		cdc_dead_letter_insert(message, p->offset.subscription, error);
+		cdc_dead_letter_insert(message, p->offset.subscription, &error);
 		cdc_offset_advance(offset, p->offset.next_offset);
 		cdc_catalog_commit(context);
 	}
@@ -195,26 +205,26 @@ keep(CdcMessage *message, const ErrorData *error)
 	PG_END_TRY();
 
 	if (failure && is_transient(failure->sqlerrcode))
-		wait_range(&message, 1, describe(failure, NULL));
+		wait_range(&message, 1, failure);
 	else if (failure)
 		stop(message, failure);
 	else
 	{
 		cdc_conflict_log_write_stashed(message);
-		report_kept(message, p->offset.subscription, error);
-		cdc_partition_passed(p, offset, describe(error, NULL));
+		report_kept(message, p->offset.subscription, &error);
+		cdc_partition_passed(p, offset, &error);
 		cdc_control_progress();
 	}
 }
 
 static void
-report_kept(const CdcMessage *message, const char *subscription, const ErrorData *error)
+report_kept(const CdcMessage *message, const char *subscription, const CdcError *error)
 {
 	static CdcLogLimit limit = {.what = "dead letters", .where = "cdcsync.dead_letter"};
 
 	if (cdc_log_limit_admit(&limit, GetCurrentTimestamp()))
 		ereport(WARNING,
-				(errcode(error->sqlerrcode),
+				(errcode(error->sqlstate),
 				 errmsg("subscription \"%s\" keeps a dead letter: %s", subscription,
 						error->message),
 				 errdetail("It is the message of topic \"%s\" partition %d offset " INT64_FORMAT ".",
@@ -346,7 +356,7 @@ take_run(Prepared *prepared, int n)
 	return run;
 }
 
-/* As many messages as hold events of one peer; those without an event go with any */
+/* As many messages as hold events of one peer; those of which nothing is written go with any */
 static int
 run_length(const Prepared *prepared, int n, const char **peer)
 {
@@ -355,7 +365,8 @@ run_length(const Prepared *prepared, int n, const char **peer)
 	*peer = NULL;
 	for (i = 0; i < n; i++)
 	{
-		const char *other = prepared[i].item ? prepared[i].item->event->peer : NULL;
+		const CdcApplyItem *item = prepared[i].item;
+		const char *other = item && !item->skip ? item->event->peer : NULL;
 
 		if (other == NULL)
 			continue;
@@ -573,15 +584,16 @@ try_dead_letter(CdcMessage *message)
 
 /* NULL if all went well */
 static ErrorData *
-record_failure(int64 id, const ErrorData *error)
+record_failure(int64 id, const ErrorData *caught)
 {
+	CdcError	error = cdc_error_caught(caught, NULL);
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile failure = NULL;
 
 	PG_TRY();
 	{
 		(void) cdc_catalog_begin();
-		cdc_dead_letter_set_failed(id, error);
+		cdc_dead_letter_set_failed(id, &error);
 		cdc_catalog_commit(context);
 	}
 	PG_CATCH();
@@ -638,8 +650,10 @@ is_transient(int sqlstate)
 }
 
 static void
-wait_range(CdcMessage **messages, int n, const char *error)
+wait_range(CdcMessage **messages, int n, const ErrorData *caught)
 {
+	CdcError	error = cdc_error_caught(caught, NULL);
+
 	for (int i = 0; i < n; i++)
 	{
 		CdcPartition *p = messages[i]->owner;
@@ -651,24 +665,7 @@ wait_range(CdcMessage **messages, int n, const char *error)
 					(errmsg("subscription \"%s\" will read topic \"%s\" partition %d again from offset " INT64_FORMAT,
 							p->offset.subscription, p->offset.topic, p->offset.partition,
 							p->offset.next_offset),
-					 errdetail("%s", error)));
-		cdc_partition_wait(p, error);
+					 errdetail("%s", cdc_error_text(&error))));
+		cdc_partition_wait(p, &error);
 	}
-}
-
-/* All that the server said, for last_error; hint is for an error that has none */
-static char *
-describe(const ErrorData *error, const char *hint)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, error->message ? error->message : "unknown error");
-	if (error->detail)
-		appendStringInfo(&buf, "\nDETAIL: %s", error->detail);
-	if (error->hint || hint)
-		appendStringInfo(&buf, "\nHINT: %s", error->hint ? error->hint : hint);
-	if (error->context)
-		appendStringInfo(&buf, "\nCONTEXT: %s", error->context);
-	return buf.data;
 }

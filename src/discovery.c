@@ -22,6 +22,7 @@
 #include "offset.h"
 #include "partition.h"
 #include "stat.h"
+#include "subscription_check.h"
 #include "ticks.h"
 #include "topic_partition.h"
 
@@ -78,7 +79,8 @@ static void note_others(const Found *f);
 static void renew_placeholders(List *topics);
 static void keep_placeholders(bool wanted);
 static const char *why_missing(List *topics, const char *name);
-static void want_placeholder(CdcSubscription *sub, const char *topic, const char *error);
+static void want_missing(CdcSubscription *sub, const char *topic, const char *message);
+static void want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error);
 static bool has_partition(const CdcSubscription *sub);
 static bool any_of_others(const CdcSubscription *sub);
 static void drop_unwanted_placeholders(void);
@@ -101,7 +103,7 @@ forget_others(void)
 }
 
 void
-cdc_discovery_client_error(const char *error)
+cdc_discovery_client_error(const CdcError *error)
 {
 	ListCell   *lc;
 
@@ -195,6 +197,7 @@ any_own_topic(List *topics)
 	return false;
 }
 
+/* A name that Kafka does not allow is a broker's that is none */
 static List *
 find_new(List *topics, const char *cluster_id)
 {
@@ -204,7 +207,8 @@ find_new(List *topics, const char *cluster_id)
 	foreach(lc, topics)
 	{
 		CdcTopic   *topic = lfirst(lc);
-		CdcSubscription *sub = topic->error ? NULL : match_subscription(topic->name);
+		bool		usable = topic->error == NULL && cdc_topic_is_name(topic->name);
+		CdcSubscription *sub = usable ? match_subscription(topic->name) : NULL;
 
 		for (int i = 0; sub && i < topic->npartitions; i++)
 		{
@@ -350,8 +354,10 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 	}
 	if (n > 0 && !cdc_consumer_query_offsets(positions, n, time, QUERY_TIMEOUT_MS, &error))
 	{
-		cdc_partition_client_error(error);
-		cdc_discovery_client_error(error);
+		CdcError	trouble = cdc_error_own(error, NULL);
+
+		cdc_partition_client_error(&trouble);
+		cdc_discovery_client_error(&trouble);
 		return false;
 	}
 	for (int i = 0; i < n; i++)
@@ -482,12 +488,12 @@ renew_placeholders(List *topics)
 
 			if (error)
 			{
-				want_placeholder(sub, name, error);
+				want_missing(sub, name, error);
 				named = true;
 			}
 		}
 		if (!named && !has_partition(sub))
-			want_placeholder(sub, NULL, "no topic matches yet");
+			want_missing(sub, NULL, "no topic matches yet");
 	}
 	drop_unwanted_placeholders();
 }
@@ -511,7 +517,15 @@ why_missing(List *topics, const char *name)
 }
 
 static void
-want_placeholder(CdcSubscription *sub, const char *topic, const char *error)
+want_missing(CdcSubscription *sub, const char *topic, const char *message)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	want_placeholder(sub, topic, &error);
+}
+
+static void
+want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error)
 {
 	CdcPartitionState state = sub->enabled ? CDC_PARTITION_WAITING : CDC_PARTITION_PAUSED;
 	MemoryContext old;

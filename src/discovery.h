@@ -5,6 +5,8 @@
 #ifndef CDC_DISCOVERY_H
 #define CDC_DISCOVERY_H
 
+#include "error.h"
+
 #include "subscription.h"
 
 /* Take over the configuration, of CdcSubscription *, which stays the caller's until the next call */
@@ -19,7 +21,7 @@ extern void cdc_discovery_configure(List *subscriptions);
 extern bool cdc_discovery_look(List *topics, const char *cluster_id);
 
 /* The client is in trouble: subscriptions of which no partition is known say so */
-extern void cdc_discovery_client_error(const char *error);
+extern void cdc_discovery_client_error(const CdcError *error);
 
 /* Is there something subscribed that the broker did not have yet, or that cannot be begun yet? */
 extern bool cdc_discovery_incomplete(void);

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "kafka_log.h"
+#include "printable.h"
 
 #define REPEAT_MS	(5 * 60 * 1000)
 #define MEMORY		16
@@ -42,10 +43,10 @@ cdc_kafka_log_line(int level, const char *facility, const char *text)
 
 	if (level > LOG_WARNING || strcmp(facility, "FAIL") == 0)
 		ereport(level == LOG_DEBUG ? DEBUG2 : DEBUG1,
-				(errmsg_internal("librdkafka: %s: %s", facility, text)));
+				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text))));
 	else if (!is_repeated(hash_line(facility, text), &repeated_before))
 		ereport(LOG,
-				(errmsg_internal("librdkafka: %s: %s", facility, text),
+				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text)),
 				 repeated_before > 0 ?
 				 errdetail_internal("It was repeated %d times since it was last written.",
 									repeated_before) : 0));

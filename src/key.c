@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "key.h"
 
 static bool shows_values(Relation rel, Relation index);
@@ -233,8 +234,7 @@ integer_value(const CdcKeyColumn *col, Datum value)
 Jsonb *
 cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *object;
+	JsonbInState state = {0};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < key->ncolumns; i++)
@@ -250,8 +250,8 @@ cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 		v.val.string.len = strlen(v.val.string.val);
 		pushJsonbValue(&state, WJB_VALUE, &v);
 	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(object);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 bool

@@ -18,6 +18,9 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -33,6 +36,9 @@
 #define RETRY_LAST_MS		30000
 #define HOLD_MS				1000
 #define QUERY_TIMEOUT_MS	1000
+
+#define HINT_ANEW \
+	"If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe."
 
 List	   *cdc_partition_list = NIL;
 
@@ -52,11 +58,14 @@ static void set_position(CdcPartition *p, const CdcOffset *stored);
 static void adopt(CdcPartition *p, CdcSubscription *sub);
 static void release(CdcPartition *p);
 static void enter(CdcPartition *p);
-static void set_state(CdcPartition *p, CdcPartitionState state, const char *error);
+static void set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error);
+static void stop_saying(CdcPartition *p, const char *message, const char *hint);
+static void wait_saying(CdcPartition *p, const char *message);
 static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
 static bool rewind_to_time(CdcPartition *p);
+static char *rewind_command(const CdcPartition *p, int64 offset);
 static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
 static void take_end(CdcPartition *p, int64 end_offset);
@@ -161,6 +170,7 @@ cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
 {
 	p->sub = sub;
 	p->options.subscription = sub->name;
+	p->options.sub = sub;
 	p->options.producer = sub->producer;
 	p->options.conflicts = sub->conflicts;
 	p->options.record_time = sub->record_time;
@@ -227,7 +237,7 @@ cdc_partition_set_cluster(const char *cluster_id)
 /* ---- states ---- */
 
 static void
-set_state(CdcPartition *p, CdcPartitionState state, const char *error)
+set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
 {
 	p->state = state;
 	if (error)
@@ -267,7 +277,7 @@ unassign(CdcPartition *p)
  * committed before this worker was known to have an error, and then nobody says so.
  */
 void
-cdc_partition_stop(CdcPartition *p, const char *error)
+cdc_partition_stop(CdcPartition *p, const CdcError *error)
 {
 	if (p->failed_at != p->offset.next_offset)
 	{
@@ -284,12 +294,12 @@ cdc_partition_stop(CdcPartition *p, const char *error)
 			(errmsg("subscription \"%s\" stopped at topic \"%s\" partition %d offset " INT64_FORMAT,
 					p->offset.subscription, p->offset.topic, p->offset.partition,
 					p->offset.next_offset),
-			 errdetail("%s", error)));
+			 errdetail("%s", cdc_error_text(error))));
 	cdc_control_progress();
 }
 
 void
-cdc_partition_wait(CdcPartition *p, const char *error)
+cdc_partition_wait(CdcPartition *p, const CdcError *error)
 {
 	int			delay = RETRY_LAST_MS;
 
@@ -301,6 +311,23 @@ cdc_partition_wait(CdcPartition *p, const char *error)
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
+/* What is found out here rather than caught */
+static void
+stop_saying(CdcPartition *p, const char *message, const char *hint)
+{
+	CdcError	error = cdc_error_own(message, hint);
+
+	cdc_partition_stop(p, &error);
+}
+
+static void
+wait_saying(CdcPartition *p, const char *message)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	cdc_partition_wait(p, &error);
+}
+
 /*
  * Not a fault, so the pauses between retries do not grow.  The clock is looked at again
  * after a while, for it may be set meanwhile.
@@ -308,16 +335,17 @@ cdc_partition_wait(CdcPartition *p, const char *error)
 void
 cdc_partition_hold(CdcPartition *p, TimestampTz until)
 {
+	CdcError	error = cdc_error_own(psprintf("the next event is of %s, which this node's clock has not reached yet",
+											   timestamptz_to_str(until)), NULL);
+
 	unassign(p);
 	p->retry_at = cdc_ticks_now() +
 		Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), HOLD_MS);
-	set_state(p, CDC_PARTITION_WAITING,
-			  psprintf("the next event is of %s, which this node's clock has not reached yet",
-					   timestamptz_to_str(until)));
+	set_state(p, CDC_PARTITION_WAITING, &error);
 }
 
 void
-cdc_partition_client_error(const char *error)
+cdc_partition_client_error(const CdcError *error)
 {
 	ListCell   *lc;
 
@@ -345,7 +373,7 @@ cdc_partition_client_ok(void)
 }
 
 void
-cdc_partition_unassigned_all(const char *error)
+cdc_partition_unassigned_all(const CdcError *error)
 {
 	ListCell   *lc;
 
@@ -409,9 +437,9 @@ start(CdcPartition *p)
 	if (p->offset.cluster_id && current_cluster &&
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
 	{
-		cdc_partition_stop(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s\n"
-									   "HINT: Check cdcsync.bootstrap_servers; to begin anew, run cdcsync.unsubscribe and cdcsync.subscribe.",
-									   current_cluster, p->offset.cluster_id));
+		stop_saying(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s",
+								current_cluster, p->offset.cluster_id),
+					"Check cdcsync.bootstrap_servers; to begin anew, run cdcsync.unsubscribe and cdcsync.subscribe.");
 		return;
 	}
 	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
@@ -422,7 +450,7 @@ start(CdcPartition *p)
 	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
 							 p->verifying ? from - 1 : from, &error))
 	{
-		cdc_partition_wait(p, error);
+		wait_saying(p, error);
 		return;
 	}
 	p->assigned = true;
@@ -443,7 +471,7 @@ rewind_to_time(CdcPartition *p)
 	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
 		(error = position.error) != NULL)
 	{
-		cdc_partition_wait(p, error);
+		wait_saying(p, error);
 		return false;
 	}
 	offset.next_offset = position.offset;
@@ -452,7 +480,7 @@ rewind_to_time(CdcPartition *p)
 	cdc_catalog_commit(context);
 	if (!stored)
 	{
-		cdc_partition_wait(p, "its position has just been changed");
+		wait_saying(p, "its position has just been changed");
 		return false;
 	}
 	ereport(LOG,
@@ -473,8 +501,8 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 	{
 		if (p->offset.record_time >= 0 && message->timestamp != p->offset.record_time)
 		{
-			cdc_partition_stop(p, "the topic is not the one that was read before: its last applied record has another time\n"
-							   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.");
+			stop_saying(p, "the topic is not the one that was read before: its last applied record has another time",
+						HINT_ANEW);
 			return false;
 		}
 		p->verifying = false;
@@ -539,13 +567,12 @@ cdc_partition_out_of_range(CdcPartition *p)
 	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, QUERY_TIMEOUT_MS, &error) ||
 		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, QUERY_TIMEOUT_MS, &error) ||
 		(error = low.error) != NULL || (error = high.error) != NULL)
-		cdc_partition_wait(p, error);
+		wait_saying(p, error);
 	else if (next < low.offset)
-		cdc_partition_stop(p, psprintf(INT64_FORMAT " events are gone: the topic begins at offset " INT64_FORMAT
-									   ", the next one to apply is " INT64_FORMAT "\n"
-									   "HINT: Give the topic a longer retention; to go on without them, run cdcsync.rewind('%s', '{\"%s\": {\"%d\": " INT64_FORMAT "}}'::jsonb).",
-									   low.offset - next, low.offset, next, p->offset.subscription,
-									   p->offset.topic, p->offset.partition, low.offset));
+		stop_saying(p, psprintf(INT64_FORMAT " events are gone: the topic begins at offset " INT64_FORMAT
+								", the next one to apply is " INT64_FORMAT, low.offset - next, low.offset, next),
+					psprintf("Give the topic a longer retention; to go on without them, run %s.",
+							 rewind_command(p, low.offset)));
 	else if (next > high.offset)
 		stop_short(p, high.offset);
 	else if (p->verifying && next == low.offset)
@@ -557,24 +584,36 @@ cdc_partition_out_of_range(CdcPartition *p)
 		start(p);
 	}
 	else if (p->offset.record_time >= 0)
-		cdc_partition_wait(p, "the topic must be recognised again");
+		wait_saying(p, "the topic must be recognised again");
 	else
 	{
 		/* not tried again: the next time would find nothing wrong */
 		p->failed_at = next;
-		cdc_partition_stop(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT "\n"
-									   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.",
-									   next));
+		stop_saying(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT, next),
+					HINT_ANEW);
 	}
+}
+
+/* SELECT cdcsync.rewind(...), which moves this partition to the offset */
+static char *
+rewind_command(const CdcPartition *p, int64 offset)
+{
+	StringInfoData to;
+
+	initStringInfo(&to);
+	appendStringInfoChar(&to, '{');
+	escape_json(&to, p->offset.topic);
+	appendStringInfo(&to, ": {\"%d\": " INT64_FORMAT "}}", p->offset.partition, offset);
+	return psprintf("SELECT cdcsync.rewind(%s, %s::jsonb)", quote_literal_cstr(p->offset.subscription),
+					quote_literal_cstr(to.data));
 }
 
 static void
 stop_short(CdcPartition *p, int64 end_offset)
 {
-	cdc_partition_stop(p, psprintf("the topic ends at offset " INT64_FORMAT
-								   ", before the next one to apply, " INT64_FORMAT "\n"
-								   "HINT: If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe.",
-								   end_offset, p->offset.next_offset));
+	stop_saying(p, psprintf("the topic ends at offset " INT64_FORMAT
+							", before the next one to apply, " INT64_FORMAT, end_offset, p->offset.next_offset),
+				HINT_ANEW);
 }
 
 void
@@ -602,7 +641,7 @@ cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored)
 }
 
 void
-cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error)
+cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *error)
 {
 	cdc_partition_applied(p, stored, 0, 0);
 	set_state(p, p->state, error);

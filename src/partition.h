@@ -75,21 +75,21 @@ extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int6
 extern void cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored);
 
 /* The same where the message before that position could not be applied, and was kept */
-extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const char *error);
+extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *error);
 
 /* Stop at a message until someone mends it; or wait for a while */
-extern void cdc_partition_stop(CdcPartition *p, const char *error);
-extern void cdc_partition_wait(CdcPartition *p, const char *error);
+extern void cdc_partition_stop(CdcPartition *p, const CdcError *error);
+extern void cdc_partition_wait(CdcPartition *p, const CdcError *error);
 
 /* Go on at a time: the next event is from the future */
 extern void cdc_partition_hold(CdcPartition *p, TimestampTz until);
 
 /* The client is in trouble, or no longer; what is assigned stays so */
-extern void cdc_partition_client_error(const char *error);
+extern void cdc_partition_client_error(const CdcError *error);
 extern void cdc_partition_client_ok(void);
 
 /* The client was closed: nothing is assigned any more, all is to be started again */
-extern void cdc_partition_unassigned_all(const char *error);
+extern void cdc_partition_unassigned_all(const CdcError *error);
 
 /*
  * Ask the broker, which has these topics, for the ends of all logs and publish them; false

@@ -38,6 +38,7 @@
 #include "compat.h"
 #include "control.h"
 #include "key.h"
+#include "objection.h"
 #include "register.h"
 #include "register_check.h"
 #include "stat.h"
@@ -72,10 +73,13 @@ static void begin_change(Oid relid);
 static List *lock_table(Oid relid);
 static void forget_gone_tables(void);
 static void set_replica_identity(List *members);
+static bool set_identity_of(Oid relid);
 static void set_up(Oid relid, bool has_version);
 static void create_triggers(Oid relid, bool has_version);
 static char *key_change_condition(Oid relid);
 static char *key_column_differs(const CdcKeyColumn *col);
+static void keep_triggers(Oid relid);
+static bool is_own_trigger(const char *name);
 static void drop_triggers(Oid relid);
 
 /* The publication */
@@ -138,14 +142,22 @@ set_replica_identity(List *members)
 
 	foreach(lc, members)
 	{
-		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
-		bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
-
-		relation_close(rel, NoLock);
-		if (!full && cdc_register_is_table(lfirst_oid(lc)))
-			cdc_catalog_command(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL",
-										 table_name(lfirst_oid(lc))));
+		if (cdc_objection_is_table(lfirst_oid(lc)))
+			(void) set_identity_of(lfirst_oid(lc));
 	}
+}
+
+/* false: it was so before */
+static bool
+set_identity_of(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+
+	relation_close(rel, NoLock);
+	if (!full)
+		cdc_catalog_command(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
+	return !full;
 }
 
 /* What add_table leaves besides the identity; harmless where it is there already */
@@ -212,6 +224,42 @@ key_column_differs(const CdcKeyColumn *col)
 	generate_operator_clause(&buf, old, col->type, col->equality, new, col->type);
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
+}
+
+/* ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, makes them ordinary ones */
+static void
+keep_triggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
+
+	relation_close(rel, NoLock);
+	for (int i = 0; desc && i < desc->numtriggers; i++)
+	{
+		const Trigger *trigger = &desc->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_own_trigger(trigger->tgname))
+			cdc_catalog_command(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
+										 table_name(relid), quote_identifier(trigger->tgname)));
+	}
+}
+
+static bool
+is_own_trigger(const char *name)
+{
+	for (int i = 0; i < lengthof(trigger_defs); i++)
+	{
+		if (strcmp(trigger_defs[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+cdc_register_keep(Oid relid)
+{
+	keep_triggers(relid);
+	return set_identity_of(relid);
 }
 
 static void

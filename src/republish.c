@@ -32,6 +32,7 @@
 #include "row_json.h"
 #include "session.h"
 #include "subxact.h"
+#include "writing.h"
 
 /* What is written once more */
 typedef struct Republish
@@ -54,6 +55,7 @@ typedef struct Delete
 } Delete;
 
 static void republish(Republish *r);
+static void write_again(Republish *r);
 static void write_rows(Republish *r);
 static char *update_text(const Republish *r);
 static const char *plain_column(const Republish *r);
@@ -74,13 +76,11 @@ static void
 republish(Republish *r)
 {
 	CdcOwnerScope scope;
-	int			nestlevel = r->reg->clock == CDC_CLOCK_COMMIT ? cdc_session_begin_local() :
-		cdc_session_begin();
+	int			nestlevel = cdc_session_begin();
 
 	select_deletes(r);
 	cdc_owner_begin(&scope, r->rel->rd_rel->relowner);
-	write_deletes(r);
-	write_rows(r);
+	write_again(r);
 	cdc_owner_end(&scope);
 	cdc_session_end(nestlevel);
 	if (r->refused > 0)
@@ -90,6 +90,25 @@ republish(Republish *r)
 						RelationGetRelationName(r->rel), r->refused),
 				 errdetail("A row with the deleted key cannot be inserted for a moment."),
 				 errhint("Their keys are in cdcsync.tombstone; delete them on the other nodes.")));
+}
+
+/* Rows that keep their versions are written as a peer's are */
+static void
+write_again(Republish *r)
+{
+	CdcWriting	outer = cdc_writing_begin(r->reg->clock == CDC_CLOCK_COMMIT ? InvalidOid :
+										  r->reg->key->relid);
+
+	PG_TRY();
+	{
+		write_deletes(r);
+		write_rows(r);
+	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
 }
 
 /* ---- rows ---- */

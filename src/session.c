@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/float.h"
 #include "utils/guc.h"
@@ -33,10 +32,10 @@ static const PinnedSetting text_settings[] = {
 };
 
 static const PinnedSetting apply_settings[] = {
-	/* whose triggers and rules, which names */
+	/* which rows and names; writing.c says whose triggers and rules */
 	{"row_security", "on"},
 	{"search_path", ""},
-	{"session_replication_role", "replica"},
+	{"session_replication_role", "origin"},
 	/* transactions */
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
@@ -58,44 +57,17 @@ static const PinnedSetting apply_settings[] = {
 	{"transaction_timeout", "0"},
 };
 
-bool		cdc_session_applying = false;
-
 static void pin_settings(GucAction action);
 static void pin(const PinnedSetting *settings, int n, GucAction action);
-static void end_applying(XactEvent event, void *arg);
-static void end_applying_sub(SubXactEvent event, SubTransactionId mySubid,
-							 SubTransactionId parentSubid, void *arg);
-
-/* Subtransaction that began the stretch; an abort of it ends the stretch */
-static SubTransactionId applying_since = InvalidSubTransactionId;
 
 void
 cdc_session_pin(void)
 {
 	pin_settings(GUC_ACTION_SET);
-	cdc_session_applying = true;
 }
 
 int
 cdc_session_begin(void)
-{
-	static bool registered = false;
-	int			nestlevel = NewGUCNestLevel();
-
-	if (!registered)
-	{
-		RegisterXactCallback(end_applying, NULL);
-		RegisterSubXactCallback(end_applying_sub, NULL);
-		registered = true;
-	}
-	pin_settings(GUC_ACTION_SAVE);
-	applying_since = GetCurrentSubTransactionId();
-	cdc_session_applying = true;
-	return nestlevel;
-}
-
-int
-cdc_session_begin_local(void)
 {
 	int			nestlevel = NewGUCNestLevel();
 
@@ -106,8 +78,6 @@ cdc_session_begin_local(void)
 void
 cdc_session_end(int nestlevel)
 {
-	cdc_session_applying = false;
-	applying_since = InvalidSubTransactionId;
 	AtEOXact_GUC(true, nestlevel);
 }
 
@@ -147,26 +117,5 @@ pin(const PinnedSetting *settings, int n, GucAction action)
 			continue;			/* this server does not have it */
 		(void) set_config_option(s->name, s->value, PGC_SUSET, PGC_S_SESSION, action, true,
 								 ERROR, false);
-	}
-}
-
-static void
-end_applying(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_ABORT && applying_since != InvalidSubTransactionId)
-	{
-		cdc_session_applying = false;
-		applying_since = InvalidSubTransactionId;
-	}
-}
-
-static void
-end_applying_sub(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
-				 void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB && applying_since == mySubid)
-	{
-		cdc_session_applying = false;
-		applying_since = InvalidSubTransactionId;
 	}
 }

@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "control.h"
 #include "guc.h"
@@ -28,7 +29,7 @@
 #define UNIX_EPOCH_USECS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-#define NPARTITION_COLUMNS	12
+#define NPARTITION_COLUMNS	14
 #define NTABLE_COLUMNS		(CDC_NCOUNTERS + 2)
 
 typedef struct CdcTableStat
@@ -58,10 +59,12 @@ static int	free_partition(void);
 static void fill_partition(CdcPartitionStat *stat, const char *subscription,
 						   const char *topic, int32 partition);
 static bool lock_partition(int handle);
+static void copy_error(CdcStatError *dst, const CdcError *src);
 static void copy_text(char *dst, const char *src, int size);
 static TimestampTz from_unix_usecs(int64 usecs);
 static CdcTableStat *find_table(Oid dboid, Oid relid);
 static void warn_full(bool *warned, const char *what, const char *setting);
+static const char *text_or_null(const char *text);
 static Datum null_if(bool unknown, Datum value, bool *isnull);
 static void put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat);
 static void put_table(ReturnSetInfo *result, const CdcTableStat *stat);
@@ -160,7 +163,7 @@ fill_partition(CdcPartitionStat *stat, const char *subscription, const char *top
 	stat->dboid = MyDatabaseId;
 	stat->pid = MyProcPid;
 	copy_text(stat->subscription, subscription, CDC_STAT_SUBSCRIPTION_SIZE);
-	copy_text(stat->topic, topic == NULL ? "" : topic, CDC_STAT_TOPIC_SIZE);
+	copy_text(stat->topic, topic, CDC_STAT_TOPIC_SIZE);
 	stat->partition = partition;
 	stat->state = CDC_PARTITION_STARTING;
 	stat->next_offset = -1;
@@ -199,7 +202,7 @@ cdc_stat_partition_state(int handle, CdcPartitionState state)
 }
 
 void
-cdc_stat_partition_error(int handle, CdcPartitionState state, const char *error)
+cdc_stat_partition_error(int handle, CdcPartitionState state, const CdcError *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -208,7 +211,7 @@ cdc_stat_partition_error(int handle, CdcPartitionState state, const char *error)
 	partitions[handle].state = state;
 	if (error != NULL)
 	{
-		copy_text(partitions[handle].last_error, error, CDC_STAT_ERROR_SIZE);
+		copy_error(&partitions[handle].last_error, error);
 		partitions[handle].last_error_at = now;
 	}
 	LWLockRelease(stat_lock);
@@ -279,10 +282,26 @@ cdc_stat_partition_list(void)
 	return result;
 }
 
+/* A hint that is cut would be another command */
+static void
+copy_error(CdcStatError *dst, const CdcError *src)
+{
+	bool		whole = src->hint && strlen(src->hint) < CDC_STAT_HINT_SIZE;
+
+	dst->sqlstate = src->sqlstate;
+	dst->own = src->own;
+	dst->own_hint = src->own_hint && whole;
+	copy_text(dst->message, src->message, CDC_STAT_MESSAGE_SIZE);
+	copy_text(dst->detail, src->detail, CDC_STAT_DETAIL_SIZE);
+	copy_text(dst->hint, whole ? src->hint : NULL, CDC_STAT_HINT_SIZE);
+	copy_text(dst->context, src->context, CDC_STAT_CONTEXT_SIZE);
+}
+
+/* NULL becomes an empty text */
 static void
 copy_text(char *dst, const char *src, int size)
 {
-	int			len = pg_mbcliplen(src, strlen(src), size - 1);
+	int			len = src ? pg_mbcliplen(src, strlen(src), size - 1) : 0;
 
 	memcpy(dst, src, len);
 	dst[len] = '\0';
@@ -402,6 +421,8 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 {
 	Datum		values[NPARTITION_COLUMNS];
 	bool		nulls[NPARTITION_COLUMNS] = {0};
+	const CdcStatError *error = &stat->last_error;
+	bool		no_error = stat->last_error_at == DT_NOBEGIN;
 	Interval	retention = {.time = Min(stat->retention_ms, PG_INT64_MAX / 1000) * 1000};
 
 	values[0] = CStringGetTextDatum(stat->subscription);
@@ -415,11 +436,12 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 						TimestampTzGetDatum(stat->last_event_at), &nulls[7]);
 	values[8] = null_if(stat->last_apply_at == DT_NOBEGIN,
 						TimestampTzGetDatum(stat->last_apply_at), &nulls[8]);
-	values[9] = null_if(stat->last_error_at == DT_NOBEGIN,
-						CStringGetTextDatum(cdc_stat_shown_error(stat)), &nulls[9]);
-	values[10] = null_if(stat->last_error_at == DT_NOBEGIN,
-						 TimestampTzGetDatum(stat->last_error_at), &nulls[10]);
-	values[11] = null_if(stat->retention_ms < 0, IntervalPGetDatum(&retention), &nulls[11]);
+	values[9] = null_if(no_error, CStringGetTextDatum(cdc_stat_shown_error(stat)), &nulls[9]);
+	values[10] = null_if(no_error || error->sqlstate == 0,
+						 CStringGetTextDatum(unpack_sql_state(error->sqlstate)), &nulls[10]);
+	values[11] = null_if(no_error || !error->own_hint, CStringGetTextDatum(error->hint), &nulls[11]);
+	values[12] = null_if(no_error, TimestampTzGetDatum(stat->last_error_at), &nulls[12]);
+	values[13] = null_if(stat->retention_ms < 0, IntervalPGetDatum(&retention), &nulls[13]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -427,15 +449,20 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 char *
 cdc_stat_shown_error(const CdcPartitionStat *stat)
 {
-	const char *error = stat->last_error;
-	const char *detail = strstr(error, "\nDETAIL: ");
-	const char *rest = detail ? strstr(detail, "\nHINT: ") : NULL;
+	const CdcStatError *last = &stat->last_error;
+	bool		all = has_privs_of_role(GetUserId(), get_role_oid("cdcsync_admin", true));
+	CdcError	error = {.message = last->message, .own_hint = last->own_hint};
 
-	if (detail == NULL || has_privs_of_role(GetUserId(), get_role_oid("cdcsync_admin", true)))
-		return pstrdup(error);
-	if (rest == NULL)
-		rest = strstr(detail, "\nCONTEXT: ");
-	return psprintf("%.*s%s", (int) (detail - error), error, rest ? rest : "");
+	error.detail = all ? text_or_null(last->detail) : NULL;
+	error.hint = text_or_null(last->hint);
+	error.context = text_or_null(last->context);
+	return cdc_error_text(&error);
+}
+
+static const char *
+text_or_null(const char *text)
+{
+	return *text ? text : NULL;
 }
 
 static Datum

@@ -8,10 +8,15 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "error.h"
+
 /* Sizes of the texts, with their NUL; longer ones are cut at a character */
 #define CDC_STAT_SUBSCRIPTION_SIZE	256
 #define CDC_STAT_TOPIC_SIZE			250
-#define CDC_STAT_ERROR_SIZE			513
+#define CDC_STAT_MESSAGE_SIZE		400
+#define CDC_STAT_DETAIL_SIZE		400
+#define CDC_STAT_HINT_SIZE			800 /* holds a command with the longest names */
+#define CDC_STAT_CONTEXT_SIZE		300
 
 typedef enum CdcPartitionState
 {
@@ -36,6 +41,18 @@ typedef enum CdcCounter
 
 #define CDC_NCOUNTERS	(CDC_COUNT_CONFLICT + 9)
 
+/* A CdcError; empty texts stand for NULL */
+typedef struct CdcStatError
+{
+	int			sqlstate;
+	bool		own;
+	bool		own_hint;
+	char		message[CDC_STAT_MESSAGE_SIZE];
+	char		detail[CDC_STAT_DETAIL_SIZE];
+	char		hint[CDC_STAT_HINT_SIZE];
+	char		context[CDC_STAT_CONTEXT_SIZE];
+} CdcStatError;
+
 /* A partition's entry; of times, DT_NOBEGIN means never, of offsets, -1 means unknown */
 typedef struct CdcPartitionStat
 {
@@ -51,7 +68,7 @@ typedef struct CdcPartitionStat
 	TimestampTz last_event_at;
 	TimestampTz last_apply_at;
 	TimestampTz last_error_at;
-	char		last_error[CDC_STAT_ERROR_SIZE];
+	CdcStatError last_error;
 } CdcPartitionStat;
 
 /* cdcsync.c: in the hooks of these names */
@@ -76,7 +93,7 @@ extern char *cdc_stat_shown_error(const CdcPartitionStat *stat);
 
 /* error NULL keeps the last one readable: last_error and last_error_at stay */
 extern void cdc_stat_partition_error(int handle, CdcPartitionState state,
-									 const char *error);
+									 const CdcError *error);
 
 /* offsets: -1 keeps what stands there; event_time µs since 1970, 0 keeps */
 extern void cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,

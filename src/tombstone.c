@@ -169,7 +169,7 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 	bool		isnull;
 
 	cdc_registered_check_trigger(fcinfo, "tombstone_trigger");
-	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	reg = cdc_registered_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(NULL);
 

@@ -11,24 +11,24 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
-#include "lib/stringinfo.h"
-#include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "clock.h"
 #include "owner.h"
 #include "registered.h"
 #include "session.h"
+#include "table_lift.h"
 #include "tombstone.h"
 
 static bool key_changed(CdcRegistered *reg, TriggerData *trigdata);
 static bool raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple,
 						TupleDesc desc);
 static CdcVersion tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc);
-static void lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version);
+static void lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid,
+					 const CdcVersion *floor);
+static void write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot,
+						  const CdcVersion *version);
 
 static bool
 key_changed(CdcRegistered *reg, TriggerData *trigdata)
@@ -69,43 +69,41 @@ tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
 }
 
 /*
- * An AFTER trigger found that the row just written is not newer than its tombstone.
- * Whoever may insert need not have the right to update: it is the owner's.  No trigger
- * of the owner's runs with it, and none of the caller's settings holds.
+ * An AFTER trigger found that the row it is about is not newer than its tombstone, which
+ * is the floor.  The row is its transaction's own, so nobody else can be at it; another
+ * trigger may have been.
  */
 static void
-lift_row(CdcRegistered *reg, const Datum *key, const CdcVersion *version)
+lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid, const CdcVersion *floor)
 {
-	StringInfoData sql;
-	Relation	root = table_open(reg->key->relid, NoLock);
-	Oid			types[INDEX_MAX_KEYS + 1];
-	Datum		values[INDEX_MAX_KEYS + 1];
-	int			nestlevel;
+	TupleTableSlot *slot = cdc_table_lift_find(rel, tid);
+	CdcVersion	version;
+	Datum		value;
+	bool		isnull;
+
+	if (slot == NULL)
+		return;
+	value = slot_getattr(slot, reg->version_attnum, &isnull);
+	version = cdc_clock_read(reg->clock, value, isnull);
+	if (cdc_clock_compare(&version, floor) <= 0)
+	{
+		version = cdc_clock_next(reg->clock, floor);
+		write_version(reg, rel, slot, &version);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Whoever may insert need not have the right to update: it is the owner's.  None of the caller's settings holds */
+static void
+write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot, const CdcVersion *version)
+{
+	int			nestlevel = cdc_session_begin();
 	CdcOwnerScope scope;
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s SET %s = $1 WHERE ", cdc_registered_name(root),
-					 quote_identifier(reg->version_column));
-	types[0] = reg->version_type;
-	values[0] = cdc_clock_to_datum(reg->clock, version);
-	for (int i = 0; i < reg->key->ncolumns; i++)
-	{
-		appendStringInfo(&sql, "%s%s ", i ? " AND " : "",
-						 quote_identifier(reg->key->columns[i].name));
-		cdc_key_append_equality(&sql, &reg->key->columns[i]);
-		appendStringInfo(&sql, " $%d", i + 2);
-		types[i + 1] = reg->key->columns[i].type;
-		values[i + 1] = key[i];
-	}
-
-	nestlevel = cdc_session_begin();
-	cdc_owner_begin(&scope, root->rd_rel->relowner);
-	SPI_connect();
-	SPI_execute_with_args(sql.data, reg->key->ncolumns + 1, types, values, NULL, false, 0);
-	SPI_finish();
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	cdc_table_lift(rel, slot, reg->version_attnum, cdc_clock_to_datum(reg->clock, version));
 	cdc_owner_end(&scope);
 	cdc_session_end(nestlevel);
-	table_close(root, NoLock);
 }
 
 /*
@@ -128,7 +126,7 @@ cdcsync_version_trigger(PG_FUNCTION_ARGS)
 	cdc_registered_check_trigger(fcinfo, "version_trigger");
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
 		trigdata->tg_trigtuple;
-	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	reg = cdc_registered_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(tuple);
 
@@ -162,7 +160,7 @@ cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
 	CdcVersion	floor;
 
 	cdc_registered_check_trigger(fcinfo, "version_check_trigger");
-	reg = cdc_session_applying ? NULL : cdc_registered_open(trigdata->tg_relation);
+	reg = cdc_registered_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(NULL);
 
@@ -171,12 +169,6 @@ cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	floor = tuple_version(reg, tuple, desc);
 	if (raise_floor(&floor, reg, tuple, desc))
-	{
-		CdcVersion	version = cdc_clock_next(reg->clock, &floor);
-		Datum		key[INDEX_MAX_KEYS];
-
-		cdc_registered_key(reg, tuple, desc, key);
-		lift_row(reg, key, &version);
-	}
+		lift_row(reg, trigdata->tg_relation, &tuple->t_self, &floor);
 	PG_RETURN_POINTER(NULL);
 }

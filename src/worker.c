@@ -86,7 +86,8 @@ static bool collect(void);
 static void take_event(const CdcConsumerEvent *event);
 static void take_message(CdcMessage *message);
 static void add_marker(CdcPartition *p, int64 offset);
-static void client_trouble(const char *error, bool fatal);
+static void client_says(const char *message, bool fatal);
+static void client_trouble(const CdcError *error, bool fatal);
 static void apply_batch(void);
 static void retry_dead_letters(int64 now);
 static void answer_waiters(void);
@@ -180,6 +181,7 @@ run_loop(void)
 		}
 		flush_commits();
 		pgstat_report_stat(true);
+		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
 		cdc_batch_release_memory();
 		wait_for_work();
 	}
@@ -208,9 +210,11 @@ reload_settings(void)
 		prune_due = 0;			/* more may be due by now */
 	if (cdc_kafka_config_changed())
 	{
+		CdcError	changed = cdc_error_own("settings have changed", NULL);
+
 		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
 		cdc_consumer_close();
-		cdc_partition_unassigned_all("settings have changed");
+		cdc_partition_unassigned_all(&changed);
 		refresh_due = 0;
 	}
 }
@@ -285,7 +289,7 @@ refresh_topics(int64 now)
 	if (!open_client())
 		return;
 	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
-		client_trouble(error, false);
+		client_says(error, false);
 	else
 	{
 		if (client_in_trouble)
@@ -313,16 +317,15 @@ open_client(void)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *caught;
+		CdcError	error;
 
 		MemoryContextSwitchTo(loop_context);
-		error = CopyErrorData();
+		caught = CopyErrorData();
 		FlushErrorState();
+		error = cdc_error_caught(caught, NULL);
 		opened = false;
-		client_trouble(psprintf("%s%s%s%s%s", error->message,
-								error->detail ? "\nDETAIL: " : "", error->detail ? error->detail : "",
-								error->hint ? "\nHINT: " : "", error->hint ? error->hint : ""),
-					   false);
+		client_trouble(&error, false);
 	}
 	PG_END_TRY();
 	return opened;
@@ -365,7 +368,7 @@ take_event(const CdcConsumerEvent *event)
 	}
 	if (event->kind == CDC_CONSUMER_CLIENT_ERROR)
 	{
-		client_trouble(event->error, event->fatal);
+		client_says(event->error, event->fatal);
 		return;
 	}
 
@@ -380,7 +383,11 @@ take_event(const CdcConsumerEvent *event)
 	else if (event->kind == CDC_CONSUMER_OUT_OF_RANGE)
 		cdc_partition_out_of_range(p);
 	else
-		cdc_partition_wait(p, event->error);
+	{
+		CdcError	error = cdc_error_own(event->error, NULL);
+
+		cdc_partition_wait(p, &error);
+	}
 }
 
 static void
@@ -410,11 +417,19 @@ add_marker(CdcPartition *p, int64 offset)
 }
 
 static void
-client_trouble(const char *error, bool fatal)
+client_says(const char *message, bool fatal)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	client_trouble(&error, fatal);
+}
+
+static void
+client_trouble(const CdcError *error, bool fatal)
 {
 	if (!client_in_trouble)
 		ereport(LOG,
-				(errmsg("cdcsync cannot talk to Kafka: %s", error),
+				(errmsg("cdcsync cannot talk to Kafka: %s", cdc_error_text(error)),
 				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
 	client_in_trouble = true;
 	cdc_partition_client_error(error);
@@ -473,13 +488,13 @@ answer_waiters(void)
 	/* what is in the topics now may stand in a topic that is new */
 	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
 	{
-		client_trouble(error, false);
+		client_says(error, false);
 		return;
 	}
 	all_taken = cdc_discovery_look(topics, cluster_id);
 	cdc_partition_start_due(cdc_ticks_now());
 	if (!cdc_partition_query_ends(topics, &known, &error))
-		client_trouble(error, false);
+		client_says(error, false);
 	else if (all_taken && known)
 		cdc_control_answer_ticket(ticket);
 }

@@ -17,10 +17,13 @@
 #include "deparse.h"
 #include "table_access.h"
 #include "write.h"
+#include "writing.h"
 
 static uint64 execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int));
 static uint64 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
 					  const void *arg);
+static uint64 execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan,
+							   char *(*text) (CdcRowSet *, const void *), const void *arg);
 static char *statement_text(CdcRowSet *set, const void *kind);
 static char *insert_text(CdcRowSet *set, const void *present);
 static SPIPlanPtr prepare(const char *sql);
@@ -78,7 +81,9 @@ cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
 		direct = cdc_table_delete;
 	if (direct)
 		return execute_direct(set, direct);
-	return execute(set, &set->rel->plans[kind], statement_text, &kind);
+	if (kind == CDC_SQL_READ || kind == CDC_SQL_LOCK)
+		return execute(set, &set->rel->plans[kind], statement_text, &kind);
+	return execute_for_peer(set, &set->rel->plans[kind], statement_text, &kind);
 }
 
 int
@@ -100,7 +105,7 @@ cdc_write_insert(CdcRowSet *set, Bitmapset *present, bool may_fail)
 {
 	if (set->rel->plain && may_fail && bms_equal(present, set->rel->all_columns))
 		return execute_direct(set, cdc_table_insert);
-	return execute(set, &find_insert(set->rel, present)->plan, insert_text, present);
+	return execute_for_peer(set, &find_insert(set->rel, present)->plan, insert_text, present);
 }
 
 uint64
@@ -119,10 +124,20 @@ cdc_write_query(CdcRowSet *set, const char *sql)
 void
 cdc_write_truncate(CdcRelation *rel)
 {
-	int			result = SPI_execute(cdc_deparse_truncate(rel), false, 0);
+	CdcWriting	outer = cdc_writing_begin(rel->relid);
 
-	if (result < 0)
-		elog(ERROR, "could not truncate: %s", SPI_result_code_string(result));
+	PG_TRY();
+	{
+		int			result = SPI_execute(cdc_deparse_truncate(rel), false, 0);
+
+		if (result < 0)
+			elog(ERROR, "could not truncate: %s", SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
 }
 
 static uint64
@@ -131,6 +146,25 @@ execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, i
 	uint64		written = set->nrows > 0 ? write(set->rel, set->rows, set->nrows) : 0;
 
 	end_set(set);
+	return written;
+}
+
+static uint64
+execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
+				 const void *arg)
+{
+	CdcWriting	outer = cdc_writing_begin(set->rel->relid);
+	volatile uint64 written = 0;
+
+	PG_TRY();
+	{
+		written = execute(set, plan, text, arg);
+	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
 	return written;
 }
 

@@ -13,11 +13,11 @@ SET LOCAL cdcsync.node_name = 'pgtap';
 -- a worker's report, to be written by hand
 CREATE TABLE report (subscription text, topic text, partition int, state text, pid int,
 	next_offset bigint, end_offset bigint, last_event_at timestamptz,
-	last_apply_at timestamptz, last_error text, last_error_at timestamptz, retention interval);
+	last_apply_at timestamptz, last_error text, last_error_sqlstate text, last_error_hint text, last_error_at timestamptz, retention interval);
 CREATE OR REPLACE FUNCTION cdcsync.stat_partitions(OUT subscription text, OUT topic text,
 	OUT partition int, OUT state text, OUT pid int, OUT next_offset bigint,
 	OUT end_offset bigint, OUT last_event_at timestamptz, OUT last_apply_at timestamptz,
-	OUT last_error text, OUT last_error_at timestamptz, OUT retention interval)
+	OUT last_error text, OUT last_error_sqlstate text, OUT last_error_hint text, OUT last_error_at timestamptz, OUT retention interval)
 RETURNS SETOF record LANGUAGE sql AS 'SELECT * FROM public.report';
 
 CREATE FUNCTION pg_temp.shown(expected text, description text) RETURNS text LANGUAGE sql AS $$

@@ -1,0 +1,32 @@
+/*
+ * error.h
+ *		What went wrong with a partition, in fields, from where it is caught to the views.
+ */
+#ifndef CDC_ERROR_H
+#define CDC_ERROR_H
+
+/*
+ * The texts are printable (printable.h), and owned by whoever made the struct.  Only an
+ * own hint is a remedy: that of a server's or a user's code may say anything.
+ */
+typedef struct CdcError
+{
+	int			sqlstate;		/* 0: said by Kafka or its client */
+	bool		own;			/* raised by cdcsync itself: the message holds no values */
+	bool		own_hint;
+	const char *message;
+	const char *detail;			/* NULL: none; likewise the next */
+	const char *hint;
+	const char *context;
+} CdcError;
+
+/* From a caught error; hint, which may be NULL, is for one that has none */
+extern CdcError cdc_error_caught(const ErrorData *error, const char *hint);
+
+/* What cdcsync, or Kafka's client, says of a partition; hint may be NULL */
+extern CdcError cdc_error_own(const char *message, const char *hint);
+
+/* All of it as one text for people, a line for each field */
+extern char *cdc_error_text(const CdcError *error);
+
+#endif							/* CDC_ERROR_H */

@@ -1,0 +1,33 @@
+/*
+ * writing.h
+ *		Statements that write rows for a peer.
+ */
+#ifndef CDC_WRITING_H
+#define CDC_WRITING_H
+
+/* What the statement that runs now does; its members are writing.c's */
+typedef struct CdcWriting
+{
+	bool		active;
+	Oid			relid;			/* the registered table whose rows are a peer's, or InvalidOid */
+	int			outer_role;		/* session_replication_role outside of it */
+	int			nested;			/* functions of users that it has called, one within the other */
+} CdcWriting;
+
+/* Once, when the library is loaded */
+extern void cdc_writing_hook(void);
+
+/*
+ * From here to the end only those triggers and rules fire that are told to fire for
+ * replicated changes, and cdcsync's own pass over the rows of the table: they are written
+ * as a peer sent them.  With InvalidOid they do their work.  Functions of users that are
+ * called meanwhile are outside of it.  Takes what begin has returned; the caller ends it on
+ * errors, too.
+ */
+extern CdcWriting cdc_writing_begin(Oid relid);
+extern void cdc_writing_end(CdcWriting outer);
+
+/* Is a row of this registered table that a trigger meets now a peer's? */
+extern bool cdc_writing_for_peer(Oid relid);
+
+#endif							/* CDC_WRITING_H */
