@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "decode_json.h"
 #include "objection.h"
+#include "owner.h"
 #include "relation.h"
 
 /*
@@ -176,6 +177,7 @@ map_build(const char *schema, const char *table)
 	CdcTableRule *rule;
 	Relation	rel;
 	uint64		before;
+	CdcOwnerScope scope;
 
 	/* in the transaction's memory until it is complete: an error leaves nothing */
 	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync relation map",
@@ -195,7 +197,9 @@ map_build(const char *schema, const char *table)
 	map->context = context;
 	map->rule = rule;
 	map->source_name = quote_qualified_identifier(schema, table);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	map_fill(map, rel);
+	cdc_owner_end(&scope);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, maps_context);
