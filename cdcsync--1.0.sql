@@ -146,6 +146,8 @@ CREATE TABLE cdcsync.conflict_data (
 	"offset" bigint
 ) USING heap;
 
+CREATE INDEX conflict_data_at ON cdcsync.conflict_data (at);
+
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
 COMMENT ON COLUMN cdcsync.conflict_data.at IS 'when it was decided here';
