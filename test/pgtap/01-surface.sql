@@ -41,6 +41,7 @@ SELECT results_eq(
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
+	'may_read_rows(relation regclass) boolean',
 	'only_receives() boolean',
 	'pause(subscription text DEFAULT NULL::text) void',
 	'printable(line text) text',
@@ -182,11 +183,12 @@ SELECT set_eq(
 	'pg_dump takes the catalogs along');
 
 -- rights, as the catalogs have them
-SELECT is_empty(
-	$$ SELECT p.oid::regprocedure FROM pg_proc AS p,
+SELECT set_eq(
+	$$ SELECT p.proname FROM pg_proc AS p,
 			aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
-	'PUBLIC may execute nothing');
+	ARRAY['may_read_rows']::name[],
+	'PUBLIC may execute nothing but what tells everybody of himself');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
@@ -201,7 +203,7 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'only_receives', 'printable',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'may_read_rows', 'only_receives', 'printable',
 		'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
