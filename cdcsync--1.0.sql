@@ -37,9 +37,10 @@ CREATE TABLE cdcsync.subscription (
 	on_error text NOT NULL,
 	on_unknown_table text NOT NULL,
 	producer jsonb,
+	peers text[],
 	created_at timestamptz NOT NULL,
 	started boolean NOT NULL DEFAULT false
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.subscription IS 'named sets of topics that this node consumes; see subscribe()';
 COMMENT ON COLUMN cdcsync.subscription.name IS 'name of the subscription';
@@ -52,6 +53,7 @@ COMMENT ON COLUMN cdcsync.subscription.event_time IS 'where the time of an event
 COMMENT ON COLUMN cdcsync.subscription.on_error IS 'what happens to a message that cannot be applied';
 COMMENT ON COLUMN cdcsync.subscription.on_unknown_table IS 'what happens to an event of a table that is not registered';
 COMMENT ON COLUMN cdcsync.subscription.producer IS 'modes of the connector, for JSON without schemas; keys are the connector''s property names';
+COMMENT ON COLUMN cdcsync.subscription.peers IS 'nodes that may speak there, names or regular expressions that begin with ^; NULL: whose name the topic''s name begins with';
 COMMENT ON COLUMN cdcsync.subscription.created_at IS 'when subscribe() was called';
 COMMENT ON COLUMN cdcsync.subscription.started IS 'whether those partitions have their position: later ones are read from their beginning';
 
@@ -63,7 +65,7 @@ CREATE TABLE cdcsync.table_rule (
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.table_rule IS 'registered local tables; see add_table()';
 COMMENT ON COLUMN cdcsync.table_rule.relation IS 'the local table';
@@ -84,7 +86,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	cluster_id text,
 	rewind_to timestamptz,
 	PRIMARY KEY (subscription, topic, partition)
-) WITH (fillfactor = 10);
+) USING heap WITH (fillfactor = 10);
 
 COMMENT ON TABLE cdcsync.subscription_offset IS 'positions in the topics; they commit together with the rows';
 COMMENT ON COLUMN cdcsync.subscription_offset.subscription IS 'name of the subscription';
@@ -102,7 +104,7 @@ CREATE TABLE cdcsync.tombstone_data (
 	version numeric,
 	peer text,
 	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
+) USING heap;
 
 -- not of the key itself: a key can be longer than an entry of an index.  Who looks compares the keys, and takes the newest
 CREATE INDEX tombstone_data_key ON cdcsync.tombstone_data (relation, key_hash);
@@ -118,7 +120,7 @@ COMMENT ON COLUMN cdcsync.tombstone_data.written_at IS 'when it was written here
 CREATE TABLE cdcsync.tombstone_horizon (
 	relation regclass PRIMARY KEY,
 	version numeric
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.tombstone_horizon IS 'newest version of the tombstones that were pruned, per table';
 COMMENT ON COLUMN cdcsync.tombstone_horizon.relation IS 'the registered table';
@@ -142,7 +144,7 @@ CREATE TABLE cdcsync.conflict_data (
 	topic text,
 	partition integer,
 	"offset" bigint
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
@@ -182,7 +184,7 @@ CREATE TABLE cdcsync.dead_letter_data (
 	source_table text,
 	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
 	done_at timestamptz
-);
+) USING heap;
 
 CREATE INDEX dead_letter_data_retry ON cdcsync.dead_letter_data (id) WHERE status = 'retry';
 CREATE INDEX dead_letter_data_done ON cdcsync.dead_letter_data (done_at) WHERE done_at IS NOT NULL;
@@ -212,7 +214,7 @@ CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
 	system_identifier text NOT NULL,
 	database_oid oid NOT NULL
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
 COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
@@ -248,13 +250,14 @@ CREATE FUNCTION cdcsync.subscribe(
 	on_error text DEFAULT 'pause',
 	on_unknown_table text DEFAULT 'pause',
 	producer jsonb DEFAULT NULL,
-	enabled boolean DEFAULT true)
+	enabled boolean DEFAULT true,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_subscribe'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean) IS
-'consume topics, given by names or ^regular expressions';
+COMMENT ON FUNCTION cdcsync.subscribe(text, text[], text, text, text, text, text, text, jsonb, boolean, text[]) IS
+'consume topics, given by names or ^regular expressions, of peers likewise; without peers, a topic is that of the node whose name it begins with';
 
 CREATE FUNCTION cdcsync.alter_subscription(
 	subscription text,
@@ -264,13 +267,14 @@ CREATE FUNCTION cdcsync.alter_subscription(
 	event_time text DEFAULT NULL,
 	on_error text DEFAULT NULL,
 	on_unknown_table text DEFAULT NULL,
-	producer jsonb DEFAULT NULL)
+	producer jsonb DEFAULT NULL,
+	peers text[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_alter_subscription'
 LANGUAGE C;
 
-COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb) IS
-'change a subscription; NULL leaves as it is, and positions in topics left out are kept';
+COMMENT ON FUNCTION cdcsync.alter_subscription(text, text[], text, text, text, text, text, jsonb, text[]) IS
+'change a subscription; NULL leaves as it is, peers => ''{}'' is the default again, and positions in topics left out are kept';
 
 CREATE FUNCTION cdcsync.unsubscribe(subscription text)
 RETURNS void
@@ -537,7 +541,7 @@ CREATE TABLE cdcsync.signal (
 	id varchar(42) PRIMARY KEY,
 	type varchar(32) NOT NULL,
 	data varchar(2048)
-);
+) USING heap;
 
 COMMENT ON TABLE cdcsync.signal IS 'what the connector is asked to do (its signal.data.collection), and its own marks';
 COMMENT ON COLUMN cdcsync.signal.id IS 'name of the signal';
@@ -829,6 +833,24 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.stat_peers() IS
 'what the events of peers have told the worker since it started, by table; see check()';
 
+CREATE FUNCTION cdcsync.stat_origins(
+	OUT peer text,
+	OUT worker integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cdcsync_stat_origins'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.stat_origins() IS
+'replication origins of this database that have one of the server''s places; see stat_origin';
+
+CREATE FUNCTION cdcsync.drop_origin(peer text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_drop_origin'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.drop_origin(text) IS
+'give back the replication origins of a peer that is gone; should it come back, it gets them again';
+
 CREATE FUNCTION cdcsync.wait_for(
 	subscription text DEFAULT NULL,
 	timeout interval DEFAULT '1 minute')
@@ -929,6 +951,27 @@ COMMENT ON COLUMN cdcsync.stat_subscription.last_error IS 'last error, also if i
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_sqlstate IS 'its SQLSTATE; NULL for what Kafka or its client says';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_hint IS 'what mends it, where cdcsync itself raised it: no text of users'' code is ever here';
 COMMENT ON COLUMN cdcsync.stat_subscription.last_error_at IS 'when it happened';
+
+CREATE VIEW cdcsync.stat_origin AS
+SELECT o.peer, o.worker, EXISTS (
+		SELECT FROM cdcsync.subscription AS s
+		WHERE CASE WHEN s.peers IS NULL THEN EXISTS (
+				-- topics by their names, and those that are known by a regular expression
+				SELECT FROM (
+					SELECT pg_catalog.unnest(s.topics)
+					UNION ALL
+					SELECT f.topic FROM cdcsync.subscription_offset AS f WHERE f.subscription = s.name) AS t(topic)
+				WHERE t.topic = o.peer OR pg_catalog.starts_with(t.topic, o.peer || '.'))
+			ELSE EXISTS (
+				SELECT FROM pg_catalog.unnest(s.peers) AS p(pattern)
+				WHERE p.pattern = o.peer OR (pg_catalog.starts_with(p.pattern, '^') AND o.peer ~ (p.pattern COLLATE "C")))
+			END) AS admitted
+FROM cdcsync.stat_origins() AS o;
+
+COMMENT ON VIEW cdcsync.stat_origin IS 'replication origins of this database that are in use: one for each peer and apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.peer IS 'name of the peer';
+COMMENT ON COLUMN cdcsync.stat_origin.worker IS 'number of the apply worker';
+COMMENT ON COLUMN cdcsync.stat_origin.admitted IS 'whether a subscription takes events of this peer';
 
 CREATE VIEW cdcsync.stat_table AS
 SELECT
@@ -1202,13 +1245,24 @@ FROM facts AS f, (SELECT count(*) FROM pg_replication_slots) AS n(slots)
 WHERE f.sends AND n.slots > current_setting('max_wal_senders')::integer
 
 UNION ALL
-SELECT 'error', m.setting, format('it is %s, and there are %s replication origins, one for each peer and apply worker', m.value, n.origins),
-	format('ALTER SYSTEM SET %s = %s; and restart the server', m.setting, n.origins + 10)
+SELECT 'warning', 'replication origins',
+	format('this database has all of the %s that it may have, one for each peer and apply worker: another peer has to wait', l.origins),
+	format('Drop those of peers that are gone, SELECT * FROM cdcsync.stat_origin; or: ALTER SYSTEM SET %s = %s; and restart the server',
+		m.setting, m.value + 10)
 FROM (SELECT CASE WHEN x IS NULL THEN 'max_replication_slots' ELSE 'max_active_replication_origins' END,
 		coalesce(x, current_setting('max_replication_slots'))::integer
-	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value),
-	(SELECT count(*) FROM pg_replication_origin) AS n(origins)
-WHERE n.origins > m.value AND EXISTS (SELECT FROM cdcsync.subscription)
+	FROM current_setting('max_active_replication_origins', true) AS x) AS m(setting, value)
+CROSS JOIN LATERAL (
+	SELECT coalesce(nullif(current_setting('cdcsync.max_origins')::integer, -1), m.value - m.value / 4)) AS l(origins)
+WHERE l.origins <= (SELECT count(*) FROM cdcsync.stat_origin)
+
+UNION ALL
+SELECT 'warning', 'replication origin of ' || quote_ident(o.peer),
+	CASE WHEN o.admitted THEN format('it is of apply worker %s, and there are %s', o.worker, current_setting('cdcsync.apply_workers'))
+		ELSE 'no subscription takes events of this peer' END,
+	format('SELECT cdcsync.drop_origin(%L)', o.peer)
+FROM cdcsync.stat_origin AS o
+WHERE NOT o.admitted OR o.worker > current_setting('cdcsync.apply_workers')::integer
 
 UNION ALL
 SELECT 'error', 'slot ' || s.slot_name, CASE s.wal_status
@@ -1406,6 +1460,9 @@ SELECT 'warning', 'subscription ' || s.name, format('its producer has %s=%s: %s'
 FROM cdcsync.subscription AS s, (VALUES
 	('decimal.handling.mode', 'double', 'numbers lose digits'),
 	('time.precision.mode', 'connect', 'times lose microseconds'),
+	('decimal.handling.mode', 'precise', 'events without schemas do not say the scale of numbers, which stop their partitions'),
+	('time.precision.mode', 'adaptive', 'events without schemas do not say the unit of times, which stop their partitions'),
+	('time.precision.mode', 'adaptive_time_microseconds', 'events without schemas do not say the unit of timestamps, which stop their partitions'),
 	('binary.handling.mode', 'base64', 'a value that was not sent cannot be told from another'),
 	('binary.handling.mode', 'base64-url-safe', 'a value that was not sent cannot be told from another'))
 	AS m(property, value, loss)
@@ -1482,43 +1539,34 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_peers() IS
 'part of check(): what the events of peers tell of their connectors, clocks and names';
 
+CREATE FUNCTION cdcsync.find_orphans(
+	foreign_key oid,
+	OUT orphans bigint,
+	OUT query text,
+	OUT role text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_find_orphans'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.find_orphans(oid) IS
+'how many rows have no parent by a foreign key, the query that shows them and the role to run it as; NULL for tables that you may not SELECT';
+
 CREATE FUNCTION cdcsync.check_orphans()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	fk record;
-	orphans bigint;
-	query text;
-BEGIN
-	FOR fk IN
-		SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
-			string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') AS given,
-			string_agg(format('p.%I OPERATOR(%I.%s) c.%I', b.attname, n.nspname, o.oprname, a.attname), ' AND ') AS matches
-		FROM cdcsync.table_rule AS r
-		JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
-		CROSS JOIN unnest(c.conkey, c.confkey, c.conpfeqop) AS k(child, parent, equality)
-		JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.child
-		JOIN pg_attribute AS b ON b.attrelid = c.confrelid AND b.attnum = k.parent
-		JOIN pg_operator AS o ON o.oid = k.equality
-		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
-			-- policies hide rows, and are code of their table's owner
-			AND NOT row_security_active(c.conrelid) AND NOT row_security_active(c.confrelid)
-		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
-		ORDER BY c.conrelid::regclass::text, c.conname
-	LOOP
-		query := format('FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
-			fk.child, fk.given, fk.parent, fk.matches);
-		EXECUTE 'SELECT count(*) ' || query INTO orphans;
-		IF orphans > 0 THEN
-			RETURN QUERY SELECT 'warning', 'table ' || fk.child,
-				format('foreign key %I: rows without a parent in table %s: %s', fk.conname, fk.parent, orphans),
-				'Insert the parents, or delete the rows: SELECT * ' || query;
-		END IF;
-	END LOOP;
-END
+SELECT CASE WHEN o.orphans IS NULL THEN 'info' ELSE 'warning' END,
+	'table ' || c.conrelid::regclass,
+	CASE WHEN o.orphans IS NULL
+		THEN format('foreign key %I: rows without a parent in table %s are not looked for, as neither owner has the rights of the other', c.conname, c.confrelid::regclass)
+		ELSE format('foreign key %I: rows without a parent in table %s: %s', c.conname, c.confrelid::regclass, o.orphans) END,
+	CASE WHEN o.orphans IS NULL THEN 'As a role that may SELECT both and nothing else: ' || o.query
+		ELSE format('Insert the parents, or delete the rows; as role %I: %s', o.role, o.query) END
+FROM cdcsync.table_rule AS r
+JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
+CROSS JOIN LATERAL cdcsync.find_orphans(c.oid) AS o
+WHERE o.query IS NOT NULL AND o.orphans IS DISTINCT FROM 0
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
@@ -1555,49 +1603,25 @@ COMMENT ON FUNCTION cdcsync.check(boolean) IS
 --
 CREATE FUNCTION cdcsync.table_digest(relation regclass, buckets integer DEFAULT 1)
 RETURNS TABLE (bucket integer, rows bigint, digest text)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdcsync_table_digest'
+LANGUAGE C STABLE
 SET bytea_output = 'hex'
 SET DateStyle = 'ISO, YMD'
 SET extra_float_digits = 1
 SET IntervalStyle = 'postgres'
 SET lc_monetary = 'C'
-SET TimeZone = 'UTC'
-AS $$
-DECLARE
-	-- each value with its length, so that no two rows read the same
-	value CONSTANT text := 'coalesce(length(t.%1$I::text) || '':'' || t.%1$I::text, ''-'')';
-	hash CONSTANT text := '(''x'' || encode(substring(sha256(convert_to(%s, ''UTF8'')) FOR 8), ''hex''))::bit(64)::bigint';
-	row_text text;
-	key_text text;
-BEGIN
-	IF buckets IS NULL OR buckets < 1 THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'the number of buckets must be at least 1';
-	END IF;
-	-- by the names that the columns have in events
-	SELECT string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C"),
-		string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C")
-			FILTER (WHERE a.attnum = ANY (i.indkey))
-	INTO row_text, key_text
-	FROM pg_attribute AS a
-	LEFT JOIN (SELECT p.key, p.value FROM cdcsync.table_rule AS r, jsonb_each_text(r.column_map) AS p
-		WHERE r.relation = table_digest.relation) AS m(remote, local) ON m.local = a.attname
-	LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
-	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
-	RETURN QUERY EXECUTE format(
-		'SELECT b.bucket, count(t.hash), coalesce(sum(t.hash), 0)::text
-		FROM generate_series(0, $1 - 1) AS b(bucket)
-		LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) AS t ON t.bucket = b.bucket
-		GROUP BY b.bucket ORDER BY b.bucket',
-		format(hash, coalesce(key_text, row_text)), format(hash, row_text), relation)
-	USING buckets;
-END
-$$;
+SET TimeZone = 'UTC';
 
 COMMENT ON FUNCTION cdcsync.table_digest(regclass, integer) IS
 'number of rows and digest of all their values, by the hash of the key in so many buckets: the same on nodes that agree';
+
+CREATE FUNCTION cdcsync.peer_digests(peer text, digests regclass)
+RETURNS TABLE (source_table text, bucket integer, rows bigint, digest text, taken_at timestamptz)
+AS 'MODULE_PATHNAME', 'cdcsync_peer_digests'
+LANGUAGE C STABLE STRICT;
+
+COMMENT ON FUNCTION cdcsync.peer_digests(text, regclass) IS
+'part of compare(): what a peer has said of its tables in a table of digests';
 
 CREATE FUNCTION cdcsync.compare(peer text, digests regclass)
 RETURNS TABLE (source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamptz)
@@ -1607,12 +1631,12 @@ AS $$
 DECLARE
 	there record;
 BEGIN
-	FOR there IN EXECUTE format(
-		'SELECT d.source_table, r.relation::regclass AS relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
-			sum(d.rows)::bigint AS rows, array_agg(d.bucket || '' '' || d.digest ORDER BY d.bucket) AS digests
-		FROM %s AS d LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
-		WHERE d.node = $1 GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"', digests)
-	USING peer
+	FOR there IN
+		SELECT d.source_table, r.relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
+			sum(d.rows)::bigint AS rows, array_agg(d.bucket || ' ' || d.digest ORDER BY d.bucket) AS digests
+		FROM cdcsync.peer_digests(compare.peer, compare.digests) AS d
+		LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
+		GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"
 	LOOP
 		source_table := there.source_table;
 		rows_there := there.rows;
@@ -1634,20 +1658,23 @@ COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
 'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
--- Rights: nothing is PUBLIC's.  Functions that change anything, and what holds row
--- data, are cdcsync_admin's; who may monitor sees states and rules.
+-- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on
+-- registered tables: who makes a partition gets the triggers, and must have the right to them;
+-- and may_read_rows, which tells everybody of himself, and which views ask in his name.
+-- Functions that change anything, and what holds row data, are cdcsync_admin's; who may
+-- monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
--- it tells everybody of himself, and views ask it in his name
+GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigger(), cdcsync.tombstone_trigger() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cdcsync.may_read_rows(regclass) TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
-	cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
+	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean), cdcsync.printable(text),
-	cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check(boolean),
+	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
-	cdcsync.stat_table TO cdcsync_admin, pg_monitor;
+	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;

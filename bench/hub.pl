@@ -52,7 +52,7 @@ sub backlog
 {
 	my ($what, $rows, $topics, $all) = @_;
 
-	$sink->sql("SELECT cdcsync.subscribe('hub', '{$topics}', enabled => false)");
+	$sink->sql("SELECT cdcsync.subscribe('hub', '{$topics}', enabled => false, peers => '{^}')");
 	my $took = seconds_until($sink, 'app', "SELECT cdcsync.resume('hub')", $all);
 	figure($what, $rows / $took, 'rows/s', '', "$rows rows");
 	return;

@@ -158,9 +158,9 @@ SELECT cdcsync.apply('peer.public.strict', ARRAY['{"id": 1}', '{"id": 2}', '{"id
 	event('c', 'strict', NULL, '{"id": 3, "u": 2, "v": 1}')]);
 SELECT * FROM strict ORDER BY id;
 -- what was not checked when the table was registered
-ALTER TABLE strict DROP CONSTRAINT strict_pkey, ADD PRIMARY KEY (id) DEFERRABLE;
+ALTER TABLE strict DROP CONSTRAINT strict_pkey;
 SELECT go('u', 'strict', NULL, '{"id": 2, "u": 7, "v": 9}');
-ALTER TABLE strict DROP CONSTRAINT strict_pkey, ADD PRIMARY KEY (id);
+ALTER TABLE strict ADD PRIMARY KEY (id);
 ALTER TABLE strict RENAME v TO version;
 SELECT go('u', 'strict', NULL, '{"id": 2, "u": 7, "version": 9}');
 SELECT cdcsync.alter_table_rule('strict', version_column => 'version');

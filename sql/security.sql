@@ -170,6 +170,7 @@ ALTER TABLE note ENABLE ROW LEVEL SECURITY, OWNER TO regress_cdcsync_owner;
 CREATE POLICY none ON note USING (false);
 SELECT go('u', 'note', NULL, '{"id": 1, "body": "the owner sees all", "v": 2}');
 ALTER TABLE note FORCE ROW LEVEL SECURITY;
+UPDATE pg_class SET relforcerowsecurity = true WHERE oid = 'note'::regclass;
 SELECT go('u', 'note', NULL, '{"id": 1, "body": "the owner sees nothing", "v": 3}');
 SELECT cdcsync.remove_table('note');
 SELECT cdcsync.add_table('note', version_column => 'v');

@@ -23,8 +23,8 @@ CREATE FUNCTION compare(fixture text, producer jsonb DEFAULT NULL)
 RETURNS TABLE (rows bigint, columns bigint, id int, col text, source text, decoded text) LANGUAGE sql AS $$
 	WITH decoded AS MATERIALIZED (
 		SELECT after_row AS row, (after_row ->> 'texts')::jsonb AS source
-		FROM recorded AS r, cdcsync.decode(r.topic, r.key, r.value, producer)
-		WHERE r.fixture = compare.fixture), fields AS (
+		FROM (SELECT * FROM recorded AS r WHERE r.fixture = compare.fixture ORDER BY r.n) AS r,
+			cdcsync.decode(r.topic, r.key, r.value, producer)), fields AS (
 		SELECT (row ->> 'id')::int AS id, k AS col, source ->> k AS source, row ->> k AS decoded
 		FROM decoded, jsonb_object_keys(row - 'texts') AS k)
 	SELECT count(DISTINCT f.id), count(DISTINCT f.col), NULL::int, NULL, NULL, NULL FROM fields AS f
@@ -34,7 +34,7 @@ RETURNS TABLE (rows bigint, columns bigint, id int, col text, source text, decod
 $$;
 
 -- what a connector does if it is told nothing: of a numeric without scale trailing zeros
--- are lost
+-- are lost; and without schemas neither the scale nor the unit is said, whatever the columns here are
 SELECT * FROM compare('types-default');
 SELECT * FROM compare('types-default-plain', '{"time.precision.mode": "adaptive", "decimal.handling.mode": "precise",
 	"binary.handling.mode": "bytes"}');
@@ -93,8 +93,10 @@ SELECT plain('d', '2147483647');
 SELECT plain('tm', '86400000001');
 SELECT plain('ts', '9223372036854775807');
 SELECT plain('tz', '"+300000-01-01T00:00:00Z"');
--- spaces are no excess
-SELECT plain('vc', '"12345678901234567890  "'), '<' || plain('c', '"12"') || '>', '<' || plain('c', '"12345  "') || '>';
+-- spaces are added, but never cut
+SELECT '<' || plain('vc', '"123456789012345678  "') || '>', '<' || plain('c', '"12"') || '>', '<' || plain('c', '"12   "') || '>';
+SELECT plain('vc', '"12345678901234567890  "');
+SELECT plain('c', '"12345  "');
 
 -- not of the type
 SELECT plain('i4', '1.5');
@@ -132,16 +134,20 @@ SELECT plain('tz', '"2026-02-28T04:05:06.789012Z"'), plain('tz', '"2026-02-28T04
 SELECT plain('tz', '"2026-02-28T04:05:06"');
 SELECT plain('tz', '1772251506789012');
 SELECT plain('tz', '"tomorrow"');
--- to the precision of the column here
-SELECT plain('ts3', '1772251506789567'), plain('tz0', '"2026-02-28T04:05:06.789012Z"');
 -- the other modes
 SELECT plain('ts', '1772251506789', '{"time.precision.mode": "connect"}'),
 	plain('ts', '1772251506789012000', '{"time.precision.mode": "nanoseconds"}'),
-	plain('ts3', '1772251506789', '{"time.precision.mode": "adaptive"}'),
-	plain('ts', '1772251506789012', '{"time.precision.mode": "adaptive_time_microseconds"}'),
+	plain('tm', '14706789012', '{"time.precision.mode": "adaptive_time_microseconds"}'),
 	plain('tm', '14706789', '{"time.precision.mode": "connect"}');
+-- the unit, the scale and the length are the author's: the column here may have others
+SELECT plain('ts3', '1772251506789', '{"time.precision.mode": "adaptive"}');
+SELECT plain('ts', '1772251506789012', '{"time.precision.mode": "adaptive"}');
+SELECT plain('ts', '1772251506789012', '{"time.precision.mode": "adaptive_time_microseconds"}');
+SELECT plain('tm', '14706789', '{"time.precision.mode": "adaptive"}');
 SELECT plain('n', '"AeJA"', '{"decimal.handling.mode": "precise"}');
-SELECT plain('n82', '"AeJA"', '{"decimal.handling.mode": "precise"}'), plain('n82', '1234.5', '{"decimal.handling.mode": "double"}'),
+SELECT plain('n82', '"AeJA"', '{"decimal.handling.mode": "precise"}');
+SELECT plain('n5', '"AeJA"', '{"decimal.handling.mode": "precise"}');
+SELECT plain('n82', '123456', '{"decimal.handling.mode": "precise"}'), plain('n82', '1234.5', '{"decimal.handling.mode": "double"}'),
 	plain('n', '{"scale": 3, "value": "AeJA"}', '{"decimal.handling.mode": "precise"}'),
 	plain('n', '"NaN"', '{"decimal.handling.mode": "double"}');
 
@@ -185,6 +191,7 @@ SELECT other('interval', '"P1D"');
 SELECT other('timetz', '"04:05:06Z"');
 SELECT other('money', '"1.00"');
 SELECT other('bits', '"BQ=="');
+SELECT other('bits', 'null');
 SELECT other('xml', '"<a/>"');
 SELECT other('mood', '"happy"');
 SELECT other('range', '"[1,2)"');
@@ -198,11 +205,59 @@ SELECT other('range', '"[2,1)"');
 SELECT other('mood', '"sad"');
 SELECT other('inet', '5');
 SELECT other('n', '{"scale":40000,"value":"AQ=="}');
+-- with a schema the length is the author's
+CREATE FUNCTION bits(col text, length int, token text) RETURNS text LANGUAGE sql AS $$
+	SELECT after_row ->> col FROM cdcsync.decode('peer.public.others', NULL, format(
+		'{"schema":{"type":"struct","fields":[{"type":"struct","field":"after","fields":['
+		'{"field":"%s","type":"bytes","name":"io.debezium.data.Bits","parameters":{"length":"%s"}}]}]},'
+		'"payload":{"op":"c","after":{"%1$s":%3$s},"source":{"name":"peer","schema":"public","table":"others","ts_us":1}}}', col, length, token))
+$$;
+SELECT bits('bits', 3, '"AQ=="'), bits('vb', 3, '"BQ=="');
+SELECT bits('bits', 4, '"BQ=="');
+SELECT bits('vb', 4, '"BQ=="');
 -- a column that the source does not have does no harm
 SELECT cdcsync.apply('peer.public.others', '{"id": 1}', event('c', 'others', NULL, '{"id": 1, "v": 1}'));
 SELECT cdcsync.remove_table('others');
 DROP TABLE others;
 DROP TYPE mood;
+
+--
+-- What is narrower here: a value that fits exactly is taken, one that would be rounded or cut is an error.
+--
+CREATE DOMAIN amount AS numeric(4,1);
+CREATE TABLE narrow (id int PRIMARY KEY, v bigint, n numeric(10,2), hundreds numeric(3,-2), small numeric(3,5), na numeric(5,1)[], amount amount,
+	ts timestamp(0), ts3 timestamp(3), tz timestamptz(3), tsa timestamp(0)[], tm time(0), tt timetz(0), iv interval(0), ivd interval day,
+	ivm interval year to month, f4 real, vc varchar(5), vca varchar(5)[], c char(5), name name, ch "char", money money);
+SELECT cdcsync.add_table('narrow', version_column => 'v');
+CREATE FUNCTION narrow(col text, token text, more jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN '<' || (SELECT after_row ->> col FROM cdcsync.decode('peer.public.narrow', NULL, format(
+		'{"op":"c","after":{"%s":%s},"source":{"name":"peer","schema":"public","table":"narrow","ts_us":1}}', col, token), modes() || more)) || '>';
+EXCEPTION WHEN data_exception THEN
+	RETURN SQLERRM;
+END
+$$;
+SELECT token, narrow(col, token) FROM (VALUES
+	('n', '"1.00"'), ('n', '"1.0050"'), ('n', '"1.0100"'), ('n', '"-0.000"'), ('n', '"7"'), ('n', '"NaN"'), ('n', '"1e-3"'), ('n', '"1e2"'),
+	('n', '"1.5E-1"'), ('n', '1.010'), ('n', '1.015'), ('n', '"123456789.00"'),
+	('hundreds', '"1200"'), ('hundreds', '"1250"'), ('hundreds', '"1200.0"'), ('small', '"0.00123"'), ('small', '"0.001234"'),
+	('na', '["1.20", null]'), ('na', '["1.2", "1.25"]'), ('amount', '"1.10"'), ('amount', '"1.15"'),
+	('ts', '1767225600000000'), ('ts', '1767225600600000'), ('ts3', '1767225600600000'), ('ts3', '1767225600600001'), ('ts', '9223372036825200000'),
+	('tz', '"2026-01-01T00:00:00.123Z"'), ('tz', '"2026-01-01T00:00:00.123456Z"'), ('tsa', '[1767225600000000]'), ('tsa', '[1767225600600000]'),
+	('tm', '1000000'), ('tm', '1600000'), ('tt', '"04:05:06Z"'), ('tt', '"04:05:06.7Z"'),
+	('iv', '"P0Y0M0DT0H0M1S"'), ('iv', '"P0Y0M0DT0H0M1.6S"'), ('ivd', '"P0Y0M1DT0H0M0S"'), ('ivd', '"P0Y0M1DT5H0M0S"'),
+	('ivm', '"P1Y2M0DT0H0M0S"'), ('ivm', '"P1Y2M3DT0H0M0S"'),
+	('f4', '0.1'), ('f4', '1.17549435E-38'), ('f4', '0.1234567890123'), ('f4', '16777217.25'), ('f4', '1.6777216E7'),
+	('vc', '"12345"'), ('vc', '"ääääé"'), ('vc', '"12345 "'), ('vca', '["12345", "1 "]'), ('vca', '["12345 "]'), ('c', '"1 "'), ('c', '"ääääé"'), ('c', '"12345 "'),
+	('name', '"n"'), ('name', to_json(repeat('n', 64))::text), ('ch', '"a"'), ('ch', '"\\101"'), ('ch', '"ab"'),
+	('money', '"1.5"'), ('money', '"1.005"')) AS t (col, token);
+-- in other forms
+SELECT token, narrow('ts', token, '{"time.precision.mode": "nanoseconds"}') FROM (VALUES ('1767225600000000000'), ('1767225600600000000')) AS t (token);
+SELECT narrow('n', '{"scale": 4, "value": "J0I="}'), narrow('n', '{"scale": 4, "value": "J3Q="}');
+SELECT cdcsync.apply('peer.public.narrow', '{"id": 1}', event('c', 'narrow', NULL, '{"id": 1, "v": 1, "n": "1.0050"}'), producer => modes());
+SELECT cdcsync.remove_table('narrow');
+DROP TABLE narrow;
+DROP DOMAIN amount;
 
 --
 -- Arrays of two dimensions: Debezium writes the outer one, and not what is in it.

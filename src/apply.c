@@ -17,9 +17,11 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "apply.h"
 #include "apply_context.h"
 #include "apply_table.h"
+#include "compat.h"
 #include "conflict_log.h"
 #include "decode.h"
 #include "guc.h"
@@ -60,6 +62,7 @@ struct CdcApply
 static bool follows_delete(CdcMessage *message, CdcLogTail *tail);
 static bool take_delete(CdcLogTail *tail, const CdcMessage *message);
 static void note_delete(CdcLogTail *tail, CdcMessage *message);
+static bool may_speak(CdcEvent *event, const CdcApplyOptions *options);
 static bool is_own_log(const CdcEvent *event);
 static void name_table_by_topic(CdcEvent *event);
 static int64 time_of(const CdcEvent *event, const CdcApplyOptions *options);
@@ -76,6 +79,7 @@ static CdcApplyItem *part_of(const CdcApplyItem *item, CdcOp op);
 static void take_change(CdcTableGroup *group, CdcApplyItem *item);
 static void take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
 static void skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
+pg_noreturn static void refuse_unknown(const CdcEvent *event);
 static void skip(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item, const char *outcome);
 static void flush_groups(CdcApply *apply);
 static void apply_changes(CdcTableChanges *changes);
@@ -95,12 +99,11 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 		event->op = CDC_OP_IGNORED;
 	if (event->op == CDC_OP_DELETE)
 		note_delete(tail, message);
+	if (message->applied || event->op == CDC_OP_IGNORED || !may_speak(event, options))
+		event = NULL;
 	cdc_apply_context_clear();
-
-	if (message->applied || event->op == CDC_OP_IGNORED)
+	if (event == NULL)
 		return NULL;
-	if (event->op == CDC_OP_NULL_VALUE)
-		name_table_by_topic(event);
 
 	item = palloc0(sizeof(CdcApplyItem));
 	item->event = event;
@@ -167,6 +170,29 @@ cdc_apply_tail_reset(CdcLogTail *tail)
 		tail->deletes[i].key = NULL;
 	}
 	tail->next = 0;
+}
+
+/*
+ * False for a null value in a topic that is not its peer's, where such are skipped; other
+ * events of those who may not speak there are errors.
+ */
+static bool
+may_speak(CdcEvent *event, const CdcApplyOptions *options)
+{
+	bool		is_null = event->op == CDC_OP_NULL_VALUE;
+
+	if (is_null)
+		name_table_by_topic(event);
+	if (options->sub == NULL)
+		return true;
+	if (is_null && !cdc_admission_allows(options->sub, event->message->topic, event->peer))
+	{
+		if (!options->skip_unknown)
+			refuse_unknown(event);
+		return false;
+	}
+	cdc_admission_check(options->sub, event);
+	return true;
 }
 
 /* This node's own log, in a topic of several nodes */
@@ -452,16 +478,23 @@ skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 	if (!item->options->skip_unknown)
 	{
 		cdc_apply_context_set(event->message);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("no table is registered for \"%s.%s\"", event->schema, event->table),
-				 event->op == CDC_OP_NULL_VALUE ?
-				 errdetail("Of a null value only the topic tells the table.") : 0,
-				 event->op == CDC_OP_NULL_VALUE ?
-				 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :
-				 errhint("Register it with cdcsync.add_table, or set on_unknown_table => 'skip' with cdcsync.alter_subscription.")));
+		refuse_unknown(event);
 	}
 	skip(apply, group, item, "table is not registered, skipped");
+}
+
+static void
+refuse_unknown(const CdcEvent *event)
+{
+	bool		is_null = event->op == CDC_OP_NULL_VALUE;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("no table is registered for \"%s.%s\"", event->schema, event->table),
+			 is_null ? errdetail("Of a null value only the topic tells the table.") : 0,
+			 is_null ?
+			 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :
+			 errhint("Register it with cdcsync.add_table, or set on_unknown_table => 'skip' with cdcsync.alter_subscription.")));
 }
 
 /* Counted under the table, or under none */

@@ -16,6 +16,7 @@
 typedef struct CdcApplyOptions
 {
 	const char *subscription;	/* its name; NULL at the doors */
+	const struct CdcSubscription *sub;	/* who may speak; NULL: anybody, at the doors */
 	const CdcProducer *producer;
 	const CdcConflictRules *conflicts;	/* NULL: last_update_wins */
 	bool		origin_none;	/* skip what other nodes wrote at the peer */

@@ -8,6 +8,7 @@
 
 #include <sys/statvfs.h>
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"

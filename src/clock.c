@@ -166,7 +166,7 @@ cdc_clock_has_commit_times(void)
 }
 
 CdcVersion
-cdc_clock_of_commit(TransactionId xid, RepOriginId *writer)
+cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer)
 {
 	CdcVersion	version = {.known = true};
 

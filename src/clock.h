@@ -9,6 +9,8 @@
 #include "datatype/timestamp.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
+
 /* The kinds of version column; and the commit timestamp, which is in none */
 typedef enum CdcClock
 {
@@ -57,7 +59,7 @@ extern bool cdc_clock_has_commit_times(void);
  * The version of what a transaction wrote, and its origin (0: local); unknown if its
  * commit time is forgotten.  Raises an error where commit times are not kept.
  */
-extern CdcVersion cdc_clock_of_commit(TransactionId xid, RepOriginId *writer);
+extern CdcVersion cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer);
 extern CdcVersion cdc_clock_of_time(TimestampTz time);
 
 /*

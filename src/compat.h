@@ -8,7 +8,9 @@
 #ifndef CDC_COMPAT_H
 #define CDC_COMPAT_H
 
+#include "access/xlogdefs.h"
 #include "common/jsonapi.h"
+#include "utils/jsonb.h"
 
 #if PG_VERSION_NUM < 150000
 #error "cdcsync needs PostgreSQL 15 or later"
@@ -61,22 +63,36 @@ typedef JsonParseErrorType CdcJsonActionResult;
 typedef bool TU_UpdateIndexes;
 #define cdc_updates_indexes(which) (which)
 #define cdc_updates_summarizing(which) false
-#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
-	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters))
 #else
 #define cdc_updates_indexes(which) ((which) != TU_None)
 #define cdc_updates_summarizing(which) ((which) == TU_Summarizing)
-#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
-	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters), (summarizing))
 #endif
 
-/* 18: index scans count for EXPLAIN */
+/* 16: which the insertion is told; 19: by flags */
+#if PG_VERSION_NUM < 160000
+#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters))
+#elif PG_VERSION_NUM < 190000
+#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples((result), (slot), (estate), (update), (nodup), (conflict), (arbiters), (summarizing))
+#else
+#define ExecInsertIndexTuples_compat(result, slot, estate, update, nodup, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples((result), (estate), \
+						  ((update) ? EIIT_IS_UPDATE : 0) | ((nodup) ? EIIT_NO_DUPE_ERROR : 0) | \
+						  ((summarizing) ? EIIT_ONLY_SUMMARIZING : 0), \
+						  (slot), (arbiters), (conflict))
+#endif
+
+/* 18: index scans count for EXPLAIN; 19: and take flags */
 #if PG_VERSION_NUM < 180000
 #define index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
 	index_beginscan((heap), (index), (snapshot), (nkeys), (norderbys))
-#else
+#elif PG_VERSION_NUM < 190000
 #define index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
 	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), (norderbys))
+#else
+#define index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), (norderbys), SO_NONE)
 #endif
 
 /* 16: an origin may be shared by naming the process that acquired it */
@@ -102,11 +118,71 @@ typedef bool TU_UpdateIndexes;
 	((publication)->pubgencols_type == PUBLISH_GENCOLS_STORED)
 #endif
 
-/* 18: the server says how long a name may be; before, a page's worth must not be tried */
+/* 18: origins have a setting of their own, before they had as many places as slots */
 #if PG_VERSION_NUM < 180000
-#define MAX_RONAME_LEN_COMPAT	512
+#define max_active_replication_origins_compat max_replication_slots
 #else
-#define MAX_RONAME_LEN_COMPAT	MAX_RONAME_LEN
+#define max_active_replication_origins_compat max_active_replication_origins
+#endif
+
+/* 19: the origin of a transaction is one struct, and the type of its id is spelled out */
+#if PG_VERSION_NUM < 190000
+typedef RepOriginId ReplOriginId;
+#define InvalidReplOriginId			InvalidRepOriginId
+#define cdc_xact_origin				replorigin_session_origin
+#define cdc_xact_origin_lsn			replorigin_session_origin_lsn
+#define cdc_xact_origin_timestamp	replorigin_session_origin_timestamp
+#else
+#define cdc_xact_origin				replorigin_xact_state.origin
+#define cdc_xact_origin_lsn			replorigin_xact_state.origin_lsn
+#define cdc_xact_origin_timestamp	replorigin_xact_state.origin_timestamp
+#endif
+
+/* 19: jsonb that is being built has its result in the state */
+#if PG_VERSION_NUM < 190000
+typedef struct JsonbInState
+{
+	JsonbParseState *parseState;
+	JsonbValue *result;
+} JsonbInState;
+#define pushJsonbValue(state, token, value) \
+	((state)->result = (pushJsonbValue) (&(state)->parseState, (token), (value)))
+#endif
+
+/* 19: single rows are written with options */
+#if PG_VERSION_NUM < 190000
+#define table_tuple_update_compat(rel, tid, slot, cid, snapshot, crosscheck, wait, failure, lockmode, indexes) \
+	table_tuple_update((rel), (tid), (slot), (cid), (snapshot), (crosscheck), (wait), (failure), (lockmode), (indexes))
+#define table_tuple_delete_compat(rel, tid, cid, snapshot, crosscheck, wait, failure) \
+	table_tuple_delete((rel), (tid), (cid), (snapshot), (crosscheck), (wait), (failure), false)
+#else
+#define table_tuple_update_compat(rel, tid, slot, cid, snapshot, crosscheck, wait, failure, lockmode, indexes) \
+	table_tuple_update((rel), (tid), (slot), (cid), 0, (snapshot), (crosscheck), (wait), (failure), (lockmode), (indexes))
+#define table_tuple_delete_compat(rel, tid, cid, snapshot, crosscheck, wait, failure) \
+	table_tuple_delete((rel), (tid), (cid), 0, (snapshot), (crosscheck), (wait), (failure))
+#endif
+
+/* 19: pruning may set the visibility map, and hands over the pin of its page */
+#if PG_VERSION_NUM < 190000
+#define heap_page_prune_opt_compat(rel, buffer) heap_page_prune_opt((rel), (buffer))
+#else
+#define heap_page_prune_opt_compat(rel, buffer) \
+	do { \
+		Buffer		map_buffer = InvalidBuffer; \
+		heap_page_prune_opt((rel), (buffer), &map_buffer, false); \
+		if (BufferIsValid(map_buffer)) \
+			ReleaseBuffer(map_buffer); \
+	} while (0)
+#endif
+
+/* 19: a descriptor that is built by hand is finished so */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(desc) ((void) 0)
+#endif
+
+/* 19: falling through is said by the compiler's own word */
+#if PG_VERSION_NUM < 190000
+#define pg_fallthrough __attribute__((fallthrough))
 #endif
 
 #endif							/* CDC_COMPAT_H */

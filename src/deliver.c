@@ -58,6 +58,7 @@ typedef struct Run
 
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static bool is_of_a_peer(int sqlstate);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
 static void give_up(CdcMessage *message, const ErrorData *error);
 static void stop(CdcMessage *message, const ErrorData *caught);
@@ -111,7 +112,7 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 	if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
-	else if (is_transient(error->sqlerrcode))
+	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
 		wait_range(left, n, error);
 	else if (n > 1)
 	{
@@ -124,6 +125,13 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 		wait_range(left, n, error);
 	else
 		give_up(left[0], error);
+}
+
+/* No origin is left for a peer: the others, which have theirs, do not wait for that */
+static bool
+is_of_a_peer(int sqlstate)
+{
+	return sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 }
 
 /* Another partition may bring the change that frees the value */
@@ -349,7 +357,7 @@ take_run(Prepared *prepared, int n)
 	return run;
 }
 
-/* As many messages as hold events of one peer; those without an event go with any */
+/* As many messages as hold events of one peer; those of which nothing is written go with any */
 static int
 run_length(const Prepared *prepared, int n, const char **peer)
 {
@@ -358,7 +366,8 @@ run_length(const Prepared *prepared, int n, const char **peer)
 	*peer = NULL;
 	for (i = 0; i < n; i++)
 	{
-		const char *other = prepared[i].item ? prepared[i].item->event->peer : NULL;
+		const CdcApplyItem *item = prepared[i].item;
+		const char *other = item && !item->skip ? item->event->peer : NULL;
 
 		if (other == NULL)
 			continue;

@@ -16,10 +16,12 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "apply.h"
 #include "apply_context.h"
 #include "catalog.h"
+#include "compat.h"
 #include "decode.h"
 #include "error.h"
 #include "owner.h"
@@ -48,7 +50,7 @@ static void fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *pr
 						Datum *values, bool *nulls);
 static Datum image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
 							const CdcProducer *producer, bool *isnull);
-static void push_pair(JsonbParseState **state, const char *name, int namelen, char *value);
+static void push_pair(JsonbInState *state, const char *name, int namelen, char *value);
 static char *field_text(CdcRelation *rel, const CdcShape *shape, int n, const CdcImage *image,
 						const CdcProducer *producer);
 static void execute(CdcApplyItem **items, int nitems, CdcApplied *applied);
@@ -179,7 +181,7 @@ static Datum
 image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
 			   const CdcProducer *producer, bool *isnull)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	CdcShape   *shape = NULL;
 
 	*isnull = !image->present;
@@ -201,11 +203,12 @@ image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
 			push_pair(&state, rel->columns[c].name, strlen(rel->columns[c].name),
 					  field_text(rel, shape, c, image, producer));
 	}
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(state.result));
 }
 
 static void
-push_pair(JsonbParseState **state, const char *name, int namelen, char *value)
+push_pair(JsonbInState *state, const char *name, int namelen, char *value)
 {
 	JsonbValue	v = {.type = jbvString};
 

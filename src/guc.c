@@ -31,6 +31,7 @@ int			cdc_conflict_retention = 30 * 24 * 60;
 int			cdc_dead_letter_retention = 30 * 24 * 60;
 int			cdc_conflict_log_limit = 60;
 int			cdc_max_clock_skew = 60 * 1000;
+int			cdc_max_origins = -1;
 int			cdc_max_partitions = 1024;
 int			cdc_max_tables = 1024;
 
@@ -41,6 +42,7 @@ static void define_strings(void);
 static bool check_kafka_config(char **newval, void **extra, GucSource source);
 static void assign_kafka_config(const char *newval, void *extra);
 static const char *show_kafka_config(void);
+static bool has_node_characters(const char *name);
 static bool check_node_name(char **newval, void **extra, GucSource source);
 
 void
@@ -93,6 +95,11 @@ define_integers(void)
 							"It concerns tables without a version column.",
 							&cdc_max_clock_skew, 60 * 1000, 0, 24 * 60 * 60 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.max_origins",
+							"Sets the maximum number of replication origins that a database may have, one per peer and apply worker.",
+							"-1 means three quarters of those that the server has.",
+							&cdc_max_origins, -1, -1, 65534,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_partitions",
 							"Sets the maximum number of partitions in stat_subscription.",
 							"It counts the partitions of all databases of the server.",
@@ -169,11 +176,23 @@ show_kafka_config(void)
 
 /* What a topic.prefix may consist of; no colon, which ends a name in an origin's name */
 static bool
+has_node_characters(const char *name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	return name[strspn(name, allowed)] == '\0';
+}
+
+bool
+cdc_guc_is_node_name(const char *name)
+{
+	return name[0] != '\0' && has_node_characters(name) && strlen(name) <= NODE_NAME_MAX;
+}
+
+static bool
 check_node_name(char **newval, void **extra, GucSource source)
 {
-	const char *allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-
-	if ((*newval)[strspn(*newval, allowed)] != '\0')
+	if (!has_node_characters(*newval))
 	{
 		GUC_check_errdetail("A node name consists of letters, digits, dots, underscores and hyphens.");
 		return false;

@@ -32,6 +32,7 @@ typedef struct CdcKeyColumn
 typedef struct CdcKey
 {
 	Oid			relid;
+	Oid			owner;			/* of the table */
 	Oid			index;
 	int			ncolumns;
 	CdcKeyColumn *columns;
@@ -66,7 +67,10 @@ extern int	cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b);
  */
 extern int64 cdc_key_hash(CdcKey *key, const Datum *values);
 
-/* A key as a JSON object of its columns' texts, and back; false if it lacks one of them */
+/*
+ * A key as a JSON object of its columns' texts, and back; false if it lacks one of them.
+ * That is done as the table's owner, for a type may have domains in it.
+ */
 extern Jsonb *cdc_key_to_jsonb(CdcKey *key, const Datum *values);
 extern bool cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
 

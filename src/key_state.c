@@ -19,7 +19,7 @@ cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *ro
 static CdcVersion
 row_version(const CdcRelation *rel, const CdcRow *row)
 {
-	RepOriginId writer;
+	ReplOriginId writer;
 
 	if (rel->clock == CDC_CLOCK_COMMIT)
 		return cdc_clock_of_commit(row->xmin, &writer);
@@ -37,7 +37,7 @@ cdc_key_state_begin(CdcKeyState *ks)
 const char *
 cdc_key_state_writer(CdcKeyState *ks)
 {
-	RepOriginId writer;
+	ReplOriginId writer;
 
 	if (ks->writer == NULL && ks->row.exists && cdc_clock_has_commit_times() &&
 		cdc_clock_of_commit(ks->stored.xmin, &writer).known)

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "compat.h"
 #include "control.h"
 #include "offset.h"
 #include "table_write.h"
@@ -146,7 +147,7 @@ fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot)
 	if (block >= RelationGetNumberOfBlocks(table))
 		return false;
 	buffer = ReadBuffer(table, block);
-	heap_page_prune_opt(table, buffer);
+	heap_page_prune_opt_compat(table, buffer);
 	ReleaseBuffer(buffer);
 	return table_tuple_fetch_row_version(table, tid, GetActiveSnapshot(), slot);
 }

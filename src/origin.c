@@ -17,14 +17,20 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_replication_origin.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "replication/origin.h"
+#include "replication/slot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "guc.h"
 #include "origin.h"
@@ -33,13 +39,20 @@
 #define ORIGIN_PREFIX "cdcsync:"
 
 static char *current_name = NULL;	/* of the origin that is acquired, or NULL */
-static RepOriginId current_id = InvalidRepOriginId;
+static ReplOriginId current_id = InvalidReplOriginId;
+static Bitmapset *known_ids = NULL;	/* of origins that had room, in TopMemoryContext */
 static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
 static bool begun = false;		/* the current transaction runs under it */
 
-static void acquire(const char *name, const char *peer);
-static void check_name(const char *name, const char *peer);
-static RepOriginId find_or_create(const char *name);
+static void acquire(const char *name);
+static char *database_prefix(Oid dboid);
+static void check_room(ReplOriginId id);
+static int64 origins_in_use(ReplOriginId but);
+static int	limit_of_origins(void);
+static List *origins_of_database(Oid dboid);
+static bool release(const char *name);
+static void keep_name(ReplOriginId id, const char *name);
+static ReplOriginId find_or_create(const char *name);
 static void clear_session_variables(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
@@ -53,20 +66,20 @@ cdc_origin_begin(int worker, const char *peer)
 	if (current_name == NULL || strcmp(current_name, name) != 0)
 	{
 		cdc_origin_reset();
-		acquire(name, peer);
+		acquire(name);
 	}
-	replorigin_session_origin = current_id;
+	cdc_xact_origin = current_id;
 	begun = true;
 	pfree(name);
 }
 
-/* The server's own message says which setting limits the number of origins */
+/* Beyond this database's share the server's own message says what limits the number of origins */
 static void
-acquire(const char *name, const char *peer)
+acquire(const char *name)
 {
 	static bool registered = false;
 	char	   *kept;
-	RepOriginId id;
+	ReplOriginId id;
 
 	if (!registered)
 	{
@@ -74,11 +87,11 @@ acquire(const char *name, const char *peer)
 		RegisterSubXactCallback(at_subxact_end, NULL);
 		registered = true;
 	}
-	check_name(name, peer);
 	kept = MemoryContextStrdup(TopMemoryContext, name);
 	PG_TRY();
 	{
 		id = find_or_create(name);
+		check_room(id);
 		replorigin_session_setup_compat(id);
 	}
 	PG_CATCH();
@@ -92,34 +105,73 @@ acquire(const char *name, const char *peer)
 	current_id = id;
 }
 
-/* A colon in the peer's name would let it pass for another node, or for this one */
-static void
-check_name(const char *name, const char *peer)
-{
-	if (peer[0] == '\0' || strchr(peer, ':') != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid name of a peer: \"%s\"", peer),
-				 errdetail("The name in source.name is empty or holds a colon."),
-				 errhint("Give the peer's connector another topic.prefix.")));
-	if (strlen(name) > MAX_RONAME_LEN_COMPAT)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("replication origin name \"%s\" is too long", name),
-				 errhint("Give the peer's connector a shorter topic.prefix.")));
-}
-
-static RepOriginId
+static ReplOriginId
 find_or_create(const char *name)
 {
-	RepOriginId id = replorigin_by_name(unconstify(char *, name), true);
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
 
-	if (id == InvalidRepOriginId)
+	if (id == InvalidReplOriginId)
 	{
 		id = replorigin_create(unconstify(char *, name));
 		created_level = GetCurrentTransactionNestLevel();
 	}
 	return id;
+}
+
+static char *
+database_prefix(Oid dboid)
+{
+	return psprintf(ORIGIN_PREFIX "%u:", dboid);
+}
+
+/* What this database has must leave some to other databases and to native subscriptions */
+static void
+check_room(ReplOriginId id)
+{
+	MemoryContext old;
+
+	if (bms_is_member(id, known_ids))
+		return;
+	if (origins_in_use(id) >= limit_of_origins())
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("this database has all of the replication origins that it may have: %d",
+						limit_of_origins()),
+				 errdetail("Each peer has one for each apply worker."),
+				 errhint("cdcsync.stat_origin lists them: free those of peers that are gone with cdcsync.drop_origin, or increase cdcsync.max_origins.")));
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	known_ids = bms_add_member(known_ids, id);
+	MemoryContextSwitchTo(old);
+}
+
+/* Those of this database that have one of the server's places */
+static int64
+origins_in_use(ReplOriginId but)
+{
+	static CdcStatement count = {
+		.sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_show_replication_origin_status() AS s "
+		"WHERE pg_catalog.starts_with(s.external_id, $1) "
+		"AND s.local_id OPERATOR(pg_catalog.<>) $2",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		args[2];
+	bool		isnull;
+
+	args[0] = CStringGetTextDatum(database_prefix(MyDatabaseId));
+	args[1] = ObjectIdGetDatum(but);
+	cdc_catalog_execute(&count, args, NULL);
+	MemoryContextSwitchTo(caller);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static int
+limit_of_origins(void)
+{
+	int			all = max_active_replication_origins_compat;
+
+	return cdc_max_origins >= 0 ? cdc_max_origins : all - all / 4;
 }
 
 /* To the server, the time 0 (2000-01-01) says that there is none */
@@ -128,22 +180,22 @@ cdc_origin_stamp(int64 next_offset, int64 source_time)
 {
 	TimestampTz time = cdc_unixtime_to_timestamptz(source_time);
 
-	replorigin_session_origin_lsn = (XLogRecPtr) next_offset;
-	replorigin_session_origin_timestamp = time != 0 ? time : 1;
+	cdc_xact_origin_lsn = (XLogRecPtr) next_offset;
+	cdc_xact_origin_timestamp = time != 0 ? time : 1;
 }
 
 void
 cdc_origin_suspend(void)
 {
 	if (begun)
-		replorigin_session_origin = InvalidRepOriginId;
+		cdc_xact_origin = InvalidReplOriginId;
 }
 
 void
 cdc_origin_resume(void)
 {
 	if (begun)
-		replorigin_session_origin = current_id;
+		cdc_xact_origin = current_id;
 }
 
 /* At the process's exit the server itself lets go of it, too */
@@ -153,9 +205,11 @@ cdc_origin_reset(void)
 	if (current_name == NULL)
 		return;
 	clear_session_variables();
+	if (created_level > 0)
+		known_ids = bms_del_member(known_ids, current_id);
 	pfree(current_name);
 	current_name = NULL;
-	current_id = InvalidRepOriginId;
+	current_id = InvalidReplOriginId;
 	created_level = 0;
 	replorigin_session_reset();
 }
@@ -163,9 +217,9 @@ cdc_origin_reset(void)
 static void
 clear_session_variables(void)
 {
-	replorigin_session_origin = InvalidRepOriginId;
-	replorigin_session_origin_lsn = InvalidXLogRecPtr;
-	replorigin_session_origin_timestamp = 0;
+	cdc_xact_origin = InvalidReplOriginId;
+	cdc_xact_origin_lsn = InvalidXLogRecPtr;
+	cdc_xact_origin_timestamp = 0;
 	begun = false;
 }
 
@@ -179,7 +233,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			if (created_level > 0)
 				cdc_origin_reset();
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case XACT_EVENT_COMMIT:
 			if (current_name != NULL)
 				clear_session_variables();
@@ -223,43 +277,52 @@ cdc_origin_last_node(const char *origin)
 }
 
 char *
-cdc_origin_writer(RepOriginId id)
+cdc_origin_writer(ReplOriginId id)
 {
 	char	   *name = NULL;
 
-	if (id != InvalidRepOriginId && id != DoNotReplicateId &&
+	if (id != InvalidReplOriginId && id != DoNotReplicateId &&
 		replorigin_by_oid(id, true, &name) &&
 		strncmp(name, ORIGIN_PREFIX, strlen(ORIGIN_PREFIX)) == 0)
 		return strrchr(name, ':') + 1;
 	return pstrdup(cdc_node_name);
 }
 
-RepOriginId
+ReplOriginId
 cdc_origin_session(void)
 {
-	return replorigin_session_origin;
+	return cdc_xact_origin;
 }
 
 TimestampTz
 cdc_origin_commit_time(void)
 {
-	if (replorigin_session_origin != InvalidRepOriginId &&
-		replorigin_session_origin_timestamp != 0)
-		return replorigin_session_origin_timestamp;
+	if (cdc_xact_origin != InvalidReplOriginId &&
+		cdc_xact_origin_timestamp != 0)
+		return cdc_xact_origin_timestamp;
 	return GetCurrentTimestamp();
 }
 
 void
 cdc_origin_drop_all(Oid dboid)
 {
-	char	   *prefix = psprintf(ORIGIN_PREFIX "%u:", dboid);
+	ListCell   *lc;
+
+	cdc_origin_reset();
+	foreach(lc, origins_of_database(dboid))
+		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
+}
+
+/* Their names */
+static List *
+origins_of_database(Oid dboid)
+{
+	char	   *prefix = database_prefix(dboid);
 	Relation	rel = table_open(ReplicationOriginRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	List	   *names = NIL;
 	HeapTuple	tuple;
-	ListCell   *lc;
 
-	cdc_origin_reset();
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;
@@ -272,6 +335,96 @@ cdc_origin_drop_all(Oid dboid)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	foreach(lc, names)
-		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
+	return names;
+}
+
+/*
+ * Gives back the place that an origin has among those in use.  Its name keeps its number:
+ * the server would give the number of one that is gone to the next, and old rows, and WAL
+ * that is yet to be decoded, would carry another peer's name.  False if there is no such
+ * origin by now.
+ */
+static bool
+release(const char *name)
+{
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
+
+	if (id == InvalidReplOriginId)
+		return false;
+	replorigin_drop_by_name(unconstify(char *, name), true, true);	/* error if it is in use */
+	CommandCounterIncrement();
+	keep_name(id, name);
+	return true;
+}
+
+static void
+keep_name(ReplOriginId id, const char *name)
+{
+	Relation	rel = table_open(ReplicationOriginRelationId, RowExclusiveLock);
+	Datum		values[Natts_pg_replication_origin];
+	bool		nulls[Natts_pg_replication_origin] = {0};
+	HeapTuple	tuple;
+
+	values[Anum_pg_replication_origin_roident - 1] = ObjectIdGetDatum(id);
+	values[Anum_pg_replication_origin_roname - 1] = CStringGetTextDatum(name);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+}
+
+/* ---- SQL interface ---- */
+
+PG_FUNCTION_INFO_V1(cdcsync_stat_origins);
+Datum
+cdcsync_stat_origins(PG_FUNCTION_ARGS)
+{
+	static CdcStatement list = {
+		.sql = "SELECT pg_catalog.split_part(s.external_id, ':', 4), "
+		"pg_catalog.split_part(s.external_id, ':', 3)::pg_catalog.int4 "
+		"FROM pg_catalog.pg_show_replication_origin_status() AS s "
+		"WHERE pg_catalog.starts_with(s.external_id, $1) ORDER BY 1, 2",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
+	};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		prefix = CStringGetTextDatum(database_prefix(MyDatabaseId));
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	cdc_catalog_execute(&list, &prefix, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Datum		values[2];
+		bool		nulls[2];
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/* drop_origin(peer): of all apply workers */
+PG_FUNCTION_INFO_V1(cdcsync_drop_origin);
+Datum
+cdcsync_drop_origin(PG_FUNCTION_ARGS)
+{
+	char	   *peer = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, origins_of_database(MyDatabaseId))
+	{
+		const char *name = lfirst(lc);
+
+		if (strcmp(cdc_origin_last_node(name), peer) == 0)
+			any |= release(name);
+	}
+	if (!any)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("peer \"%s\" has no replication origin in this database", peer),
+				 errhint("cdcsync.stat_origin lists those that have one.")));
+	PG_RETURN_VOID();
 }

@@ -8,11 +8,14 @@
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
 
+#include "compat.h"
+
 /*
  * Make the current transaction's changes those of a peer: sets up the session's
  * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
- * transaction; it stays until another peer is begun or cdc_origin_reset.  Raises
- * configuration_limit_exceeded with a hint when the server has no free slot.
+ * transaction, with SPI connected; it stays until another peer is begun or
+ * cdc_origin_reset.  Raises configuration_limit_exceeded with a hint when the server has
+ * no free place, or this database has its share.
  */
 extern void cdc_origin_begin(int worker, const char *peer);
 
@@ -36,10 +39,10 @@ extern const char *cdc_origin_last_node(const char *origin);
  * Who wrote what carries this origin: the peer of an origin of cdcsync, else this node.
  * In a transaction; the result is in CurrentMemoryContext.
  */
-extern char *cdc_origin_writer(RepOriginId id);
+extern char *cdc_origin_writer(ReplOriginId id);
 
 /* The current transaction's origin (0: none), and the commit time it will have as far as is known */
-extern RepOriginId cdc_origin_session(void);
+extern ReplOriginId cdc_origin_session(void);
 extern TimestampTz cdc_origin_commit_time(void);
 
 /* Drop all origins of a database; in a transaction, no worker may hold one */

@@ -170,6 +170,7 @@ cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
 {
 	p->sub = sub;
 	p->options.subscription = sub->name;
+	p->options.sub = sub;
 	p->options.producer = sub->producer;
 	p->options.conflicts = sub->conflicts;
 	p->options.record_time = sub->record_time;

@@ -2,8 +2,8 @@
  * register.c
  *		add_table, remove_table, alter_table_rule: key, identity, triggers, publication.
  *
- * The caller must own the table; what is then done to it and to cdcsync's publication
- * and catalogs is done with the rights of the extension's owner.
+ * The caller must own the table.  What is then done to it is done with its owner's rights,
+ * and what is done to cdcsync's publication and catalogs with those of the extension's.
  *
  * Locks: first the rules, so that registrations queue up while they hold nothing; then
  * the table with all its partitions, in the strongest mode at once, for half of the
@@ -25,6 +25,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_publication.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -38,11 +39,14 @@
 #include "compat.h"
 #include "control.h"
 #include "key.h"
+#include "objection.h"
+#include "owner.h"
 #include "register.h"
 #include "register_check.h"
 #include "stat.h"
 #include "subscription.h"
 #include "subscription_check.h"
+#include "table_query.h"
 #include "table_rule.h"
 
 #define EXTENSION_NAME		"cdcsync"	/* its schema has the same name */
@@ -70,12 +74,16 @@ static const TriggerDef trigger_defs[] = {
 /* Steps; SPI is connected by the SQL functions */
 static void begin_change(Oid relid);
 static List *lock_table(Oid relid);
+static void owner_command(Oid relid, const char *sql);
 static void forget_gone_tables(void);
 static void set_replica_identity(List *members);
+static bool set_identity_of(Oid relid);
 static void set_up(Oid relid, bool has_version);
 static void create_triggers(Oid relid, bool has_version);
 static char *key_change_condition(Oid relid);
 static char *key_column_differs(const CdcKeyColumn *col);
+static void keep_triggers(Oid relid);
+static bool is_own_trigger(const char *name);
 static void drop_triggers(Oid relid);
 
 /* The publication */
@@ -118,6 +126,20 @@ lock_table(Oid relid)
 	return find_all_inheritors(relid, AccessExclusiveLock, NULL);
 }
 
+/* A command that a table's owner may give, with his rights: it may run code of his */
+static void
+owner_command(Oid relid, const char *sql)
+{
+	CdcOwnerScope scope;
+	int			result;
+
+	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	cdc_owner_end(&scope);
+}
+
 static void
 forget_gone_tables(void)
 {
@@ -138,14 +160,22 @@ set_replica_identity(List *members)
 
 	foreach(lc, members)
 	{
-		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
-		bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
-
-		relation_close(rel, NoLock);
-		if (!full && cdc_register_is_table(lfirst_oid(lc)))
-			cdc_catalog_command(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL",
-										 table_name(lfirst_oid(lc))));
+		if (cdc_objection_is_table(lfirst_oid(lc)))
+			(void) set_identity_of(lfirst_oid(lc));
 	}
+}
+
+/* false: it was so before */
+static bool
+set_identity_of(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+
+	relation_close(rel, NoLock);
+	if (!full)
+		owner_command(relid, psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
+	return !full;
 }
 
 /* What add_table leaves besides the identity; harmless where it is there already */
@@ -170,11 +200,16 @@ create_triggers(Oid relid, bool has_version)
 
 		if (def->for_version && !has_version)
 			continue;
+		/*
+		 * Not as the table's owner, who need not have the right to the function.  Of a
+		 * partitioned table the server looks at the key of its partitions; one with
+		 * expressions to fold has no unique index, and has been refused.
+		 */
 		cdc_catalog_command(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %s "
 									 "EXECUTE FUNCTION " EXTENSION_NAME ".%s()",
 									 name, def->event, table,
 									 def->on_key_change ? condition : "", def->function));
-		cdc_catalog_command(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, name));
+		owner_command(relid, psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, name));
 		cdc_catalog_command(psprintf("ALTER TRIGGER %s ON %s DEPENDS ON EXTENSION "
 									 EXTENSION_NAME, name, table));
 	}
@@ -214,6 +249,42 @@ key_column_differs(const CdcKeyColumn *col)
 	return buf.data;
 }
 
+/* ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, makes them ordinary ones */
+static void
+keep_triggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
+
+	relation_close(rel, NoLock);
+	for (int i = 0; desc && i < desc->numtriggers; i++)
+	{
+		const Trigger *trigger = &desc->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_own_trigger(trigger->tgname))
+			owner_command(relid, psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
+										  table_name(relid), quote_identifier(trigger->tgname)));
+	}
+}
+
+static bool
+is_own_trigger(const char *name)
+{
+	for (int i = 0; i < lengthof(trigger_defs); i++)
+	{
+		if (strcmp(trigger_defs[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+cdc_register_keep(Oid relid)
+{
+	keep_triggers(relid);
+	return set_identity_of(relid);
+}
+
 static void
 drop_triggers(Oid relid)
 {
@@ -222,8 +293,8 @@ drop_triggers(Oid relid)
 		const char *name = trigger_defs[i].name;
 
 		if (OidIsValid(get_trigger_oid(relid, name, true)))
-			cdc_catalog_command(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name),
-										 table_name(relid)));
+			owner_command(relid, psprintf("DROP TRIGGER %s ON %s", quote_identifier(name),
+										  table_name(relid)));
 	}
 }
 
@@ -573,12 +644,12 @@ cdcsync_add_version_column(PG_FUNCTION_ARGS)
 	cdc_register_check_owner(relid);
 	SPI_connect();
 	cdc_register_check_table(relid, lock_table(relid));
-	cdc_catalog_command(psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
-								 "DEFAULT '1970-01-01 00:00:00+00'",
-								 table_name(relid), column));
-	cdc_catalog_command(psprintf("ALTER TABLE %s ALTER COLUMN %s "
-								 "SET DEFAULT pg_catalog.clock_timestamp()",
-								 table_name(relid), column));
+	owner_command(relid, psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
+								  "DEFAULT '1970-01-01 00:00:00+00'",
+								  table_name(relid), column));
+	owner_command(relid, psprintf("ALTER TABLE %s ALTER COLUMN %s "
+								  "SET DEFAULT pg_catalog.clock_timestamp()",
+								  table_name(relid), column));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -13,9 +13,6 @@
  */
 extern void cdc_register_check_owner(Oid relid);
 
-/* A plain or partitioned table, without an error; false for what else is a partition */
-extern bool cdc_register_is_table(Oid relid);
-
 /*
  * Its kind, rights, constraints and key; members are the table and its partitions, all
  * locked.

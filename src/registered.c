@@ -29,7 +29,6 @@ static uint64 invalidations = 0;
 static void cache_init(void);
 static void cache_invalidate(Datum arg, Oid relid);
 static void entry_build(CdcRegistered *entry, Relation rel);
-static CdcTableRule *find_rule(Oid relid);
 static void fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule);
 static void fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column);
 
@@ -101,7 +100,7 @@ entry_build(CdcRegistered *entry, Relation rel)
 	entry->context = NULL;
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
 										   ALLOCSET_SMALL_SIZES);
-	rule = find_rule(RelationGetRelid(rel));
+	rule = cdc_registered_rule(RelationGetRelid(rel));
 	if (rule != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(entry->context);
@@ -113,8 +112,8 @@ entry_build(CdcRegistered *entry, Relation rel)
 	entry->valid = (before == invalidations);
 }
 
-static CdcTableRule *
-find_rule(Oid relid)
+CdcTableRule *
+cdc_registered_rule(Oid relid)
 {
 	CdcTableRule *rule = cdc_table_rule_for_relation(relid);
 

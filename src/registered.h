@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "key.h"
+#include "table_rule.h"
 
 /* A registered table, or a partition of one, as a trigger on it meets it */
 typedef struct CdcRegistered
@@ -25,6 +26,12 @@ typedef struct CdcRegistered
 	Oid			version_type;
 	AttrNumber	version_attnum; /* here */
 } CdcRegistered;
+
+/*
+ * The rule of a table, or of the table it is a partition of; NULL if none is registered.
+ * In CurrentMemoryContext.
+ */
+extern CdcTableRule *cdc_registered_rule(Oid relid);
 
 /* NULL if neither the table nor a parent of it is registered */
 extern CdcRegistered *cdc_registered_open(Relation rel);

@@ -29,9 +29,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 
+#include "compat.h"
 #include "decode_json.h"
+#include "objection.h"
+#include "owner.h"
 #include "relation.h"
 
 /*
@@ -175,6 +177,7 @@ map_build(const char *schema, const char *table)
 	CdcTableRule *rule;
 	Relation	rel;
 	uint64		before;
+	CdcOwnerScope scope;
 
 	/* in the transaction's memory until it is complete: an error leaves nothing */
 	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync relation map",
@@ -194,7 +197,9 @@ map_build(const char *schema, const char *table)
 	map->context = context;
 	map->rule = rule;
 	map->source_name = quote_qualified_identifier(schema, table);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	map_fill(map, rel);
+	cdc_owner_end(&scope);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, maps_context);
@@ -239,21 +244,18 @@ map_fill(CdcRelation *map, Relation rel)
 	map->unique_indexes = cdc_key_find_unique_indexes(rel, map->key->index);
 }
 
-/* What add_table checked may have changed since */
+/* What add_table refuses may have come to be since */
 static void
 check_writable(CdcRelation *map, Relation rel)
 {
-	if (rel->rd_rel->relkind != RELKIND_RELATION && !map->partitioned)
+	CdcObjection objection = cdc_objection_find(rel, false);
+
+	if (objection.detail)
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
-	if (check_enable_rls(map->relid, map->owner, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("row security of table \"%s\" applies to its owner",
-						RelationGetRelationName(rel)),
-				 errdetail("Changes are written with the owner's rights, so some would be lost."),
-				 errhint("Run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.", map->qualified_name)));
+				(errcode(objection.sqlerrcode),
+				 errmsg("no changes can be applied to table %s", map->qualified_name),
+				 errdetail_internal("%s", objection.detail),
+				 objection.hint ? errhint("%s", objection.hint) : 0));
 }
 
 static bool
@@ -440,6 +442,7 @@ fill_batch_desc(CdcRelation *map, Relation rel)
 						   TupleDescAttr(RelationGetDescr(rel), col->attnum - 1)->attndims);
 		TupleDescInitEntryCollation(desc, attno, col->collation);
 	}
+	TupleDescFinalize(desc);
 	map->batch_desc = desc;
 }
 

@@ -15,6 +15,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "row_json.h"
 #include "subxact.h"
 
@@ -25,20 +26,20 @@ typedef struct JsonText
 	Jsonb	   *jsonb;
 } JsonText;
 
-static void push_name(JsonbParseState **state, const char *name);
-static void push_value(JsonbParseState **state, CdcColumn *col, Datum value);
-static bool push_json(JsonbParseState **state, const char *text);
+static void push_name(JsonbInState *state, const char *name);
+static void push_value(JsonbInState *state, CdcColumn *col, Datum value);
+static bool push_json(JsonbInState *state, const char *text);
 static void read_json(void *arg);
 static bool is_value_error(const ErrorData *error);
-static void push_text(JsonbParseState **state, char *text);
+static void push_text(JsonbInState *state, char *text);
 static bool is_plain_number(Oid type, Datum value);
-static void push_embedded(JsonbParseState **state, Jsonb *jsonb);
+static void push_embedded(JsonbInState *state, Jsonb *jsonb);
 static bool has_name(Jsonb *object, const char *name);
 
 Jsonb *
 cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = -1; (i = bms_next_member(row->present, i)) >= 0;)
@@ -51,11 +52,12 @@ cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
 		else
 			push_value(&state, &rel->columns[i], row->values[i]);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 static void
-push_name(JsonbParseState **state, const char *name)
+push_name(JsonbInState *state, const char *name)
 {
 	JsonbValue	v = {.type = jbvString};
 
@@ -65,7 +67,7 @@ push_name(JsonbParseState **state, const char *name)
 }
 
 static void
-push_value(JsonbParseState **state, CdcColumn *col, Datum value)
+push_value(JsonbInState *state, CdcColumn *col, Datum value)
 {
 	Oid			type = col->vt.type;
 	char	   *text;
@@ -100,7 +102,7 @@ push_value(JsonbParseState **state, CdcColumn *col, Datum value)
  * a record for people must not stop the change it is about.
  */
 static bool
-push_json(JsonbParseState **state, const char *text)
+push_json(JsonbInState *state, const char *text)
 {
 	JsonText	json = {.text = text};
 	ErrorData  *error = cdc_subxact_attempt(read_json, &json, is_value_error);
@@ -130,7 +132,7 @@ is_value_error(const ErrorData *error)
 }
 
 static void
-push_text(JsonbParseState **state, char *text)
+push_text(JsonbInState *state, char *text)
 {
 	JsonbValue	v = {.type = jbvString};
 
@@ -164,7 +166,7 @@ is_plain_number(Oid type, Datum value)
 }
 
 static void
-push_embedded(JsonbParseState **state, Jsonb *jsonb)
+push_embedded(JsonbInState *state, Jsonb *jsonb)
 {
 	JsonbValue	v;
 
@@ -230,7 +232,7 @@ cdc_row_json_delete_text(const char *name, const CdcKey *key)
 Jsonb *
 cdc_row_json_pair(const char *name, const char *value)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	JsonbValue	v = {.type = jbvString};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
@@ -238,18 +240,20 @@ cdc_row_json_pair(const char *name, const char *value)
 	v.val.string.val = unconstify(char *, value);
 	v.val.string.len = strlen(value);
 	pushJsonbValue(&state, WJB_VALUE, &v);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 Jsonb *
 cdc_row_json_undecodable(const char *name, const char *text)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_name(&state, name);
 	push_embedded(&state, cdc_row_json_pair("undecodable", text));
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 Jsonb *

@@ -41,12 +41,13 @@ typedef enum SubscribeArg
 	SUB_ON_UNKNOWN_TABLE,
 	SUB_PRODUCER,
 	SUB_ENABLED,
+	SUB_PEERS,
 	SUB_NARGS
 } SubscribeArg;
 
 static const char *const subscribe_args[] = {
 	"subscription", "topics", "conflicts", "origin", "start_at", "event_time", "on_error",
-	"on_unknown_table", "producer", "enabled"
+	"on_unknown_table", "producer", "enabled", "peers"
 };
 
 /* Arguments of alter_subscription(), likewise */
@@ -60,12 +61,13 @@ typedef enum AlterArg
 	ALTER_ON_ERROR,
 	ALTER_ON_UNKNOWN_TABLE,
 	ALTER_PRODUCER,
+	ALTER_PEERS,
 	ALTER_NARGS
 } AlterArg;
 
 static const char *const alter_args[] = {
 	"subscription", "topics", "conflicts", "origin", "event_time", "on_error",
-	"on_unknown_table", "producer"
+	"on_unknown_table", "producer", "peers"
 };
 
 /* For the worker */
@@ -73,12 +75,12 @@ static CdcSubscription *subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 static char *tuple_text(HeapTuple tuple, TupleDesc desc, int column);
 static List *text_array_to_list(Datum array);
 static int64 start_from_text(const char *start_at);
-static bool regex_matches(const char *regex, const char *topic);
+static bool regex_matches(const char *regex, const char *name);
 
 /* Changes; SPI is connected by the SQL functions */
 static char *name_arg(FunctionCallInfo fcinfo);
 static void check_not_null(FunctionCallInfo fcinfo);
-static void check_options(FunctionCallInfo fcinfo, const char *const *names, int producer);
+static void check_options(FunctionCallInfo fcinfo, const char *const *names, int producer, int peers);
 static void take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls);
 static void lock_subscriptions(void);
 static void refuse_shared_topics(Datum name, Datum topics);
@@ -93,7 +95,7 @@ cdc_subscription_load_all(void)
 {
 	static CdcStatement select = {
 		.sql = "SELECT name, topics, enabled, origin, start_at, created_at, on_unknown_table, "
-		"producer, started, conflicts, event_time, on_error FROM cdcsync.subscription ORDER BY created_at, name"
+		"producer, started, conflicts, event_time, on_error, peers FROM cdcsync.subscription ORDER BY created_at, name"
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -113,6 +115,7 @@ subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 {
 	CdcSubscription *sub = palloc0(sizeof(CdcSubscription));
 	Datum		producer;
+	Datum		peers;
 	bool		isnull;
 
 	sub->name = tuple_text(tuple, desc, 1);
@@ -129,6 +132,8 @@ subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 	sub->conflicts = cdc_conflict_rules_parse(tuple_text(tuple, desc, 10));
 	sub->record_time = strcmp(tuple_text(tuple, desc, 11), "record") == 0;
 	sub->dead_letter = strcmp(tuple_text(tuple, desc, 12), "dead_letter") == 0;
+	peers = SPI_getbinval(tuple, desc, 13, &isnull);
+	sub->peers = isnull ? NIL : text_array_to_list(peers);
 	return sub;
 }
 
@@ -210,21 +215,24 @@ cdc_subscription_matches(const CdcSubscription *sub, const char *topic)
 
 	foreach(lc, sub->topics)
 	{
-		const char *pattern = lfirst(lc);
-
-		if (cdc_topic_is_regex(pattern) ? regex_matches(pattern, topic) :
-			strcmp(pattern, topic) == 0)
+		if (cdc_pattern_matches(lfirst(lc), topic))
 			return true;
 	}
 	return false;
 }
 
+bool
+cdc_pattern_matches(const char *pattern, const char *name)
+{
+	return cdc_topic_is_regex(pattern) ? regex_matches(pattern, name) : strcmp(pattern, name) == 0;
+}
+
 /* As the operator ~ does under the collation "C", which stat_subscription uses */
 static bool
-regex_matches(const char *regex, const char *topic)
+regex_matches(const char *regex, const char *name)
 {
-	return RE_compile_and_execute(cstring_to_text(regex), unconstify(char *, topic),
-								  strlen(topic), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
+	return RE_compile_and_execute(cstring_to_text(regex), unconstify(char *, name),
+								  strlen(name), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
 }
 
 /* ---- changes ---- */
@@ -249,7 +257,7 @@ check_not_null(FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < SUB_NARGS; i++)
 	{
-		if (i != SUB_PRODUCER && PG_ARGISNULL(i))
+		if (i != SUB_PRODUCER && i != SUB_PEERS && PG_ARGISNULL(i))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("parameter \"%s\" must not be null", subscribe_args[i])));
@@ -258,7 +266,7 @@ check_not_null(FunctionCallInfo fcinfo)
 
 /* What subscribe and alter_subscription have in common, as far as it is given */
 static void
-check_options(FunctionCallInfo fcinfo, const char *const *names, int producer)
+check_options(FunctionCallInfo fcinfo, const char *const *names, int producer, int peers)
 {
 	if (!PG_ARGISNULL(SUB_TOPICS))
 		cdc_subscription_check_topics(PG_GETARG_ARRAYTYPE_P(SUB_TOPICS));
@@ -269,6 +277,8 @@ check_options(FunctionCallInfo fcinfo, const char *const *names, int producer)
 	}
 	if (!PG_ARGISNULL(producer))
 		(void) cdc_producer_parse(PG_GETARG_JSONB_P(producer));
+	if (!PG_ARGISNULL(peers))
+		cdc_subscription_check_peers(PG_GETARG_ARRAYTYPE_P(peers));
 }
 
 static void
@@ -382,12 +392,13 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 {
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.subscription (name, topics, conflicts, origin, start_at, "
-		"event_time, on_error, on_unknown_table, producer, enabled, created_at) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp()) "
+		"event_time, on_error, on_unknown_table, producer, enabled, peers, created_at) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11, '{}'), "
+		"pg_catalog.clock_timestamp()) "
 		"ON CONFLICT (name) DO NOTHING",
 		.nargs = SUB_NARGS,
 		.argtypes = {TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, JSONBOID, BOOLOID}
+		TEXTOID, JSONBOID, BOOLOID, TEXTARRAYOID}
 	};
 	Datum		values[SUB_NARGS];
 	char		nulls[SUB_NARGS];
@@ -397,7 +408,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 	cdc_control_notify_at_commit();
 	cdc_subscription_check_node();
 	check_not_null(fcinfo);
-	check_options(fcinfo, subscribe_args, SUB_PRODUCER);
+	check_options(fcinfo, subscribe_args, SUB_PRODUCER, SUB_PEERS);
 	start_at = cdc_subscription_check_start(TextDatumGetCString(PG_GETARG_DATUM(SUB_START_AT)));
 	take_args(fcinfo, values, nulls);
 	values[SUB_START_AT] = CStringGetTextDatum(start_at);
@@ -430,18 +441,19 @@ cdcsync_alter_subscription(PG_FUNCTION_ARGS)
 		"event_time = COALESCE($5, event_time), "
 		"on_error = COALESCE($6, on_error), "
 		"on_unknown_table = COALESCE($7, on_unknown_table), "
-		"producer = COALESCE($8, producer) "
+		"producer = COALESCE($8, producer), "
+		"peers = NULLIF(COALESCE($9, peers), '{}') "
 		"WHERE name OPERATOR(pg_catalog.=) $1",
 		.nargs = ALTER_NARGS,
 		.argtypes = {TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		JSONBOID}
+		JSONBOID, TEXTARRAYOID}
 	};
 	Datum		values[ALTER_NARGS];
 	char		nulls[ALTER_NARGS];
 
 	(void) name_arg(fcinfo);
 	cdc_control_notify_at_commit();
-	check_options(fcinfo, alter_args, ALTER_PRODUCER);
+	check_options(fcinfo, alter_args, ALTER_PRODUCER, ALTER_PEERS);
 	take_args(fcinfo, values, nulls);
 	SPI_connect();
 	lock_subscriptions();

@@ -21,6 +21,7 @@ typedef struct CdcSubscription
 {
 	char	   *name;
 	List	   *topics;			/* of char *: names, or ^regex */
+	List	   *peers;			/* likewise, who may speak there; NIL: whose name a topic begins with */
 	bool		enabled;		/* false: paused */
 	bool		origin_none;	/* origin => 'none' */
 	int64		start_at;		/* CDC_OFFSET_BEGINNING, CDC_OFFSET_END, or ms since 1970 */
@@ -47,6 +48,9 @@ extern bool cdc_subscription_keep(const CdcSubscription *sub);
 
 /* start_at has done its work; SPI is connected by the caller */
 extern void cdc_subscription_mark_started(const CdcSubscription *sub);
+
+/* Is it this name, or does it match this regular expression, that begins with '^'? */
+extern bool cdc_pattern_matches(const char *pattern, const char *name);
 
 /* Does any of the topics' names or regular expressions match this topic? */
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);

@@ -53,7 +53,11 @@ static const NeededSetting needed_settings[] = {
 	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
 };
 
-static void check_topic(const char *topic);
+static void check_patterns(ArrayType *patterns, const char *what,
+						   void (*check_name) (const char *name));
+static void check_regex(const char *regex);
+static void check_topic_name(const char *topic);
+static void check_peer_name(const char *peer);
 static void check_choice(const Option *option, const char *value);
 static bool is_choice(const char *const *choices, const char *value);
 static char *quoted_choices(const char *const *choices);
@@ -95,34 +99,50 @@ cdc_subscription_check_name(const char *name)
 void
 cdc_subscription_check_topics(ArrayType *topics)
 {
-	Datum	   *elems;
-	int			nelems;
-	List	   *checked = NIL;
-
 	if (ARR_NDIM(topics) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("topics must not be empty")));
-	if (ARR_NDIM(topics) != 1)
+	check_patterns(topics, "topic", check_topic_name);
+}
+
+void
+cdc_subscription_check_peers(ArrayType *peers)
+{
+	check_patterns(peers, "peer", check_peer_name);
+}
+
+/* Names or regular expressions, each once */
+static void
+check_patterns(ArrayType *patterns, const char *what, void (*check_name) (const char *name))
+{
+	Datum	   *elems;
+	int			nelems;
+	List	   *checked = NIL;
+
+	if (ARR_NDIM(patterns) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("topics must be a one-dimensional array")));
-	if (array_contains_nulls(topics))
+				 errmsg("%ss must be a one-dimensional array", what)));
+	if (array_contains_nulls(patterns))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("topics must not contain nulls")));
+				 errmsg("%ss must not contain nulls", what)));
 
-	deconstruct_array(topics, TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &nelems);
+	deconstruct_array(patterns, TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &nelems);
 	for (int i = 0; i < nelems; i++)
 	{
-		char	   *topic = TextDatumGetCString(elems[i]);
+		char	   *pattern = TextDatumGetCString(elems[i]);
 
-		check_topic(topic);
-		if (list_member(checked, makeString(topic)))
+		if (cdc_topic_is_regex(pattern))
+			check_regex(pattern);
+		else
+			check_name(pattern);
+		if (list_member(checked, makeString(pattern)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("topic \"%s\" is named twice", topic)));
-		checked = lappend(checked, makeString(topic));
+					 errmsg("%s \"%s\" is named twice", what, pattern)));
+		checked = lappend(checked, makeString(pattern));
 	}
 }
 
@@ -137,21 +157,33 @@ cdc_topic_is_name(const char *topic)
 		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
+/* Raises an error that says what is wrong with it */
 static void
-check_topic(const char *topic)
+check_regex(const char *regex)
 {
-	if (cdc_topic_is_regex(topic))
-	{
-		/* raises an error that says what is wrong with it */
-		(void) RE_compile_and_cache(cstring_to_text(topic), REG_ADVANCED, C_COLLATION_OID);
-		return;
-	}
+	(void) RE_compile_and_cache(cstring_to_text(regex), REG_ADVANCED, C_COLLATION_OID);
+}
+
+static void
+check_topic_name(const char *topic)
+{
 	if (!cdc_topic_is_name(topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid topic name \"%s\"", topic),
 				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
 						   MAX_TOPIC_LENGTH),
+				 errhint("A regular expression begins with \"^\".")));
+}
+
+static void
+check_peer_name(const char *peer)
+{
+	if (!cdc_guc_is_node_name(peer))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid name of a peer: \"%s\"", peer),
+				 errdetail("A peer's name is its cdcsync.node_name: letters, digits, \".\", \"_\" and \"-\"."),
 				 errhint("A regular expression begins with \"^\".")));
 }
 

@@ -14,6 +14,9 @@ extern void cdc_subscription_check_node(void);
 extern void cdc_subscription_check_name(const char *name);
 extern void cdc_subscription_check_topics(ArrayType *topics);
 
+/* Empty stands for the default */
+extern void cdc_subscription_check_peers(ArrayType *peers);
+
 /* Whether Kafka would let a topic have this name */
 extern bool cdc_topic_is_name(const char *topic);
 

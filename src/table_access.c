@@ -209,8 +209,8 @@ cdc_table_delete(CdcRelation *rel, const CdcRow *rows, int nrows)
 		TM_FailureData failure;
 
 		CHECK_FOR_INTERRUPTS();
-		written += table_tuple_delete(w.table, &tid, w.cid, GetActiveSnapshot(), InvalidSnapshot,
-									  true, &failure, false) == TM_Ok;
+		written += table_tuple_delete_compat(w.table, &tid, w.cid, GetActiveSnapshot(),
+											 InvalidSnapshot, true, &failure) == TM_Ok;
 	}
 	cdc_table_write_end(&w);
 	return written;

@@ -59,8 +59,8 @@ cdc_table_write_update(CdcTableWrite *w, const ItemPointerData *tid, TupleTableS
 	LockTupleMode mode;
 	TU_UpdateIndexes indexes;
 
-	if (table_tuple_update(w->table, &place, slot, w->cid, GetActiveSnapshot(), InvalidSnapshot,
-						   true, &failure, &mode, &indexes) != TM_Ok)
+	if (table_tuple_update_compat(w->table, &place, slot, w->cid, GetActiveSnapshot(),
+								  InvalidSnapshot, true, &failure, &mode, &indexes) != TM_Ok)
 		return false;
 	if (cdc_updates_indexes(indexes))
 		cdc_table_write_entries(w, slot, true, cdc_updates_summarizing(indexes));

@@ -123,7 +123,7 @@ cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
 	Datum		datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
-	RepOriginId writer;
+	ReplOriginId writer;
 
 	if (isnull && clock == CDC_CLOCK_COMMIT)
 		return cdc_clock_of_commit(HeapTupleHeaderGetRawXmin(tuple->t_data), &writer);
@@ -237,9 +237,9 @@ update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, Sto
 	TU_UpdateIndexes update_indexes;
 	TM_Result	result;
 
-	result = table_tuple_update(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
-								snapshot, InvalidSnapshot, false, &failure, &lockmode,
-								&update_indexes);
+	result = table_tuple_update_compat(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
+									   snapshot, InvalidSnapshot, false, &failure, &lockmode,
+									   &update_indexes);
 	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
 		enter_into_index(table, slot, stored, true);
 	ExecDropSingleTupleTableSlot(slot);

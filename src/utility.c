@@ -6,7 +6,8 @@
  * themselves: it is held off, from before the command to the end of the transaction.
  * Only for who may give the command: a hold is not a way to stop somebody's worker.
  * What the dropped database or extension leaves outside its catalogs goes after it.
- * And any DDL may mend what a stopped partition has stumbled over.
+ * Any DDL may mend what a stopped partition has stumbled over; that of registered tables
+ * is register_ddl.c's.
  */
 #include "postgres.h"
 
@@ -25,11 +26,13 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
+#include "altered.h"
 #include "catalog.h"
 #include "control.h"
 #include "origin.h"
 #include "peer.h"
 #include "register.h"
+#include "register_ddl.h"
 #include "stat.h"
 #include "utility.h"
 
@@ -42,6 +45,8 @@ typedef struct Aftermath
 	Oid			probed;			/* database that it may open to connections */
 	bool		extension;		/* it may have dropped the extension */
 	bool		retry;			/* it may have mended something */
+	bool		ddl;			/* what it alters is of interest, */
+	CdcDdl		of_tables;		/* and of these more */
 } Aftermath;
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -82,17 +87,31 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Aftermath	aftermath = {0};
+	CdcAltered	altered = {0};
 
 	if (!IsParallelWorker())
 		aftermath = before_command(pstmt->utilityStmt);
-
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query, read_only_tree, context, params, query_env,
-							 dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, query_env,
-								dest, qc);
+	if (aftermath.ddl)
+		cdc_altered_begin(&altered);
+	PG_TRY();
+	{
+		if (prev_process_utility)
+			prev_process_utility(pstmt, query, read_only_tree, context, params, query_env,
+								 dest, qc);
+		else
+			standard_ProcessUtility(pstmt, query, read_only_tree, context, params, query_env,
+									dest, qc);
+		if (aftermath.ddl && IsTransactionState())
+			CommandCounterIncrement();
+	}
+	PG_FINALLY();
+	{
+		if (aftermath.ddl)
+			cdc_altered_end(&altered);
+	}
+	PG_END_TRY();
 	after_command(&aftermath);
+	cdc_register_ddl_end(&aftermath.of_tables, altered.relids);
 }
 
 static Aftermath
@@ -100,7 +119,9 @@ before_command(Node *stmt)
 {
 	Aftermath	aftermath = {0};
 
-	aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	aftermath.ddl = aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	if (aftermath.ddl)
+		aftermath.of_tables = cdc_register_ddl_begin(stmt);
 	switch (nodeTag(stmt))
 	{
 		case T_CreatedbStmt:

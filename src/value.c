@@ -40,7 +40,7 @@ static const CdcConversionRule *find_rule(const CdcConversion *c);
 /* Converters */
 static CdcValueStatus convert_boolean(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_text(CdcConversion *c, Datum *value);
-static bool fits(const CdcValueType *vt, const char *text, int len);
+static bool is_as_long(CdcConversion *c, const char *text, int len);
 
 /* Errors */
 static void input_context(void *arg);
@@ -149,6 +149,7 @@ cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod
 	get_typlenbyvalalign(vt->base_type, &vt->typlen, &vt->typbyval, &vt->typalign);
 	getTypeInputInfo(vt->base_type, &input, &vt->typioparam);
 	fmgr_info(input, &vt->input);
+	vt->fits = cdc_value_find_fits(vt->base_type, vt->typmod);
 
 	vt->element_type = get_element_type(vt->base_type);
 	if (!OidIsValid(vt->element_type))
@@ -337,6 +338,8 @@ CdcValueStatus
 cdc_value_set_input(CdcConversion *c, char *text, Datum *value)
 {
 	*value = cdc_value_input(c->vt, text);
+	if (c->vt->fits && !c->vt->fits(c, text, *value))
+		cdc_value_misfit(c);
 	pfree(text);
 	return CDC_VALUE_SET;
 }
@@ -434,25 +437,29 @@ convert_text(CdcConversion *c, Datum *value)
 	int			len;
 	char	   *text = cdc_value_text(c, &len);
 
-	if (!fits(c->vt, text, len))
-		return cdc_value_by_input(c, value);
+	if (!is_as_long(c, text, len))
+		return cdc_value_by_input(c, value);	/* pads it */
 	*value = PointerGetDatum(cstring_to_text_with_len(text, len));
 	if (c->token->escaped)
 		pfree(text);
 	return CDC_VALUE_SET;
 }
 
-/* Would the input function take the text as it is, without padding, cutting or error? */
+/* As long as the type is?  The input function would cut blanks off a longer one */
 static bool
-fits(const CdcValueType *vt, const char *text, int len)
+is_as_long(CdcConversion *c, const char *text, int len)
 {
+	const CdcValueType *vt = c->vt;
 	int			limit = vt->typmod - VARHDRSZ;
+	bool		padded = vt->base_type == BPCHAROID;
+	int			nchars;
 
-	if (vt->base_type == TEXTOID || vt->typmod < VARHDRSZ)
+	if (vt->base_type == TEXTOID || vt->typmod < VARHDRSZ || (!padded && len <= limit))
 		return true;
-	if (vt->base_type == VARCHAROID)
-		return len <= limit || pg_mbstrlen_with_len(text, len) <= limit;
-	return pg_mbstrlen_with_len(text, len) == limit;
+	nchars = pg_mbstrlen_with_len(text, len);
+	if (nchars > limit)
+		cdc_value_misfit(c);
+	return !padded || nchars == limit;
 }
 
 /*
@@ -501,6 +508,19 @@ cdc_value_out_of_range(CdcConversion *c)
 			 errmsg("value for column \"%s\" of type %s is out of range",
 					c->vt->column, format_type_be(c->vt->base_type)),
 			 errdetail("It is %s.", cdc_decode_excerpt(c->token->text, c->token->len))));
+}
+
+void
+cdc_value_not_said(CdcConversion *c, const char *setting, const char *mode, const char *better,
+				   const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s from JSON without a schema",
+					c->vt->column, cdc_value_type_name(c->vt)),
+			 errdetail("With %s=%s only the schema says %s.", setting, mode, what),
+			 errhint("Set value.converter.schemas.enable=true in the connector; or %s=%s there and in the subscription's producer option.",
+					 setting, better)));
 }
 
 void

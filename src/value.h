@@ -10,6 +10,9 @@
 #include "event.h"
 #include "producer.h"
 
+struct CdcConversion;
+typedef bool (*CdcFits) (struct CdcConversion *c, const char *text, Datum value);
+
 /* The local side of a conversion; filled by relation.c, lives as long as its map */
 typedef struct CdcValueType
 {
@@ -22,6 +25,7 @@ typedef struct CdcValueType
 	char		typalign;
 	Oid			element_type;	/* of an array's elements, else InvalidOid */
 	FmgrInfo	input;			/* the base type's input function */
+	CdcFits		fits;			/* does it take a text without rounding or cutting? NULL: always */
 	Oid			typioparam;
 	const struct CdcValueKind *kind;	/* how to convert to it */
 	struct CdcValueType *element;	/* likewise for an array's elements */

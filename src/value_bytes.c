@@ -169,14 +169,14 @@ convert_bits(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, text, value);
 }
 
-/* A varbit's is certain only if its highest bit says so; a bit(n)'s is n */
+/* A varbit's is certain only if its highest bit says so; a bit(n)'s is the author's n */
 static int
 bits_length(CdcConversion *c, int nsignificant)
 {
 	int			length = c->schema->length;
 
-	if (length < 0 || length > MaxAttrSize * BITS_PER_BYTE)
-		length = c->vt->typmod;
+	if (length > MaxAttrSize * BITS_PER_BYTE)
+		length = -1;			/* of a varbit without limit */
 	if (length > 0 && length < nsignificant)
 		cdc_value_invalid(c);
 	if (c->vt->base_type == VARBITOID ? length != nsignificant : length <= 0)
@@ -193,6 +193,8 @@ leading_zeros_lost(CdcConversion *c)
 					c->vt->column,
 					format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
 			 errdetail("Debezium writes the number that a bit string stands for: 11 and 0011 are one."),
+			 c->schema == &c->implied && c->vt->base_type == BITOID ?
+			 errhint("Set value.converter.schemas.enable=true in the connector: the schema has the length of the author's column.") :
 			 errhint("Use bit(n) or text, or leave the column out by column.exclude.list of the connector.")));
 }
 

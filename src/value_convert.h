@@ -58,6 +58,11 @@ extern char *cdc_value_text(CdcConversion *c, int *len);
 pg_noreturn extern void cdc_value_mismatch(CdcConversion *c);
 pg_noreturn extern void cdc_value_ambiguous(CdcConversion *c, const char *setting);
 pg_noreturn extern void cdc_value_invalid(CdcConversion *c);
+
+/* This mode of the connector leaves to the schema what, and there is none */
+pg_noreturn extern void cdc_value_not_said(CdcConversion *c, const char *setting,
+										   const char *mode, const char *better,
+										   const char *what);
 pg_noreturn extern void cdc_value_out_of_range(CdcConversion *c);
 extern bool cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len);
 
@@ -137,6 +142,10 @@ extern const CdcConversionRule cdc_value_hstore_rules[];
 
 /* False if it is none */
 extern bool cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid);
+
+/* value_fit.c: how to find out for a type whether texts fit; the error if one does not */
+extern CdcFits cdc_value_find_fits(Oid type, int32 typmod);
+pg_noreturn extern void cdc_value_misfit(CdcConversion *c);
 
 /* value_array.c, and what it needs of value.c for the elements */
 extern const CdcConversionRule cdc_value_array_rules[];

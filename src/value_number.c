@@ -129,11 +129,9 @@ cdc_value_imply_numeric(CdcConversion *c)
 			break;
 		case CDC_DECIMAL_PRECISE:
 			cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL);
-			/* as the source's driver reads it, which takes a negative one for positive */
+			/* never the scale of the column here: the author's may be another */
 			if (c->vt->base_type == MONEYOID)
 				c->implied.scale = c->producer->money_digits;
-			else if (c->vt->typmod >= VARHDRSZ)
-				c->implied.scale = (c->vt->typmod - VARHDRSZ) & 0x7ff;
 			break;
 	}
 }
@@ -282,6 +280,9 @@ set_money(CdcConversion *c, char *text, Datum *value)
 											 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 
 	*value = cdc_value_call(c->vt, numeric_cash, number);
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
+										  DirectFunctionCall1(cash_numeric, *value))))
+		cdc_value_misfit(c);
 	return CDC_VALUE_SET;
 }
 
@@ -345,13 +346,13 @@ decimal_text(CdcConversion *c)
 static void
 no_scale(CdcConversion *c)
 {
+	if (c->schema == &c->implied)
+		cdc_value_not_said(c, "decimal.handling.mode", "precise", "string",
+						   "the scale of the author's column");
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("cannot decode column \"%s\" of type %s from a decimal without scale",
-					c->vt->column, format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
-			 errdetail("JSON without a schema has no scale, and the column's type has none."),
-			 errhint("Set value.converter.schemas.enable=true or decimal.handling.mode=string "
-					 "in the connector.")));
+					c->vt->column, cdc_value_type_name(c->vt))));
 }
 
 /* {"scale":1,"value":"Dw=="} */

@@ -54,6 +54,7 @@ static CdcValueStatus convert_zoned_time(CdcConversion *c, Datum *value);
 static CdcValueStatus convert_interval(CdcConversion *c, Datum *value);
 pg_noreturn static CdcValueStatus refuse_duration(CdcConversion *c, Datum *value);
 pg_noreturn static void out_of_range(CdcConversion *c);
+static void check_precision(CdcConversion *c, TimeADT usecs);
 
 /* Numbers */
 static Unit unit_of(CdcSemantic semantic);
@@ -395,12 +396,22 @@ cdc_value_set_date(CdcConversion *c, int64 days, Datum *value)
 	return CDC_VALUE_SET;
 }
 
+static void
+check_precision(CdcConversion *c, TimeADT usecs)
+{
+	TimeADT		rounded = usecs;
+
+	AdjustTimeForTypmod(&rounded, c->vt->typmod);
+	if (rounded != usecs)
+		cdc_value_misfit(c);
+}
+
 CdcValueStatus
 cdc_value_set_time(CdcConversion *c, int64 usecs, Datum *value)
 {
 	if (usecs < 0 || usecs > USECS_PER_DAY)
 		out_of_range(c);
-	AdjustTimeForTypmod(&usecs, c->vt->typmod);
+	check_precision(c, usecs);
 	*value = TimeADTGetDatum(usecs);
 	return CDC_VALUE_SET;
 }
@@ -412,14 +423,14 @@ cdc_value_set_timetz(CdcConversion *c, int64 usecs, int zone, Datum *value)
 
 	if (usecs < 0 || usecs > USECS_PER_DAY)
 		out_of_range(c);
-	AdjustTimeForTypmod(&usecs, c->vt->typmod);
+	check_precision(c, usecs);
 	result->time = usecs;
 	result->zone = zone;
 	*value = TimeTzADTPGetDatum(result);
 	return CDC_VALUE_SET;
 }
 
-/* Rounds to the column's precision by the type's own scale function */
+/* The column's precision is asked of the type's own scale function */
 CdcValueStatus
 cdc_value_set_timestamp(CdcConversion *c, Timestamp timestamp, Datum *value)
 {
@@ -428,6 +439,8 @@ cdc_value_set_timestamp(CdcConversion *c, Timestamp timestamp, Datum *value)
 		*value = DirectFunctionCall2(c->vt->base_type == TIMESTAMPOID ?
 									 timestamp_scale : timestamptz_scale,
 									 *value, Int32GetDatum(c->vt->typmod));
+	if (DatumGetTimestamp(*value) != timestamp)
+		cdc_value_misfit(c);
 	return CDC_VALUE_SET;
 }
 
@@ -460,8 +473,8 @@ unit_of(CdcSemantic semantic)
 }
 
 /*
- * Of a number without a schema.  The adaptive modes take milliseconds where the source
- * column has no more than three digits: here it is asked of the local column.
+ * Of a number without a schema.  The adaptive modes take milliseconds where the author's
+ * column has no more than three digits, which the column here does not tell.
  */
 static Unit
 unit_of_mode(CdcConversion *c)
@@ -472,7 +485,11 @@ unit_of_mode(CdcConversion *c)
 	{
 		case CDC_TIME_ADAPTIVE:
 		case CDC_TIME_ADAPTIVE_TIME_MICROSECONDS:
-			return c->vt->typmod >= 0 && c->vt->typmod <= 3 ? MILLISECONDS : MICROSECONDS;
+			cdc_value_not_said(c, "time.precision.mode",
+							   c->producer->time_precision == CDC_TIME_ADAPTIVE ? "adaptive" :
+							   "adaptive_time_microseconds", "microseconds",
+							   "the precision of the author's column, by which the unit goes");
+			break;
 		case CDC_TIME_CONNECT:
 			return MILLISECONDS;
 		case CDC_TIME_MICROSECONDS:

@@ -177,6 +177,7 @@ run_loop(void)
 		if (prune_due <= now)
 			prune(now);
 		flush_commits();
+		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
 		cdc_batch_release_memory();
 		wait_for_work();
 	}

@@ -27,7 +27,7 @@ SELECT results_eq(
 	ARRAY[
 	'add_table(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT false) void',
 	'add_version_column(relation regclass, column_name name DEFAULT ''cdcsync_version''::name) void',
-	'alter_subscription(subscription text, topics text[] DEFAULT NULL::text[], conflicts text DEFAULT NULL::text, origin text DEFAULT NULL::text, event_time text DEFAULT NULL::text, on_error text DEFAULT NULL::text, on_unknown_table text DEFAULT NULL::text, producer jsonb DEFAULT NULL::jsonb) void',
+	'alter_subscription(subscription text, topics text[] DEFAULT NULL::text[], conflicts text DEFAULT NULL::text, origin text DEFAULT NULL::text, event_time text DEFAULT NULL::text, on_error text DEFAULT NULL::text, on_unknown_table text DEFAULT NULL::text, producer jsonb DEFAULT NULL::jsonb, peers text[] DEFAULT NULL::text[]) void',
 	'alter_table_rule(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT NULL::boolean) void',
 	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
@@ -41,9 +41,12 @@ SELECT results_eq(
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
+	'drop_origin(peer text) void',
+	'find_orphans(foreign_key oid, OUT orphans bigint, OUT query text, OUT role text) record',
 	'may_read_rows(relation regclass) boolean',
 	'only_receives() boolean',
 	'pause(subscription text DEFAULT NULL::text) void',
+	'peer_digests(peer text, digests regclass) TABLE(source_table text, bucket integer, rows bigint, digest text, taken_at timestamp with time zone)',
 	'printable(line text) text',
 	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
@@ -60,10 +63,11 @@ SELECT results_eq(
 	'shell_word(word text) text',
 	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
 	'skip_dead_letter(id bigint) void',
+	'stat_origins(OUT peer text, OUT worker integer) SETOF record',
 	'stat_partitions(OUT subscription text, OUT topic text, OUT partition integer, OUT state text, OUT pid integer, OUT next_offset bigint, OUT end_offset bigint, OUT last_event_at timestamp with time zone, OUT last_apply_at timestamp with time zone, OUT last_error text, OUT last_error_sqlstate text, OUT last_error_hint text, OUT last_error_at timestamp with time zone, OUT retention interval) SETOF record',
 	'stat_peers(OUT peer text, OUT source_table text, OUT subscription text, OUT source_version text, OUT source_database text, OUT ahead interval, OUT signs text[], OUT missing_column text, OUT seen_at timestamp with time zone) SETOF record',
 	'stat_tables(OUT relation oid, OUT events bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT unchanged bigint, OUT skipped bigint, OUT confl_insert_exists bigint, OUT confl_update_origin_differs bigint, OUT confl_update_exists bigint, OUT confl_update_missing bigint, OUT confl_update_deleted bigint, OUT confl_delete_origin_differs bigint, OUT confl_delete_exists bigint, OUT confl_delete_missing bigint, OUT confl_multiple_unique_conflicts bigint, OUT since timestamp with time zone) SETOF record',
-	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true) void',
+	'subscribe(subscription text, topics text[], conflicts text DEFAULT ''last_update_wins''::text, origin text DEFAULT ''any''::text, start_at text DEFAULT ''earliest''::text, event_time text DEFAULT ''source''::text, on_error text DEFAULT ''pause''::text, on_unknown_table text DEFAULT ''pause''::text, producer jsonb DEFAULT NULL::jsonb, enabled boolean DEFAULT true, peers text[] DEFAULT NULL::text[]) void',
 	'table_digest(relation regclass, buckets integer DEFAULT 1) TABLE(bucket integer, rows bigint, digest text)',
 	'table_objection(relation regclass, OUT problem text, OUT remedy text) record',
 	'tombstone_trigger() trigger',
@@ -81,11 +85,11 @@ SELECT is_empty(
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
 	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal']);
-SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'tombstone',
+SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'stat_origin', 'tombstone',
 	'conflict_history', 'dead_letter']);
 
 SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled', 'conflicts',
-	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer',
+	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer', 'peers',
 	'created_at', 'started']);
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
 	'source_table', 'conflicts', 'column_map', 'truncate', 'created_at']);
@@ -186,9 +190,10 @@ SELECT set_eq(
 SELECT set_eq(
 	$$ SELECT p.proname FROM pg_proc AS p,
 			aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0
+			AND p.prorettype <> 'trigger'::regtype $$,
 	ARRAY['may_read_rows']::name[],
-	'PUBLIC may execute nothing but what tells everybody of himself');
+	'PUBLIC may execute nothing but trigger functions, and what tells everybody of himself');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
@@ -200,11 +205,11 @@ SELECT is_empty(
 	'cdcsync_admin may execute everything');
 SELECT set_eq(
 	$$ SELECT p.proname FROM pg_proc AS p
-		WHERE p.pronamespace = 'cdcsync'::regnamespace
+		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
-	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'may_read_rows', 'only_receives', 'printable',
-		'psql_command', 'shell_word', 'table_objection']::name[],
+	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'find_orphans', 'may_read_rows', 'only_receives',
+		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
 SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);
@@ -213,14 +218,14 @@ SELECT set_eq(
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
 	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
-		'stat_table SELECT', 'tombstone SELECT', 'conflict_history SELECT', 'dead_letter SELECT'],
+		'stat_table SELECT', 'stat_origin SELECT', 'tombstone SELECT', 'conflict_history SELECT', 'dead_letter SELECT'],
 	'cdcsync_admin reads, and writes through functions only');
 SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
 	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
-		'stat_table SELECT'],
+		'stat_table SELECT', 'stat_origin SELECT'],
 	'pg_monitor reads what holds no row data');
 
 -- the views over an empty catalog

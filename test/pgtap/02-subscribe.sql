@@ -115,6 +115,27 @@ SELECT lives_ok($$ SELECT cdcsync.subscribe('c', '{c}', event_time => 'record');
 SELECT throws_ok($$ SELECT cdcsync.subscribe('s', '{b}', producer => '{"a": 1}') $$, '22023');
 SELECT throws_ok($$ SELECT cdcsync.subscribe('s', '{b}', producer => '[]') $$, '22023');
 
+-- peers
+SELECT throws_ok(format('SELECT cdcsync.subscribe(%L, %L, peers => %L)', 's', '{b}', value), state, message)
+	FROM (VALUES
+		('{a:b}', '22023', 'invalid name of a peer: "a:b"'),
+		('{""}', '22023', 'invalid name of a peer: ""'),
+		('{' || repeat('x', 201) || '}', '22023', 'invalid name of a peer: "' || repeat('x', 201) || '"'),
+		('{a,a}', '22023', 'peer "a" is named twice'),
+		('{a,NULL}', '22004', 'peers must not contain nulls'),
+		('{{a},{b}}', '2202E', 'peers must be a one-dimensional array'),
+		('{^a(}', '2201B', NULL)
+		) AS v(value, state, message);
+SELECT lives_ok($$ SELECT cdcsync.subscribe('c', '{c}', peers => '{a,^b-[0-9]+$}') $$);
+SELECT is(peers, '{a,^b-[0-9]+$}', 'peers are stored') FROM cdcsync.subscription WHERE name = 'c';
+SELECT lives_ok($$ SELECT cdcsync.alter_subscription('c', origin => 'none') $$);
+SELECT is(peers, '{a,^b-[0-9]+$}', '... and stay') FROM cdcsync.subscription WHERE name = 'c';
+SELECT lives_ok($$ SELECT cdcsync.alter_subscription('c', peers => '{d}') $$);
+SELECT is(peers, '{d}', '... until they are changed') FROM cdcsync.subscription WHERE name = 'c';
+SELECT lives_ok($$ SELECT cdcsync.alter_subscription('c', peers => '{}') $$);
+SELECT is(peers, NULL, '... or taken away') FROM cdcsync.subscription WHERE name = 'c';
+SELECT lives_ok($$ SELECT cdcsync.unsubscribe('c') $$);
+
 -- start_at
 SELECT throws_ok($$ SELECT cdcsync.subscribe('s', '{b}', start_at => 'yesterday') $$, '22023',
 	'invalid value for parameter "start_at": "yesterday"');

@@ -315,11 +315,9 @@ SELECT is(count(*), 20::bigint, 'triggers on all of it, enabled always')
 CREATE TABLE late_leaf PARTITION OF middle FOR VALUES FROM (20) TO (30);
 SELECT is(count(*), 5::bigint, 'on new partitions, too')
 	FROM pg_trigger WHERE tgrelid = 'late_leaf'::regclass AND tgenabled = 'A';
-SELECT is(relreplident, 'd', 'the identity is not inherited')
+SELECT is(relreplident, 'f', 'they have the identity')
 	FROM pg_class WHERE oid = 'late_leaf'::regclass;
 SELECT lives_ok($$ SELECT cdcsync.alter_table_rule('root') $$);
-SELECT is(relreplident, 'f', 'alter_table_rule() brings it')
-	FROM pg_class WHERE oid = 'late_leaf'::regclass;
 SELECT is(count(*), 5::bigint, 'and makes no trigger twice')
 	FROM pg_trigger WHERE tgrelid = 'late_leaf'::regclass AND tgenabled = 'A';
 INSERT INTO root VALUES (1, 1), (15, 1), (25, 1);

@@ -65,9 +65,9 @@ SELECT throws_ok(command, '42501', NULL, command)
 		$$ SELECT * FROM cdcsync.stat_table $$,
 		$$ SELECT * FROM cdcsync.tombstone $$]) AS command;
 CREATE TEMPORARY TABLE mine (id int);
-SELECT throws_ok($$ CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW
-	EXECUTE FUNCTION cdcsync.version_trigger() $$, '42501',
-	'permission denied for function cdcsync.version_trigger');
+SELECT lives_ok($$ CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW
+	EXECUTE FUNCTION cdcsync.version_trigger() $$, 'the trigger functions are free, for owners of partitions');
+SELECT lives_ok($$ INSERT INTO mine VALUES (1) $$, '... and do nothing on other tables');
 
 -- pg_monitor: sees what holds no row data, changes nothing
 SET LOCAL ROLE tap_monitor;

@@ -16,7 +16,7 @@ make_connectors(
 		'transforms.route.topic.replacement=t014-a.shared.topic',
 		'transforms.route.key.enforce.uniqueness=false'
 	]);
-$_->sql("SELECT cdcsync.subscribe('all', topics => '{t014-a.shared.topic}', origin => 'none')") foreach @all;
+$_->sql("SELECT cdcsync.subscribe('all', topics => '{t014-a.shared.topic}', origin => 'none', peers => '{t014-a,t014-b,t014-c}')") foreach @all;
 
 foreach my $author (@all)
 {

@@ -79,7 +79,7 @@ foreach my $node (@mesh)
 		SELECT cdcsync.add_table('item', version_column => 'v')});
 	post_connector($node, qq{'127.0.0.1', "user" => current_user, password => NULL, topology => 'shared',
 		extra => '{"transforms.route.topic.replacement": "t025.all"}'});
-	$node->sql("SELECT cdcsync.subscribe('all', '{t025.all}', origin => 'none')");
+	$node->sql("SELECT cdcsync.subscribe('all', '{t025.all}', origin => 'none', peers => '{t025-m.1,t025-m-2}')");
 }
 ok(streams($_), 'it streams') foreach @mesh;
 $mesh[0]->sql("INSERT INTO item VALUES (1, 'one', 1), (2, 'goes', 1)");

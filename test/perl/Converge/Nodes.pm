@@ -105,7 +105,8 @@ sub subscribe
 	if ($self->{topology} eq 'shared')
 	{
 		my $topic = $shape->{topic}->($self->{name});
-		$_->sql("SELECT cdcsync.subscribe('all', '{$topic}', origin => '$origin')") foreach @node;
+		my $names = join(',', map { $_->name } @node);
+		$_->sql("SELECT cdcsync.subscribe('all', '{$topic}', origin => '$origin', peers => '{$names}')") foreach @node;
 		$_->{subscriptions} = ['all'] foreach @node;
 		return;
 	}

@@ -1,0 +1,200 @@
+/*
+ * register_ddl.c
+ *		Commands that change registered tables.
+ *
+ * What add_table gave a table holds for partitions that are made or attached later, and
+ * what it refuses is refused whenever it comes to be: the identity that events need is
+ * set again, cdcsync's triggers go on firing in every session, and a command that makes
+ * the table one that cannot take part fails.  Only what a command adds is held against
+ * it, so that a table with several faults can be mended step by step; and a table may be
+ * without a key for a while, for nothing can be written to it then.
+ *
+ * Only tables that the command has locked for a change are looked at: of those that
+ * another backend changed it takes care itself.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
+#include "compat.h"
+#include "register.h"
+#include "register_ddl.h"
+#include "registered.h"
+
+static bool is_set_up(void);
+static RangeVar *changed_table(Node *stmt);
+static bool has_command(const AlterTableStmt *stmt, AlterTableType type);
+static CdcObjection objection_to(Oid relid, const CdcTableRule *rule);
+static bool may_alter(Oid relid);
+static bool is_locked(Oid relid);
+static void tend(const CdcDdl *ddl, Oid relid);
+static bool is_added(CdcObjectionKind before, CdcObjectionKind after);
+static void refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule);
+
+CdcDdl
+cdc_register_ddl_begin(Node *stmt)
+{
+	CdcDdl		ddl = {0};
+	RangeVar   *table = changed_table(stmt);
+	Oid			relid;
+	CdcTableRule *rule;
+
+	if (table == NULL || !is_set_up())
+		return ddl;
+	ddl.adds = true;
+	ddl.sets_identity = IsA(stmt, AlterTableStmt) &&
+		has_command((AlterTableStmt *) stmt, AT_ReplicaIdentity);
+	relid = RangeVarGetRelid(table, NoLock, true);
+	if (!OidIsValid(relid) || !may_alter(relid) || !cdc_objection_is_table(relid))
+		return ddl;
+	rule = cdc_registered_rule(relid);
+	if (rule)
+		ddl.objection = objection_to(relid, rule).kind;
+	return ddl;
+}
+
+/* pg_upgrade must get what it had */
+static bool
+is_set_up(void)
+{
+	return IsTransactionState() && !IsBinaryUpgrade && !creating_extension &&
+		OidIsValid(cdc_catalog_extension()) && OidIsValid(cdc_catalog_table("table_rule"));
+}
+
+/* The one that a command names which can add what is refused */
+static RangeVar *
+changed_table(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			return ((AlterTableStmt *) stmt)->relation;
+		case T_IndexStmt:
+			return ((IndexStmt *) stmt)->relation;
+		case T_RuleStmt:
+			return ((RuleStmt *) stmt)->relation;
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			/* a new table changes the one it is a partition or a child of */
+			return ((CreateStmt *) stmt)->inhRelations == NIL ? NULL :
+				linitial(((CreateStmt *) stmt)->inhRelations);
+		default:
+			return NULL;
+	}
+}
+
+static bool
+has_command(const AlterTableStmt *stmt, AlterTableType type)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype == type)
+			return true;
+	}
+	return false;
+}
+
+/* The lock goes at once, lest the command has to wait for a stronger one while it is held */
+static CdcObjection
+objection_to(Oid relid, const CdcTableRule *rule)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	CdcObjection objection = {0};
+
+	if (rel != NULL)
+	{
+		objection = cdc_objection_find(rel, relid != rule->relid);
+		relation_close(rel, AccessShareLock);
+	}
+	return objection;
+}
+
+/* Nobody else shall wait for a lock here */
+static bool
+may_alter(Oid relid)
+{
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+}
+
+void
+cdc_register_ddl_end(const CdcDdl *ddl, const List *altered)
+{
+	const ListCell *lc;
+
+	if (altered == NIL || !is_set_up())
+		return;
+	foreach(lc, altered)
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (cdc_objection_is_table(relid) && is_locked(relid))
+			tend(ddl, relid);
+	}
+}
+
+static bool
+is_locked(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	bool		locked = RelationIsValid(rel) &&
+		CheckRelationLockedByMe(rel, ShareUpdateExclusiveLock, true);
+
+	if (RelationIsValid(rel))
+		RelationClose(rel);
+	return locked;
+}
+
+static void
+tend(const CdcDdl *ddl, Oid relid)
+{
+	CdcTableRule *rule = cdc_registered_rule(relid);
+
+	if (rule == NULL)
+		return;
+	if (ddl->adds)
+		refuse_added(ddl, relid, rule);
+	SPI_connect();
+	if (cdc_register_keep(relid) && ddl->sets_identity)
+		ereport(NOTICE,
+				(errmsg("table \"%s\" keeps REPLICA IDENTITY FULL", get_rel_name(relid)),
+				 errdetail("It is registered, so events must show the row that was there.")));
+	SPI_finish();
+}
+
+/*
+ * Only the first objection is known: it hides those after it, and those after the lack of
+ * a key are not asked for then.
+ */
+static bool
+is_added(CdcObjectionKind before, CdcObjectionKind after)
+{
+	if (after == CDC_OBJECTION_NONE || after == CDC_OBJECTION_NO_KEY)
+		return false;
+	return before == CDC_OBJECTION_NONE || before == CDC_OBJECTION_NO_KEY || after < before;
+}
+
+static void
+refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
+{
+	CdcObjection objection = objection_to(relid, rule);
+
+	if (!is_added(ddl->objection, objection.kind))
+		return;
+	ereport(ERROR,
+			(errcode(objection.sqlerrcode),
+			 errmsg("cannot change registered table \"%s\" this way", get_rel_name(rule->relid)),
+			 errdetail_internal("%s", objection.detail),
+			 objection.hint ? errhint("%s", objection.hint) : 0));
+}
