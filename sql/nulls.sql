@@ -61,6 +61,7 @@ CREATE TABLE "say ""it""" (id int PRIMARY KEY);
 CREATE TABLE "why so?" (id int PRIMARY KEY);
 SELECT cdcsync.add_table(t) FROM unnest('{"\"a,b\"","\"what?\"","\"say \"\"it\"\"\"","\"why so?\""}'::regclass[]) AS t;
 CREATE FUNCTION signal(t regclass) RETURNS json LANGUAGE sql AS $$
+	DELETE FROM cdcsync.signal;
 	SELECT cdcsync.resync_table(t);
 	SELECT data::json -> 'data-collections' FROM cdcsync.signal
 $$;
