@@ -146,6 +146,8 @@ CREATE TABLE cdcsync.conflict_data (
 	"offset" bigint
 ) USING heap;
 
+CREATE INDEX conflict_data_at ON cdcsync.conflict_data (at);
+
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
 COMMENT ON COLUMN cdcsync.conflict_data.at IS 'when it was decided here';
@@ -1507,6 +1509,8 @@ FROM peer AS p JOIN (VALUES
 		'Set value.converter.replace.null.with.default=false in connector %s.'),
 	('no_before', 'error', 'updates do not show the row that was there',
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
+	('blind_deletes', 'error', 'deletes do not show the row that was there, and do not remove it',
+		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
 	('two_logs', 'error', 'events of two databases take turns under this name',
 		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix. Then: '
 		'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''),
@@ -1579,6 +1583,35 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
 'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
+CREATE FUNCTION cdcsync.check_versions()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rule record;
+	rows bigint;
+BEGIN
+	FOR rule IN
+		SELECT r.relation, r.version_column
+		FROM cdcsync.table_rule AS r
+		JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attnotnull
+		WHERE has_table_privilege(r.relation, 'SELECT') AND NOT row_security_active(r.relation)
+		ORDER BY r.relation::regclass::text
+	LOOP
+		EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', rule.relation, rule.version_column) INTO rows;
+		IF rows > 0 THEN
+			RETURN QUERY SELECT 'error', 'table ' || rule.relation,
+				format('rows without a version, whose deletes stop those who read them: %s', rows),
+				format('SELECT cdcsync.alter_table_rule(%L)', rule.relation::text);
+		END IF;
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_versions() IS
+'part of check(): rows of registered tables, those of which you may SELECT all rows, that were written while no trigger fired';
+
 CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE plpgsql STABLE
@@ -1596,13 +1629,14 @@ BEGIN
 		UNION ALL SELECT 3, s.* FROM cdcsync.check_subscriptions() AS s WHERE preloaded
 		UNION ALL SELECT 4, p.* FROM cdcsync.check_peers() AS p WHERE preloaded
 		UNION ALL SELECT 5, o.* FROM cdcsync.check_orphans() AS o WHERE orphans
+		UNION ALL SELECT 6, v.* FROM cdcsync.check_versions() AS v WHERE orphans
 	) AS c(part, level, subject, problem, remedy)
 	ORDER BY array_position('{error,warning,info}', c.level), c.part, c.subject, c.problem;
 END
 $$;
 
 COMMENT ON FUNCTION cdcsync.check(boolean) IS
-'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents, too, which reads the tables';
+'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents or versions, too, which reads the tables';
 
 --
 -- Do nodes agree?  A digest does not depend on the order of rows or on settings, and
@@ -1677,7 +1711,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_triggers(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check(boolean),
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check_versions(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;

@@ -146,6 +146,24 @@ uses_generated(Relation rel, Relation index)
 	return false;
 }
 
+bool
+cdc_key_index_is_of(Oid index, const Bitmapset *attnums)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	Bitmapset  *found = NULL;
+	bool		of_all;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	of_all = form->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; i < form->indnkeyatts; i++)
+		found = bms_add_member(found, Max(form->indkey.values[i], 0));
+	ReleaseSysCache(tuple);
+	return of_all && bms_equal(found, attnums);
+}
+
 CdcKey *
 cdc_key_make(Relation rel)
 {

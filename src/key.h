@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 
@@ -49,6 +50,9 @@ extern Oid	cdc_key_find_index(Relation rel);
  * immediate and have nothing to do with generated columns
  */
 extern List *cdc_key_find_unique_indexes(Relation rel, Oid key_index);
+
+/* Does this unique index, of all rows, have just these columns? */
+extern bool cdc_key_index_is_of(Oid index, const Bitmapset *attnums);
 
 /* Is this column of the table one of the key's? */
 extern bool cdc_key_has_column(const CdcKey *key, AttrNumber attnum);

@@ -79,6 +79,7 @@ static void fill_batch_desc(CdcRelation *map, Relation rel);
 static CdcShape *find_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 static bool same_names(const CdcShape *shape, const CdcImage *image);
 static CdcShape *make_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
+static const char *find_foreign_column(const CdcRelation *rel, const Bitmapset *present);
 static int	find_column(CdcRelation *rel, const CdcField *field);
 static void check_unmapped(CdcRelation *rel, const CdcField *field);
 
@@ -571,9 +572,38 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 			shape->present = bms_add_member(shape->present, column);
 		}
 	}
+	if (of_key)
+		shape->foreign_column = find_foreign_column(rel, shape->present);
 	rel->shapes = lcons(shape, rel->shapes);
 	MemoryContextSwitchTo(old);
 	return shape;
+}
+
+/*
+ * Rows that the key here does not tell apart are one here: a message key must not have
+ * columns besides, unless it is another key that the table has here, too.
+ */
+static const char *
+find_foreign_column(const CdcRelation *rel, const Bitmapset *present)
+{
+	Bitmapset  *attnums = NULL;
+	const char *foreign = NULL;
+	ListCell   *lc;
+
+	for (int i = -1; (i = bms_next_member(present, i)) >= 0;)
+	{
+		attnums = bms_add_member(attnums, rel->columns[i].attnum);
+		if (!cdc_key_has_column(rel->key, rel->columns[i].attnum))
+			foreign = rel->columns[i].name;
+	}
+	if (foreign == NULL)
+		return NULL;
+	foreach(lc, rel->unique_indexes)
+	{
+		if (cdc_key_index_is_of(lfirst_oid(lc), attnums))
+			return NULL;
+	}
+	return foreign;
 }
 
 static int
