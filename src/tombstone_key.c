@@ -18,6 +18,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "catalog.h"
 #include "session.h"
@@ -39,7 +40,7 @@ static char *collation_version(Oid collation);
 static char *stored_description(Oid relid, bool *found);
 static void store_description(Oid relid, const char *description);
 static CdcKey former_key(const CdcKey *key, const char *description);
-static char *former_name(const CdcKey *key, const CdcKeyColumn *col, Jsonb *columns);
+static char *former_name(const CdcKeyColumn *col, Jsonb *columns);
 static void rekey_all(Rekeying *r);
 static void rekey(Rekeying *r, Datum tid, Jsonb *stored);
 static void lose(Rekeying *r, Datum tid);
@@ -126,7 +127,7 @@ collation_version(Oid collation)
 
 /* ---- in the rule ---- */
 
-/* NULL where nobody has said so yet; what others change is waited for only if it matters */
+/* NULL where nobody has said so yet */
 static char *
 stored_description(Oid relid, bool *found)
 {
@@ -177,26 +178,27 @@ former_key(const CdcKey *key, const char *description)
 	former.columns = palloc(sizeof(CdcKeyColumn) * key->ncolumns);
 	memcpy(former.columns, key->columns, sizeof(CdcKeyColumn) * key->ncolumns);
 	for (int i = 0; i < key->ncolumns; i++)
-		former.columns[i].name = former_name(key, &key->columns[i], jsonb);
+		former.columns[i].name = former_name(&key->columns[i], jsonb);
 	return former;
 }
 
-/* A column that was renamed keeps its number, and its old name is no column's any more */
+/* A column that was renamed keeps its number; a database restored from a dump keeps the names */
 static char *
-former_name(const CdcKey *key, const CdcKeyColumn *col, Jsonb *columns)
+former_name(const CdcKeyColumn *col, Jsonb *columns)
 {
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue	value;
 	JsonbIteratorToken token;
 	char	   *name = NULL;
 
+	if (getKeyJsonValueFromContainer(&columns->root, col->name, strlen(col->name), &value))
+		return col->name;
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE && value.type == jbvNumeric &&
-				 DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric))) == col->attnum &&
-				 get_attnum(key->relid, name) == InvalidAttrNumber)
+				 DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric))) == col->attnum)
 			return name;
 	}
 	return col->name;
