@@ -43,6 +43,7 @@ typedef struct CdcApplyItem
 /* How a batch is tried; each costs more than the one before */
 typedef struct CdcApplyHow
 {
+	bool		impatient;		/* wait for locks a short time only */
 	bool		lock;			/* lock the rows that are read */
 	bool		unique;			/* look for rows that have a unique value of a new one */
 	bool		alone;			/* one message: what it does not need must not stop it */

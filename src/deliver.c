@@ -34,6 +34,7 @@
 #include "log_limit.h"
 #include "origin.h"
 #include "partition.h"
+#include "session.h"
 #include "peer.h"
 
 #define UNIQUE_RETRIES 5		/* about 3 s */
@@ -87,6 +88,8 @@ static ErrorData *try_dead_letter(CdcMessage *message);
 static ErrorData *record_failure(int64 id, const ErrorData *caught);
 static CdcDeadLetter *next_dead_letter(int64 after);
 static CdcSubscription *find_subscription(List *subscriptions, const char *name);
+static bool of_one_partition(CdcMessage **messages, int n);
+static bool waits_again(CdcMessage **messages, int n);
 static bool is_transient(int sqlstate);
 static void wait_range(CdcMessage **messages, int n, const ErrorData *caught);
 
@@ -109,9 +112,16 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 		return;
 
 	half = n / 2;
-	if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && !of_one_partition(left, n))
+	{
+		/* whose row somebody has locked waits, the others go on */
+		how.impatient = true;
+		deliver_range(left, half, how);
+		deliver_range(left + half, n - half, how);
+	}
+	else if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
-		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique, .impatient = how.impatient});
 	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
 		wait_range(left, n, error);
 	else if (n > 1)
@@ -120,11 +130,34 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 		deliver_range(left + half, n - half, how);
 	}
 	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
-		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true});
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true, .impatient = how.impatient});
 	else if (may_be_freed(left[0], error))
 		wait_range(left, n, error);
 	else
 		give_up(left[0], error);
+}
+
+static bool
+of_one_partition(CdcMessage **messages, int n)
+{
+	for (int i = 1; i < n; i++)
+	{
+		if (messages[i]->owner != messages[0]->owner)
+			return false;
+	}
+	return true;
+}
+
+/* Has one of them waited already?  Then the others have, too */
+static bool
+waits_again(CdcMessage **messages, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (messages[i]->owner->retries > 0)
+			return true;
+	}
+	return false;
 }
 
 /* No origin is left for a peer: the others, which have theirs, do not wait for that */
@@ -274,6 +307,7 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 	ErrorData  *volatile error = NULL;
 
 	how.alone = n == 1;
+	cdc_session_set_patience(!how.impatient && !waits_again(messages, n));
 	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
 	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
 	PG_TRY();

@@ -121,6 +121,12 @@ cdc_kafka_config_changed(void)
 {
 	char	   *file = read_file(true);
 
+	if (file == NULL)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", cdc_kafka_config_file),
+				 errdetail("What was read of it before stays in force until cdcsync connects to Kafka anew."),
+				 errhint("Set cdcsync.kafka_config_file to a file that the server's user may read.")));
 	return file != NULL && last_given != NULL && strcmp(sources(file), last_given) != 0;
 }
 

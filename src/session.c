@@ -14,6 +14,9 @@
 
 #include "session.h"
 
+#define LOCK_TIMEOUT		"3s"
+#define LOCK_TIMEOUT_SHORT	"300ms"
+
 typedef struct PinnedSetting
 {
 	const char *name;
@@ -40,7 +43,7 @@ static const PinnedSetting apply_settings[] = {
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"idle_in_transaction_session_timeout", "0"},
-	{"lock_timeout", "3s"},
+	{"lock_timeout", LOCK_TIMEOUT},
 	{"statement_timeout", "0"},
 	{"synchronous_commit", "off"},
 	/* plans: nested loops over the key's index, made once */
@@ -57,6 +60,8 @@ static const PinnedSetting apply_settings[] = {
 	{"transaction_timeout", "0"},
 };
 
+static bool patient = true;
+
 static void pin_settings(GucAction action);
 static void pin(const PinnedSetting *settings, int n, GucAction action);
 
@@ -64,6 +69,16 @@ void
 cdc_session_pin(void)
 {
 	pin_settings(GUC_ACTION_SET);
+}
+
+void
+cdc_session_set_patience(bool now)
+{
+	PinnedSetting timeout = {"lock_timeout", now ? LOCK_TIMEOUT : LOCK_TIMEOUT_SHORT};
+
+	if (patient != now)
+		pin(&timeout, 1, GUC_ACTION_SET);
+	patient = now;
 }
 
 int

@@ -8,6 +8,9 @@
 /* The worker's session, once, for its life */
 extern void cdc_session_pin(void);
 
+/* In the worker, outside of transactions: how long locks are waited for */
+extern void cdc_session_set_patience(bool patient);
+
 /* The same for a stretch of a user's session; an error ends it as well */
 extern int	cdc_session_begin(void);
 extern void cdc_session_end(int nestlevel);

@@ -38,6 +38,7 @@
 #include "utility.h"
 
 #define EXTENSION_NAME "cdcsync"	/* and its schema's */
+#define LANGUAGE_NAME "plpgsql"	/* of some of its functions, and an extension that takes it along */
 
 /* What is to be done after a command; nothing of its parse tree may be looked at then */
 typedef struct Aftermath
@@ -336,7 +337,8 @@ names_cdcsync(const DropStmt *stmt)
 		return false;
 	foreach(lc, stmt->objects)
 	{
-		if (strcmp(strVal(lfirst(lc)), EXTENSION_NAME) == 0)
+		if (strcmp(strVal(lfirst(lc)), EXTENSION_NAME) == 0 ||
+			(stmt->behavior == DROP_CASCADE && strcmp(strVal(lfirst(lc)), LANGUAGE_NAME) == 0))
 			return true;
 	}
 	return false;
