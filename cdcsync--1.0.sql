@@ -820,6 +820,14 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.stat_origins() IS
 'replication origins of this database that have one of the server''s places; see stat_origin';
 
+CREATE FUNCTION cdcsync.restart_workers()
+RETURNS integer
+AS 'MODULE_PATHNAME', 'cdcsync_restart_workers'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.restart_workers() IS
+'end the apply workers of this database, which start anew and go on from the stored positions; returns how many';
+
 CREATE FUNCTION cdcsync.drop_origin(peer text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_drop_origin'
@@ -877,7 +885,10 @@ SELECT
 	n.subscription,
 	n.topic,
 	n.partition,
-	CASE WHEN s.enabled THEN coalesce(w.state, 'starting') ELSE 'paused' END AS state,
+	-- not before the worker says so of its partitions: it may still be applying
+	CASE WHEN s.enabled THEN coalesce(w.state, 'starting')
+		WHEN w.pid IS NULL OR w.partition IS NULL THEN 'paused'
+		ELSE w.state END AS state,
 	w.pid,
 	p.next_offset,
 	w.end_offset,
@@ -1033,13 +1044,14 @@ CREATE FUNCTION cdcsync.check_facts(
 	OUT has_brokers boolean,
 	OUT workers integer,
 	OUT own_topics boolean,
-	OUT wal_room bigint)
+	OUT wal_room bigint,
+	OUT applying_since timestamptz)
 RETURNS record
 AS 'MODULE_PATHNAME', 'cdcsync_check_facts'
 LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.check_facts() IS
-'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system';
+'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system, applying_since since when a worker has been in a transaction that takes longer than a second';
 
 -- names stand in these lines, which may be anything, and the lines are for a terminal
 CREATE FUNCTION cdcsync.printable(line text)
@@ -1193,6 +1205,12 @@ WHERE preloaded AND has_subscriptions AND has_brokers AND workers = 0 AND NOT st
 	AND NOT EXISTS (
 		-- it may be about to start
 		SELECT FROM cdcsync.subscription WHERE created_at > now() - interval '1 minute')
+
+UNION ALL
+SELECT 'warning', 'worker', format('it has been applying one transaction for %s: a trigger of a table, or a conflict handler, may wait for something',
+		date_trunc('second', clock_timestamp() - applying_since)),
+	'SELECT cdcsync.pause(), which interrupts it; or SELECT cdcsync.restart_workers()'
+FROM facts WHERE applying_since < clock_timestamp() - interval '5 seconds'
 
 UNION ALL
 SELECT 'info', 'worker', 'this server is a standby: nothing is applied before its promotion', 'SELECT pg_promote()'
@@ -1478,7 +1496,7 @@ FROM peer AS p JOIN (VALUES
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
 	('two_logs', 'error', 'events of two databases take turns under this name',
 		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix. Then: '
-		'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''),
+		'SELECT cdcsync.restart_workers()'),
 	('own_name', 'error', 'another database writes under this node''s name',
 		'Give it another cdcsync.node_name than %s, and its connector that topic.prefix.'))
 	AS k(sign, level, problem, remedy) ON k.sign = ANY (p.signs)
@@ -1493,7 +1511,7 @@ UNION ALL
 SELECT 'warning', 'node ' || f.node_name,
 	'changes under this node''s name have come that it did not have: it was restored from a backup, or another database has its name',
 	'If there is another one, give it another cdcsync.node_name, and its connector that topic.prefix. Then: '
-	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''
+	'SELECT cdcsync.restart_workers()'
 FROM cdcsync.check_facts() AS f WHERE EXISTS (SELECT FROM peer AS p WHERE 'own_news' = ANY (p.signs))
 
 UNION ALL

@@ -29,6 +29,7 @@
 
 #include "compat.h"
 #include "control.h"
+#include "give_way.h"
 #include "guc.h"
 #include "launcher.h"
 #include "ticks.h"
@@ -113,7 +114,7 @@ cdc_launcher_main(Datum main_arg)
 		reload_if_asked();
 		reap_workers();
 		probe_databases();
-		wait_until(start_workers());
+		wait_until(Min(start_workers(), cdc_give_way_look(cdc_ticks_now())));
 		MemoryContextReset(round_context);
 	}
 }
