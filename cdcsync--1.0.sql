@@ -146,6 +146,8 @@ CREATE TABLE cdcsync.conflict_data (
 	"offset" bigint
 ) USING heap;
 
+CREATE INDEX conflict_data_at ON cdcsync.conflict_data (at);
+
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
 COMMENT ON COLUMN cdcsync.conflict_data.at IS 'when it was decided here';
@@ -1494,6 +1496,8 @@ FROM peer AS p JOIN (VALUES
 		'Set value.converter.replace.null.with.default=false in connector %s.'),
 	('no_before', 'error', 'updates do not show the row that was there',
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
+	('blind_deletes', 'error', 'deletes do not show the row that was there, and do not remove it',
+		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
 	('two_logs', 'error', 'events of two databases take turns under this name',
 		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix. Then: '
 		'SELECT cdcsync.restart_workers()'),
@@ -1533,47 +1537,67 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_peers() IS
 'part of check(): what the events of peers tell of their connectors, clocks and names';
 
+CREATE FUNCTION cdcsync.find_orphans(
+	foreign_key oid,
+	OUT orphans bigint,
+	OUT query text,
+	OUT role text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_find_orphans'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.find_orphans(oid) IS
+'how many rows have no parent by a foreign key, the query that shows them and the role to run it as; NULL for tables that you may not SELECT';
+
 CREATE FUNCTION cdcsync.check_orphans()
+RETURNS TABLE (level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE WHEN o.orphans IS NULL THEN 'info' ELSE 'warning' END,
+	'table ' || c.conrelid::regclass,
+	CASE WHEN o.orphans IS NULL
+		THEN format('foreign key %I: rows without a parent in table %s are not looked for, as neither owner has the rights of the other', c.conname, c.confrelid::regclass)
+		ELSE format('foreign key %I: rows without a parent in table %s: %s', c.conname, c.confrelid::regclass, o.orphans) END,
+	CASE WHEN o.orphans IS NULL THEN 'As a role that may SELECT both and nothing else: ' || o.query
+		ELSE format('Insert the parents, or delete the rows; as role %I: %s', o.role, o.query) END
+FROM cdcsync.table_rule AS r
+JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
+CROSS JOIN LATERAL cdcsync.find_orphans(c.oid) AS o
+WHERE o.query IS NOT NULL AND o.orphans IS DISTINCT FROM 0
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_orphans() IS
+'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
+
+CREATE FUNCTION cdcsync.check_versions()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	fk record;
-	orphans bigint;
-	query text;
+	rule record;
+	rows bigint;
 BEGIN
-	FOR fk IN
-		SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
-			string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') AS given,
-			string_agg(format('p.%I OPERATOR(%I.%s) c.%I', b.attname, n.nspname, o.oprname, a.attname), ' AND ') AS matches
+	FOR rule IN
+		SELECT r.relation, r.version_column
 		FROM cdcsync.table_rule AS r
-		JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
-		CROSS JOIN unnest(c.conkey, c.confkey, c.conpfeqop) AS k(child, parent, equality)
-		JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.child
-		JOIN pg_attribute AS b ON b.attrelid = c.confrelid AND b.attnum = k.parent
-		JOIN pg_operator AS o ON o.oid = k.equality
-		JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-		WHERE has_table_privilege(c.conrelid, 'SELECT') AND has_table_privilege(c.confrelid, 'SELECT')
-			-- policies hide rows, and are code of their table's owner
-			AND NOT row_security_active(c.conrelid) AND NOT row_security_active(c.confrelid)
-		GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
-		ORDER BY c.conrelid::regclass::text, c.conname
+		JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attnotnull
+		WHERE has_table_privilege(r.relation, 'SELECT') AND NOT row_security_active(r.relation)
+		ORDER BY r.relation::regclass::text
 	LOOP
-		query := format('FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
-			fk.child, fk.given, fk.parent, fk.matches);
-		EXECUTE 'SELECT count(*) ' || query INTO orphans;
-		IF orphans > 0 THEN
-			RETURN QUERY SELECT 'warning', 'table ' || fk.child,
-				format('foreign key %I: rows without a parent in table %s: %s', fk.conname, fk.parent, orphans),
-				'Insert the parents, or delete the rows: SELECT * ' || query;
+		EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', rule.relation, rule.version_column) INTO rows;
+		IF rows > 0 THEN
+			RETURN QUERY SELECT 'error', 'table ' || rule.relation,
+				format('rows without a version, whose deletes stop those who read them: %s', rows),
+				format('SELECT cdcsync.alter_table_rule(%L)', rule.relation::text);
 		END IF;
 	END LOOP;
 END
 $$;
 
-COMMENT ON FUNCTION cdcsync.check_orphans() IS
-'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
+COMMENT ON FUNCTION cdcsync.check_versions() IS
+'part of check(): rows of registered tables, those of which you may SELECT all rows, that were written while no trigger fired';
 
 CREATE FUNCTION cdcsync.check(orphans boolean DEFAULT true)
 RETURNS TABLE (level text, subject text, problem text, remedy text)
@@ -1592,13 +1616,14 @@ BEGIN
 		UNION ALL SELECT 3, s.* FROM cdcsync.check_subscriptions() AS s WHERE preloaded
 		UNION ALL SELECT 4, p.* FROM cdcsync.check_peers() AS p WHERE preloaded
 		UNION ALL SELECT 5, o.* FROM cdcsync.check_orphans() AS o WHERE orphans
+		UNION ALL SELECT 6, v.* FROM cdcsync.check_versions() AS v WHERE orphans
 	) AS c(part, level, subject, problem, remedy)
 	ORDER BY array_position('{error,warning,info}', c.level), c.part, c.subject, c.problem;
 END
 $$;
 
 COMMENT ON FUNCTION cdcsync.check(boolean) IS
-'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents, too, which reads the tables';
+'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents or versions, too, which reads the tables';
 
 --
 -- Do nodes agree?  A digest does not depend on the order of rows or on settings, and
@@ -1606,49 +1631,25 @@ COMMENT ON FUNCTION cdcsync.check(boolean) IS
 --
 CREATE FUNCTION cdcsync.table_digest(relation regclass, buckets integer DEFAULT 1)
 RETURNS TABLE (bucket integer, rows bigint, digest text)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdcsync_table_digest'
+LANGUAGE C STABLE
 SET bytea_output = 'hex'
 SET DateStyle = 'ISO, YMD'
 SET extra_float_digits = 1
 SET IntervalStyle = 'postgres'
 SET lc_monetary = 'C'
-SET TimeZone = 'UTC'
-AS $$
-DECLARE
-	-- each value with its length, so that no two rows read the same
-	value CONSTANT text := 'coalesce(length(t.%1$I::text) || '':'' || t.%1$I::text, ''-'')';
-	hash CONSTANT text := '(''x'' || encode(substring(sha256(convert_to(%s, ''UTF8'')) FOR 8), ''hex''))::bit(64)::bigint';
-	row_text text;
-	key_text text;
-BEGIN
-	IF buckets IS NULL OR buckets < 1 THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'the number of buckets must be at least 1';
-	END IF;
-	-- by the names that the columns have in events
-	SELECT string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C"),
-		string_agg(format(value, a.attname), ' || ' ORDER BY coalesce(m.remote, a.attname) COLLATE "C")
-			FILTER (WHERE a.attnum = ANY (i.indkey))
-	INTO row_text, key_text
-	FROM pg_attribute AS a
-	LEFT JOIN (SELECT p.key, p.value FROM cdcsync.table_rule AS r, jsonb_each_text(r.column_map) AS p
-		WHERE r.relation = table_digest.relation) AS m(remote, local) ON m.local = a.attname
-	LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
-	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
-	RETURN QUERY EXECUTE format(
-		'SELECT b.bucket, count(t.hash), coalesce(sum(t.hash), 0)::text
-		FROM generate_series(0, $1 - 1) AS b(bucket)
-		LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) AS t ON t.bucket = b.bucket
-		GROUP BY b.bucket ORDER BY b.bucket',
-		format(hash, coalesce(key_text, row_text)), format(hash, row_text), relation)
-	USING buckets;
-END
-$$;
+SET TimeZone = 'UTC';
 
 COMMENT ON FUNCTION cdcsync.table_digest(regclass, integer) IS
 'number of rows and digest of all their values, by the hash of the key in so many buckets: the same on nodes that agree';
+
+CREATE FUNCTION cdcsync.peer_digests(peer text, digests regclass)
+RETURNS TABLE (source_table text, bucket integer, rows bigint, digest text, taken_at timestamptz)
+AS 'MODULE_PATHNAME', 'cdcsync_peer_digests'
+LANGUAGE C STABLE STRICT;
+
+COMMENT ON FUNCTION cdcsync.peer_digests(text, regclass) IS
+'part of compare(): what a peer has said of its tables in a table of digests';
 
 CREATE FUNCTION cdcsync.compare(peer text, digests regclass)
 RETURNS TABLE (source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamptz)
@@ -1658,12 +1659,12 @@ AS $$
 DECLARE
 	there record;
 BEGIN
-	FOR there IN EXECUTE format(
-		'SELECT d.source_table, r.relation::regclass AS relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
-			sum(d.rows)::bigint AS rows, array_agg(d.bucket || '' '' || d.digest ORDER BY d.bucket) AS digests
-		FROM %s AS d LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
-		WHERE d.node = $1 GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"', digests)
-	USING peer
+	FOR there IN
+		SELECT d.source_table, r.relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
+			sum(d.rows)::bigint AS rows, array_agg(d.bucket || ' ' || d.digest ORDER BY d.bucket) AS digests
+		FROM cdcsync.peer_digests(compare.peer, compare.digests) AS d
+		LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
+		GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"
 	LOOP
 		source_table := there.source_table;
 		rows_there := there.rows;
@@ -1697,8 +1698,8 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.check_orphans(), cdcsync.check(boolean), cdcsync.printable(text),
-	cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check_versions(), cdcsync.check(boolean),
+	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;

@@ -180,6 +180,17 @@ DROP FUNCTION policy();
 INSERT INTO ward VALUES (7, 'seven', 1);
 SELECT * FROM faults();
 
+-- rows that were written while no trigger fired
+ALTER TABLE ward DISABLE TRIGGER ALL;
+INSERT INTO ward VALUES (8, 'eight'), (9, 'nine');
+ALTER TABLE ward ENABLE TRIGGER ALL;
+SELECT * FROM faults();
+SELECT * FROM cdcsync.check(orphans => false) WHERE problem ~ 'version';
+SELECT remedy FROM faults() \gexec
+SELECT * FROM faults();
+SELECT id, name, v > 0 AS versioned FROM ward ORDER BY id;
+DELETE FROM ward WHERE id IN (8, 9);
+
 -- names
 SET cdcsync.node_name = '';
 SELECT * FROM cdcsync.check() WHERE subject = 'cdcsync.node_name';

@@ -36,6 +36,7 @@ typedef struct CdcApplyItem
 	bool		skip;			/* what its subscription leaves out */
 	bool		counts;			/* neither that, nor of a table that is not registered */
 	bool		news;			/* it changed something, when it is decided */
+	bool		blind;			/* a delete that does not show its row, likewise */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;
 

@@ -31,6 +31,7 @@
 
 static void collect_keys(CdcTableApply *ta);
 static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
+static void refuse_foreign_key(const CdcRelation *rel, const CdcShape *shape);
 static void refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed);
 static bool key_is_shown(CdcRelation *rel, const CdcImage *image);
 static bool row_key(CdcRelation *rel, const CdcRow *row, Datum *key);
@@ -139,6 +140,8 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 	cdc_image_row_init(&keyed->before, rel, &event->before, producer, ta->changes->how.alone);
 	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)
 		cdc_image_decode(&keyed->after, rel, &event->after, producer);
+	if (event->key.present)
+		refuse_foreign_key(rel, cdc_relation_shape(rel, &event->key, true));
 	if (row_key(rel, &keyed->after, keyed->key))
 		return;
 	if (image_key(rel, &event->key, true, producer, keyed->key))
@@ -152,6 +155,18 @@ item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("event has no key of table %s", rel->qualified_name),
 			 errhint("Set REPLICA IDENTITY FULL on the source table, or message.key.columns in the connector.")));
+}
+
+static void
+refuse_foreign_key(const CdcRelation *rel, const CdcShape *shape)
+{
+	if (shape->foreign_column)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("key of the event has column \"%s\", which is not in the key of table %s",
+						shape->foreign_column, rel->qualified_name),
+				 errdetail("Rows that are two at their author would be one here."),
+				 errhint("Change the key here as it was changed there; or name the columns of the key here in message.key.columns of the author's connector.")));
 }
 
 /* A delete of one row that shows another says nothing that could be applied */

@@ -9,6 +9,9 @@
 
 #define CDC_STATEMENT_MAX_ARGS 16
 
+/* Rows of a record for people that one statement forgets, at most */
+#define CDC_PRUNE_AT_ONCE 1000
+
 /* A statement that is planned at first use and kept for the session */
 typedef struct CdcStatement
 {

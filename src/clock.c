@@ -123,6 +123,19 @@ cdc_clock_compare(const CdcVersion *a, const CdcVersion *b)
 	return order ? order : (int) a->deleted - (int) b->deleted;
 }
 
+bool
+cdc_clock_is_made_up(CdcClock clock, const CdcVersion *version)
+{
+	if (!version->known)
+		return false;
+	if (clock == CDC_CLOCK_NUMERIC)
+		return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(version->numeric),
+												 NumericGetDatum(int64_to_numeric(0)))) == 0;
+	if (clock == CDC_CLOCK_TIMESTAMPTZ || clock == CDC_CLOCK_TIMESTAMP)
+		return version->value == -CDC_UNIX_EPOCH_USECS;
+	return version->value == 0;
+}
+
 Datum
 cdc_clock_to_stored(CdcClock clock, const CdcVersion *version, bool *isnull)
 {

@@ -48,6 +48,12 @@ extern CdcVersion cdc_clock_read(CdcClock clock, Datum value, bool isnull);
 /* <0, 0, >0 */
 extern int	cdc_clock_compare(const CdcVersion *a, const CdcVersion *b);
 
+/*
+ * What Debezium makes up for a column of which the log does not have the value, where
+ * it must not be NULL: 1970, or 0
+ */
+extern bool cdc_clock_is_made_up(CdcClock clock, const CdcVersion *version);
+
 /* As tombstones keep it: the number, or µs since 1970; NULL if unknown */
 extern Datum cdc_clock_to_stored(CdcClock clock, const CdcVersion *version, bool *isnull);
 extern CdcVersion cdc_clock_from_stored(CdcClock clock, Datum stored, bool isnull);

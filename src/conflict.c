@@ -290,7 +290,7 @@ decide_remove(const CdcSituation *s)
 {
 	bool		known = was_known(s);
 	CdcConflictType removed = known ? CDC_CT_NONE : CDC_CT_DELETE_ORIGIN_DIFFERS;
-	CdcConflictType kept = known ? CDC_CT_NONE : CDC_CT_DELETE_EXISTS;
+	CdcConflictType kept = known && !s->made_up ? CDC_CT_NONE : CDC_CT_DELETE_EXISTS;
 
 	/* an update that spells the key otherwise is read as delete and insert, in any order */
 	if (s->respelled && s->same_writer)
@@ -300,7 +300,9 @@ decide_remove(const CdcSituation *s)
 	if (s->preset == CDC_PRESET_SPOKE && !s->before_is_row)
 		return decision(CDC_ACTION_NONE, kept, "edited here, kept");
 	if (s->preset == CDC_PRESET_NONE && s->to_row == CDC_OLDER)
-		return decision(CDC_ACTION_NONE, kept, "local row is newer, kept");
+		return decision(CDC_ACTION_NONE, kept, s->made_up ?
+						"local row is newer than a delete that does not show its row, kept" :
+						"local row is newer, kept");
 	return decision(CDC_ACTION_REMOVE, removed, "deleted");
 }
 

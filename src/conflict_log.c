@@ -23,7 +23,6 @@
 #include "log_limit.h"
 #include "printable.h"
 #include "subxact.h"
-#include "tombstone.h"
 
 /* A record whose transaction was undone, with the message it is about */
 static CdcConflictRecord *stashed = NULL;
@@ -200,12 +199,11 @@ int64
 cdc_conflict_log_prune(void)
 {
 	static CdcStatement prune = {
-		.sql = "DELETE FROM cdcsync.conflict_data AS d USING ("
-		"SELECT c.id, c.at FROM cdcsync.conflict_data AS c "
-		"ORDER BY c.id LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) ") AS o "
-		"WHERE d.id OPERATOR(pg_catalog.=) o.id AND $1 OPERATOR(pg_catalog.>=) 0 "
-		"AND d.at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) "
-		"pg_catalog.make_interval(mins => $1))",
+		.sql = "DELETE FROM cdcsync.conflict_data AS d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+		"SELECT c.id FROM cdcsync.conflict_data AS c "
+		"WHERE $1 OPERATOR(pg_catalog.>=) 0 AND c.at OPERATOR(pg_catalog.<) "
+		"(pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(mins => $1)) "
+		"ORDER BY c.at LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) " FOR UPDATE SKIP LOCKED))",
 		.nargs = 1,
 		.argtypes = {INT4OID}
 	};
@@ -243,7 +241,8 @@ report(const CdcConflictRecord *record)
 			 errdetail("Key %s, change by \"%s\" in topic \"%s\" partition %d offset " INT64_FORMAT ".",
 					   cdc_printable(record->key_text),
 					   record->remote_origin ? cdc_printable(record->remote_origin) : "",
-					   cdc_printable(record->topic), record->partition, record->offset)));
+					   cdc_printable(record->topic), record->partition, record->offset),
+			 record->hint ? errhint("%s", record->hint) : 0));
 }
 
 /* ---- errors ---- */

@@ -31,6 +31,7 @@ typedef struct CdcConflictRecord
 	int64		offset;
 	const char *table_name;		/* these two for the server's log */
 	const char *key_text;
+	const char *hint;			/* likewise, a constant */
 } CdcConflictRecord;
 
 /* The columns of cdcsync.conflict, in order */

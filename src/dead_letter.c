@@ -20,7 +20,6 @@
 #include "control.h"
 #include "dead_letter.h"
 #include "guc.h"
-#include "tombstone.h"
 
 #define ERROR_ARGS 4			/* sqlstate, message, detail, context */
 
@@ -197,12 +196,11 @@ int64
 cdc_dead_letter_prune(void)
 {
 	static CdcStatement prune = {
-		.sql = "DELETE FROM cdcsync.dead_letter_data AS d USING ("
+		.sql = "DELETE FROM cdcsync.dead_letter_data AS d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY("
 		"SELECT l.id FROM cdcsync.dead_letter_data AS l "
 		"WHERE $1 OPERATOR(pg_catalog.>=) 0 AND l.done_at OPERATOR(pg_catalog.<) "
 		"(pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(mins => $1)) "
-		"ORDER BY l.done_at LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) ") AS o "
-		"WHERE d.id OPERATOR(pg_catalog.=) o.id",
+		"ORDER BY l.done_at LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) " FOR UPDATE SKIP LOCKED))",
 		.nargs = 1,
 		.argtypes = {INT4OID}
 	};

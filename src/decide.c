@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "apply_context.h"
@@ -45,6 +46,7 @@ static CdcVersion event_version(const Meeting *m);
 static CdcVersion time_version(const Meeting *m);
 static CdcVersion after_version(const Meeting *m);
 static CdcVersion before_version(const Meeting *m);
+pg_noreturn static void refuse_delete(const Meeting *m, bool is_null);
 
 /* What there is to compare */
 static void meet_row(Meeting *m);
@@ -52,6 +54,7 @@ static bool is_respelled(const Meeting *m);
 static void meet_upsert(Meeting *m);
 static bool before_is_row(Meeting *m);
 static bool before_has_version_of_row(Meeting *m);
+static bool is_made_up(const Meeting *m);
 static bool written_by_peer(const Meeting *m);
 static void meet_tombstone(Meeting *m);
 static bool behind_horizon(const Meeting *m);
@@ -145,6 +148,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 		keep_record(&m, record);
 	count(&m, &d);
 	item->outcome = d.reason;
+	item->blind = m.s.made_up;
 	item->news = d.action != CDC_ACTION_NONE;
 }
 
@@ -194,6 +198,24 @@ after_version(const Meeting *m)
 						  m->after.nulls[rel->version]);
 }
 
+/* The row had no version, or Debezium says NULL for what the log does not have */
+static void
+refuse_delete(const Meeting *m, bool is_null)
+{
+	const CdcRelation *rel = m->rel;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("delete event does not say the version of the row it deleted"),
+			 is_null ?
+			 errdetail("Column \"%s\" is NULL in \"before\": the row had no version, or its table is not REPLICA IDENTITY FULL.",
+					   rel->columns[rel->version].remote_name) :
+			 errdetail("Column \"%s\" is not in \"before\".",
+					   rel->columns[rel->version].remote_name),
+			 errhint("At its author, run SELECT cdcsync.alter_table_rule(%s), which gives rows their versions and sets REPLICA IDENTITY FULL.  Here, delete the row if it is gone there, and leave the event out with cdcsync.skip.",
+					 quote_literal_cstr(rel->source_name))));
+}
+
 /* The version that a delete's author saw; unknown values cannot come from a full image */
 static CdcVersion
 before_version(const Meeting *m)
@@ -203,13 +225,11 @@ before_version(const Meeting *m)
 	Datum		value;
 	bool		isnull;
 
-	if (!cdc_image_row_column(&m->keyed->before, rel->version, true, &value, &isnull) || isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("delete event does not say the version of the row it deleted"),
-				 errdetail("Column \"%s\" is missing or null in \"before\".",
-						   rel->columns[rel->version].remote_name),
-				 errhint("Set REPLICA IDENTITY FULL on the source table.")));
+	bool		is_shown = cdc_image_row_column(&m->keyed->before, rel->version, true, &value,
+											&isnull);
+
+	if (!is_shown || isnull)
+		refuse_delete(m, is_shown);
 	version = cdc_clock_read(rel->clock, value, false);
 	version.deleted = true;
 	return version;
@@ -229,6 +249,8 @@ meet_row(Meeting *m)
 		m->s.before_is_row = before_is_row(m);
 	if (!m->s.own && !m->s.before_is_row)
 		m->s.same_writer = written_by_peer(m);
+	if (m->s.op == CDC_OP_DELETE)
+		m->s.made_up = is_made_up(m);
 	if (m->s.commit_clock && m->s.to_row == CDC_SAME && !m->after.exists)
 		m->s.respelled = is_respelled(m);
 }
@@ -281,6 +303,18 @@ before_has_version_of_row(Meeting *m)
 		return false;
 	version = cdc_clock_read(m->rel->clock, value, isnull);
 	return cdc_clock_compare(&version, &m->ks->version) == 0;
+}
+
+/*
+ * Without REPLICA IDENTITY FULL the log has but the key of a deleted row, and Debezium
+ * makes up the rest.  That it deleted a row older than the one it wrote itself may also
+ * be because the log is read again; with just that version it is hardly.
+ */
+static bool
+is_made_up(const Meeting *m)
+{
+	return !m->s.commit_clock && m->s.to_row == CDC_OLDER &&
+		cdc_clock_is_made_up(m->rel->clock, &m->version);
 }
 
 static bool
@@ -644,6 +678,8 @@ make_record(Meeting *m, const CdcDecision *d)
 	CdcVersion	version = local->row.exists ? local->version : local->tombstone.version;
 	CdcVersion	remote = m->version;
 
+	if (m->s.made_up)
+		record->hint = "The delete does not show the row it deleted: set REPLICA IDENTITY FULL at its author, by cdcsync.alter_table_rule, and delete the row here if it is gone there.";
 	record->relation = m->rel->relid;
 	record->key = key_jsonb(m);
 	record->table_name = m->rel->qualified_name;

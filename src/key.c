@@ -17,6 +17,7 @@
 #include "catalog/pg_opfamily.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "nodes/nodes.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -27,12 +28,16 @@
 
 #include "compat.h"
 #include "key.h"
+#include "owner.h"
 
+static bool index_is_key(Relation rel, Oid index);
+static bool has_stored_tree(Relation index, AttrNumber column);
+static Node *stored_tree(Relation index, AttrNumber column);
 static bool shows_values(Relation rel, Relation index);
 static bool uses_generated(Relation rel, Relation index);
-static bool index_is_key(Relation rel, Oid index);
 static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
 static bool has_equal_images(Relation index, int n);
+static bool read_columns(CdcKey *key, Jsonb *jsonb, Datum *values);
 static int64 integer_value(const CdcKeyColumn *col, Datum value);
 
 Oid
@@ -68,13 +73,32 @@ index_is_key(Relation rel, Oid indexoid)
 
 	ok = form->indisunique && form->indimmediate && form->indisvalid &&
 		index->rd_rel->relam == BTREE_AM_OID &&
-		RelationGetIndexExpressions(index) == NIL &&
-		RelationGetIndexPredicate(index) == NIL;
+		!has_stored_tree(index, Anum_pg_index_indexprs) &&
+		!has_stored_tree(index, Anum_pg_index_indpred);
 	for (int i = 0; ok && i < form->indnkeyatts; i++)
 		ok = form->indkey.values[i] > 0 &&
 			TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1)->attnotnull;
 	index_close(index, AccessShareLock);
 	return ok;
+}
+
+/*
+ * What the catalog has, as it stands there.  RelationGetIndexExpressions() and its like
+ * would fold constants, and so run functions of the index's owner.
+ */
+static bool
+has_stored_tree(Relation index, AttrNumber column)
+{
+	return !heap_attisnull(index->rd_indextuple, column, NULL);
+}
+
+static Node *
+stored_tree(Relation index, AttrNumber column)
+{
+	bool		isnull;
+	Datum		tree = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, column, &isnull);
+
+	return isnull ? NULL : stringToNode(TextDatumGetCString(tree));
 }
 
 List *
@@ -110,8 +134,8 @@ uses_generated(Relation rel, Relation index)
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 		attrs = bms_add_member(attrs, index->rd_index->indkey.values[i] -
 							   FirstLowInvalidHeapAttributeNumber);
-	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &attrs);
-	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &attrs);
+	pull_varattnos(stored_tree(index, Anum_pg_index_indexprs), 1, &attrs);
+	pull_varattnos(stored_tree(index, Anum_pg_index_indpred), 1, &attrs);
 	for (int i = -1; (i = bms_next_member(attrs, i)) >= 0;)
 	{
 		AttrNumber	attnum = i + FirstLowInvalidHeapAttributeNumber;
@@ -120,6 +144,24 @@ uses_generated(Relation rel, Relation index)
 			return true;
 	}
 	return false;
+}
+
+bool
+cdc_key_index_is_of(Oid index, const Bitmapset *attnums)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	Bitmapset  *found = NULL;
+	bool		of_all;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	of_all = form->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; i < form->indnkeyatts; i++)
+		found = bms_add_member(found, Max(form->indkey.values[i], 0));
+	ReleaseSysCache(tuple);
+	return of_all && bms_equal(found, attnums);
 }
 
 CdcKey *
@@ -136,6 +178,7 @@ cdc_key_make(Relation rel)
 				 errhint("Add a primary key that is not deferrable.")));
 	index = index_open(indexoid, AccessShareLock);
 	key->relid = RelationGetRelid(rel);
+	key->owner = rel->rd_rel->relowner;
 	key->index = indexoid;
 	key->ncolumns = index->rd_index->indnkeyatts;
 	key->columns = palloc0(sizeof(CdcKeyColumn) * key->ncolumns);
@@ -256,6 +299,18 @@ cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 
 bool
 cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
+{
+	CdcOwnerScope scope;
+	bool		complete;
+
+	cdc_owner_begin(&scope, key->owner);
+	complete = read_columns(key, jsonb, values);
+	cdc_owner_end(&scope);
+	return complete;
+}
+
+static bool
+read_columns(CdcKey *key, Jsonb *jsonb, Datum *values)
 {
 	for (int i = 0; i < key->ncolumns; i++)
 	{

@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 
@@ -32,6 +33,7 @@ typedef struct CdcKeyColumn
 typedef struct CdcKey
 {
 	Oid			relid;
+	Oid			owner;			/* of the table */
 	Oid			index;
 	int			ncolumns;
 	CdcKeyColumn *columns;
@@ -48,6 +50,9 @@ extern Oid	cdc_key_find_index(Relation rel);
  * immediate and have nothing to do with generated columns
  */
 extern List *cdc_key_find_unique_indexes(Relation rel, Oid key_index);
+
+/* Does this unique index, of all rows, have just these columns? */
+extern bool cdc_key_index_is_of(Oid index, const Bitmapset *attnums);
 
 /* Is this column of the table one of the key's? */
 extern bool cdc_key_has_column(const CdcKey *key, AttrNumber attnum);
@@ -66,7 +71,10 @@ extern int	cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b);
  */
 extern int64 cdc_key_hash(CdcKey *key, const Datum *values);
 
-/* A key as a JSON object of its columns' texts, and back; false if it lacks one of them */
+/*
+ * A key as a JSON object of its columns' texts, and back; false if it lacks one of them.
+ * That is done as the table's owner, for a type may have domains in it.
+ */
 extern Jsonb *cdc_key_to_jsonb(CdcKey *key, const Datum *values);
 extern bool cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values);
 

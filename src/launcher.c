@@ -5,7 +5,8 @@
  * The launcher cannot look into databases, so at its start it wants a worker in each
  * of them; a worker that finds nothing to do exits and is not started again.
  * After that it starts what control.c says is wanted: because of a notice, or again
- * after a failure.  It sleeps while there is nothing to start; its latch is set by
+ * after a failure.  And from time to time one in each once more, for retention: also
+ * without a subscription there are deletes that were remembered long enough.  It sleeps while there is nothing to start; its latch is set by
  * notices and by the postmaster when a worker has exited.
  */
 #include "postgres.h"
@@ -36,6 +37,7 @@
 #include "worker.h"
 
 #define LAUNCHER_RESTART_SECONDS	5
+#define PROBE_INTERVAL_MS			(60 * 60 * 1000)
 
 /* Pauses after the server had no worker slot: a probe may soon free one */
 #define FIRST_REFUSAL_PAUSE			1000
@@ -56,6 +58,7 @@ typedef struct StartedWorker
 
 /* These lists live in TopMemoryContext */
 static List *unprobed = NIL;	/* databases still to be probed */
+static int64 probe_due = 0;		/* in ticks: when all are probed again */
 static List *started_workers = NIL; /* of StartedWorker *, those not seen to have exited */
 
 static int	refusals = 0;		/* of a worker slot, in a row */
@@ -105,7 +108,6 @@ cdc_launcher_main(Datum main_arg)
 	MemoryContextSwitchTo(round_context);
 	cdc_control_launcher_attach();
 	cdc_control_set_nworkers(cdc_apply_workers);
-	find_unprobed();
 
 	for (;;)
 	{
@@ -113,8 +115,10 @@ cdc_launcher_main(Datum main_arg)
 		CHECK_FOR_INTERRUPTS();
 		reload_if_asked();
 		reap_workers();
+		if (probe_due <= cdc_ticks_now())
+			find_unprobed();
 		probe_databases();
-		wait_until(Min(start_workers(), cdc_give_way_look(cdc_ticks_now())));
+		wait_until(Min(Min(start_workers(), probe_due), cdc_give_way_look(cdc_ticks_now())));
 		MemoryContextReset(round_context);
 	}
 }
@@ -142,9 +146,10 @@ find_unprobed(void)
 		if (database->template)
 			continue;
 		old = MemoryContextSwitchTo(TopMemoryContext);
-		unprobed = lappend_oid(unprobed, database->oid);
+		unprobed = list_append_unique_oid(unprobed, database->oid);
 		MemoryContextSwitchTo(old);
 	}
+	probe_due = cdc_ticks_now() + PROBE_INTERVAL_MS;
 }
 
 /* The rest waits until slots become free */

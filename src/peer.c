@@ -102,6 +102,7 @@ static const char *const sign_names[CDC_NSIGNS] = {
 	[CDC_SIGN_DOUBLE_DECIMALS] = "double_decimals",
 	[CDC_SIGN_DEFAULTS] = "defaults",
 	[CDC_SIGN_NO_BEFORE] = "no_before",
+	[CDC_SIGN_BLIND_DELETES] = "blind_deletes",
 	[CDC_SIGN_TWO_LOGS] = "two_logs",
 	[CDC_SIGN_OWN_NAME] = "own_name",
 	[CDC_SIGN_OWN_NEWS] = "own_news",
@@ -502,13 +503,18 @@ is_untold(const CdcRelation *rel, const CdcProducer *producer)
 void
 cdc_peer_see_outcome(const CdcApplyItem *item)
 {
+	bool		own_news = item->own && item->news;
 	PeerTable  *t;
 
-	if (item->options->subscription == NULL || !item->own || !item->news)
+	if (item->options->subscription == NULL ||
+		(!own_news && item->event->op != CDC_OP_DELETE))
 		return;
 	t = find_peer(item->event);
 	t->dirty = true;
-	set_sign(t, CDC_SIGN_OWN_NEWS, true);
+	if (own_news)
+		set_sign(t, CDC_SIGN_OWN_NEWS, true);
+	if (item->event->op == CDC_OP_DELETE)
+		set_sign(t, CDC_SIGN_BLIND_DELETES, item->blind);
 }
 
 /* Returns whether it is another text now */

@@ -2,8 +2,8 @@
  * register.c
  *		add_table, remove_table, alter_table_rule: key, identity, triggers, publication.
  *
- * The caller must own the table; what is then done to it and to cdcsync's publication
- * and catalogs is done with the rights of the extension's owner.
+ * The caller must own the table.  What is then done to it is done with its owner's rights,
+ * and what is done to cdcsync's publication and catalogs with those of the extension's.
  *
  * Locks: first the rules, so that registrations queue up while they hold nothing; then
  * the table with all its partitions, in the strongest mode at once, for half of the
@@ -25,6 +25,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_publication.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -39,12 +40,16 @@
 #include "control.h"
 #include "key.h"
 #include "objection.h"
+#include "owner.h"
 #include "register.h"
 #include "register_check.h"
+#include "session.h"
 #include "stat.h"
 #include "subscription.h"
 #include "subscription_check.h"
+#include "table_query.h"
 #include "table_rule.h"
+#include "writing.h"
 
 #define EXTENSION_NAME		"cdcsync"	/* its schema has the same name */
 #define PUBLICATION_NAME	"cdcsync"
@@ -71,6 +76,7 @@ static const TriggerDef trigger_defs[] = {
 /* Steps; SPI is connected by the SQL functions */
 static void begin_change(Oid relid);
 static List *lock_table(Oid relid);
+static void owner_command(Oid relid, const char *sql);
 static void forget_gone_tables(void);
 static void set_replica_identity(List *members);
 static bool set_identity_of(Oid relid);
@@ -80,6 +86,10 @@ static char *key_change_condition(Oid relid);
 static char *key_column_differs(const CdcKeyColumn *col);
 static void keep_triggers(Oid relid);
 static bool is_own_trigger(const char *name);
+static void give_versions(Oid relid, const char *column);
+static void write_versions(Oid relid, const char *column);
+static bool is_not_null(Oid relid, const char *column);
+static Oid	table_owner(Oid relid);
 static void drop_triggers(Oid relid);
 
 /* The publication */
@@ -122,6 +132,20 @@ lock_table(Oid relid)
 	return find_all_inheritors(relid, AccessExclusiveLock, NULL);
 }
 
+/* A command that a table's owner may give, with his rights: it may run code of his */
+static void
+owner_command(Oid relid, const char *sql)
+{
+	CdcOwnerScope scope;
+	int			result;
+
+	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	cdc_owner_end(&scope);
+}
+
 static void
 forget_gone_tables(void)
 {
@@ -156,7 +180,7 @@ set_identity_of(Oid relid)
 
 	relation_close(rel, NoLock);
 	if (!full)
-		cdc_catalog_command(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
+		owner_command(relid, psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
 	return !full;
 }
 
@@ -182,11 +206,16 @@ create_triggers(Oid relid, bool has_version)
 
 		if (def->for_version && !has_version)
 			continue;
+		/*
+		 * Not as the table's owner, who need not have the right to the function.  Of a
+		 * partitioned table the server looks at the key of its partitions; one with
+		 * expressions to fold has no unique index, and has been refused.
+		 */
 		cdc_catalog_command(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %s "
 									 "EXECUTE FUNCTION " EXTENSION_NAME ".%s()",
 									 name, def->event, table,
 									 def->on_key_change ? condition : "", def->function));
-		cdc_catalog_command(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, name));
+		owner_command(relid, psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, name));
 		cdc_catalog_command(psprintf("ALTER TRIGGER %s ON %s DEPENDS ON EXTENSION "
 									 EXTENSION_NAME, name, table));
 	}
@@ -239,8 +268,8 @@ keep_triggers(Oid relid)
 		const Trigger *trigger = &desc->triggers[i];
 
 		if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_own_trigger(trigger->tgname))
-			cdc_catalog_command(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
-										 table_name(relid), quote_identifier(trigger->tgname)));
+			owner_command(relid, psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
+										  table_name(relid), quote_identifier(trigger->tgname)));
 	}
 }
 
@@ -262,6 +291,66 @@ cdc_register_keep(Oid relid)
 	return set_identity_of(relid);
 }
 
+/*
+ * To rows that were written while no trigger fired: a delete of one could say no version.
+ * They are written as the owner, who then gives each its version by the trigger.
+ */
+static void
+give_versions(Oid relid, const char *column)
+{
+	CdcOwnerScope scope;
+	int			nestlevel;
+
+	if (is_not_null(relid, column))
+		return;
+	nestlevel = cdc_session_begin();
+	cdc_owner_begin(&scope, table_owner(relid));
+	write_versions(relid, quote_identifier(column));
+	cdc_owner_end(&scope);
+	cdc_session_end(nestlevel);
+}
+
+static void
+write_versions(Oid relid, const char *column)
+{
+	char	   *sql = psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", table_name(relid),
+							   column, column, column);
+	CdcWriting	outer = cdc_writing_begin(InvalidOid);
+
+	PG_TRY();
+	{
+		if (SPI_execute(sql, false, 0) < 0)
+			elog(ERROR, "could not execute \"%s\"", sql);
+	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
+}
+
+static bool
+is_not_null(Oid relid, const char *column)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(relid, column);
+	bool		result = HeapTupleIsValid(tuple) &&
+		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+static Oid
+table_owner(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	Oid			owner = rel->rd_rel->relowner;
+
+	relation_close(rel, NoLock);
+	return owner;
+}
+
 static void
 drop_triggers(Oid relid)
 {
@@ -270,8 +359,8 @@ drop_triggers(Oid relid)
 		const char *name = trigger_defs[i].name;
 
 		if (OidIsValid(get_trigger_oid(relid, name, true)))
-			cdc_catalog_command(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name),
-										 table_name(relid)));
+			owner_command(relid, psprintf("DROP TRIGGER %s ON %s", quote_identifier(name),
+										  table_name(relid)));
 	}
 }
 
@@ -578,6 +667,9 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 
 	cdc_table_rule_update(&change);
 	set_up(change.relid, rule->version_column != NULL);
+	if (rule->version_column != NULL)
+		give_versions(change.relid, change.version_column ? change.version_column :
+					  rule->version_column);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -621,12 +713,12 @@ cdcsync_add_version_column(PG_FUNCTION_ARGS)
 	cdc_register_check_owner(relid);
 	SPI_connect();
 	cdc_register_check_table(relid, lock_table(relid));
-	cdc_catalog_command(psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
-								 "DEFAULT '1970-01-01 00:00:00+00'",
-								 table_name(relid), column));
-	cdc_catalog_command(psprintf("ALTER TABLE %s ALTER COLUMN %s "
-								 "SET DEFAULT pg_catalog.clock_timestamp()",
-								 table_name(relid), column));
+	owner_command(relid, psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
+								  "DEFAULT '1970-01-01 00:00:00+00'",
+								  table_name(relid), column));
+	owner_command(relid, psprintf("ALTER TABLE %s ALTER COLUMN %s "
+								  "SET DEFAULT pg_catalog.clock_timestamp()",
+								  table_name(relid), column));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -19,13 +20,13 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "catalog.h"
 #include "clock.h"
 #include "compat.h"
 #include "key.h"
 #include "objection.h"
 #include "register_check.h"
 #include "registered.h"
+#include "table_query.h"
 
 static bool is_reserved(Oid relid);
 static void refuse_member(Oid relid, Oid member);
@@ -174,9 +175,11 @@ warn_of_null_versions(Relation rel, Form_pg_attribute att)
 static bool
 has_row(Relation rel, Form_pg_attribute att, const char *condition)
 {
-	cdc_catalog_command(psprintf("SELECT FROM %s WHERE %s %s LIMIT 1", cdc_registered_name(rel),
-								 quote_identifier(NameStr(att->attname)), condition));
-	return SPI_processed > 0;
+	return cdc_table_query(rel->rd_rel->relowner,
+						   psprintf("SELECT FROM %s WHERE %s %s LIMIT 1",
+									cdc_registered_name(rel),
+									quote_identifier(NameStr(att->attname)), condition),
+						   0, NULL, NULL) > 0;
 }
 
 void

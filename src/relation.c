@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "decode_json.h"
 #include "objection.h"
+#include "owner.h"
 #include "relation.h"
 
 /*
@@ -74,6 +75,7 @@ static void fill_batch_desc(CdcRelation *map, Relation rel);
 static CdcShape *find_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 static bool same_names(const CdcShape *shape, const CdcImage *image);
 static CdcShape *make_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
+static const char *find_foreign_column(const CdcRelation *rel, const Bitmapset *present);
 static int	find_column(CdcRelation *rel, const CdcField *field);
 static void check_unmapped(CdcRelation *rel, const CdcField *field);
 
@@ -176,6 +178,7 @@ map_build(const char *schema, const char *table)
 	CdcTableRule *rule;
 	Relation	rel;
 	uint64		before;
+	CdcOwnerScope scope;
 
 	/* in the transaction's memory until it is complete: an error leaves nothing */
 	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync relation map",
@@ -195,7 +198,9 @@ map_build(const char *schema, const char *table)
 	map->context = context;
 	map->rule = rule;
 	map->source_name = quote_qualified_identifier(schema, table);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	map_fill(map, rel);
+	cdc_owner_end(&scope);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, maps_context);
@@ -523,9 +528,38 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 			shape->present = bms_add_member(shape->present, column);
 		}
 	}
+	if (of_key)
+		shape->foreign_column = find_foreign_column(rel, shape->present);
 	rel->shapes = lcons(shape, rel->shapes);
 	MemoryContextSwitchTo(old);
 	return shape;
+}
+
+/*
+ * Rows that the key here does not tell apart are one here: a message key must not have
+ * columns besides, unless it is another key that the table has here, too.
+ */
+static const char *
+find_foreign_column(const CdcRelation *rel, const Bitmapset *present)
+{
+	Bitmapset  *attnums = NULL;
+	const char *foreign = NULL;
+	ListCell   *lc;
+
+	for (int i = -1; (i = bms_next_member(present, i)) >= 0;)
+	{
+		attnums = bms_add_member(attnums, rel->columns[i].attnum);
+		if (!cdc_key_has_column(rel->key, rel->columns[i].attnum))
+			foreign = rel->columns[i].name;
+	}
+	if (foreign == NULL)
+		return NULL;
+	foreach(lc, rel->unique_indexes)
+	{
+		if (cdc_key_index_is_of(lfirst_oid(lc), attnums))
+			return NULL;
+	}
+	return foreign;
 }
 
 static int

@@ -55,6 +55,7 @@ typedef struct CdcShape
 	int		   *field;			/* per column: the field's index, or -1 */
 	Bitmapset  *present;		/* columns that have a field */
 	bool		of_key;			/* of a message key: other fields are ignored */
+	const char *foreign_column; /* in it: of a key that is none here; NULL: none */
 } CdcShape;
 
 /* An INSERT of just these columns: the others get their defaults */

@@ -2,9 +2,9 @@
  * resolve.c
  *		resolve_conflict(): bring a side of a recorded conflict back.
  *
- * The chosen row is written as any local change is, with the caller's rights and all
- * triggers of the table, and with a version that is newer than both sides and what is
- * here now: so it wins on every node.
+ * The chosen row is written as any local change is, with all triggers of the table, and
+ * with a version that is newer than both sides and what is here now: so it wins on every
+ * node.  The caller must have the rights to write it; it is written with the owner's.
  */
 #include "postgres.h"
 
@@ -19,9 +19,11 @@
 #include "utils/rel.h"
 
 #include "catalog.h"
+#include "owner.h"
 #include "registered.h"
 #include "row_json.h"
 #include "session.h"
+#include "table_query.h"
 
 /* A recorded conflict */
 typedef struct Conflict
@@ -37,6 +39,7 @@ typedef struct Conflict
 static const char *resolve(int64 id, const char *choice, Jsonb *given);
 static Conflict read_conflict(int64 id);
 static Jsonb *tuple_jsonb(int column);
+static void check_rights(Oid relid);
 static Jsonb *choose(const Conflict *conflict, const char *choice, Jsonb *given);
 static Jsonb *complete(const Conflict *conflict, Jsonb *row);
 static const char *write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel,
@@ -60,6 +63,7 @@ resolve(int64 id, const char *choice, Jsonb *given)
 	Jsonb	   *row;
 	const char *done;
 	int			nestlevel;
+	CdcOwnerScope scope;
 
 	SPI_connect();
 	conflict = read_conflict(id);
@@ -70,9 +74,12 @@ resolve(int64 id, const char *choice, Jsonb *given)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
 				 errhint("Write the row by hand.")));
+	check_rights(conflict.relid);
 	row = choose(&conflict, choice, given);
 	nestlevel = cdc_session_begin_texts();
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	done = row ? write_row(&conflict, reg, rel, row) : delete_row(reg, rel, conflict.key);
+	cdc_owner_end(&scope);
 	cdc_session_end_texts(nestlevel);
 	table_close(rel, NoLock);
 	SPI_finish();
@@ -120,6 +127,20 @@ tuple_jsonb(int column)
 									  &isnull);
 
 	return isnull ? NULL : DatumGetJsonbP(value);
+}
+
+/* Of the caller, for it is the owner who then writes */
+static void
+check_rights(Oid relid)
+{
+	AclMode		needed = ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE;
+
+	cdc_table_query_check(relid);
+	if (pg_class_aclmask(relid, GetUserId(), needed, ACLMASK_ALL) != needed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s", get_rel_name(relid)),
+				 errhint("To resolve its conflicts takes the rights to SELECT, INSERT, UPDATE and DELETE.")));
 }
 
 /* A row that is given may leave out columns: what is here now keeps them */

@@ -1,16 +1,12 @@
 /*
  * tombstone.c
- *		Remembered deletes: read, raise, prune.
+ *		Remembered deletes: read, raise.
  *
  * cdcsync.tombstone_data holds, for every key that was deleted, the version that
  * everybody will compute for that delete.  Remote deletes are written by apply, local
  * ones by the trigger here.  A key is found by a hash that agrees with its equality
  * and then compared, for the text of a key is no identity.  What happens per row is
  * done by direct access (tombstone_row.c), for a statement costs many times as much.
- *
- * Pruning forgets tombstones that were written here long enough ago, and remembers per
- * table the newest version forgotten, the horizon: an older change of a key with
- * neither row nor tombstone may be of a deleted one.
  */
 #include "postgres.h"
 
@@ -28,11 +24,6 @@
 #include "tombstone.h"
 #include "tombstone_row.h"
 
-/* The version of a local delete under the commit clock, as the others are stored */
-#define COMMIT_VERSION \
-	"(EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) " \
-	"OPERATOR(pg_catalog.*) 1000000)"
-
 /* Whether there is any tombstone at all is asked when so many keys had none, or had one */
 #define MANY_READS 16
 
@@ -48,7 +39,6 @@ struct CdcTombstoneScan
 
 static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
 					 HeapTuple tuple, TupleDesc desc);
-static void keep_commit_times(void);
 
 CdcTombstoneScan *
 cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
@@ -162,64 +152,6 @@ cdc_tombstone_horizon(Oid relid, CdcClock clock)
 	return version;
 }
 
-/* Commit times are forgotten in the end: keep those of local deletes */
-static void
-keep_commit_times(void)
-{
-	static CdcStatement keep = {
-		.sql = "UPDATE cdcsync.tombstone_data AS t SET version = " COMMIT_VERSION " "
-		"FROM cdcsync.table_rule AS r WHERE r.relation OPERATOR(pg_catalog.=) t.relation "
-		"AND r.version_column IS NULL AND t.version IS NULL"
-	};
-
-	if (cdc_clock_has_commit_times())
-		cdc_catalog_execute(&keep, NULL, NULL);
-}
-
-int64
-cdc_tombstone_prune(void)
-{
-	/*
-	 * Versions of integer and numeric clocks do not grow with time: a key used again
-	 * after its tombstone is gone would start below it, so these stay.
-	 */
-	static CdcStatement prune = {
-		.sql =
-		"WITH old AS (DELETE FROM cdcsync.tombstone_data AS d USING ("
-		"  SELECT t.relation, t.key_hash, t.key FROM cdcsync.tombstone_data AS t"
-		"  LEFT JOIN cdcsync.table_rule AS r ON r.relation OPERATOR(pg_catalog.=) t.relation"
-		"  LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation"
-		"  LEFT JOIN pg_catalog.pg_attribute AS a"
-		"    ON a.attrelid OPERATOR(pg_catalog.=) r.relation"
-		"   AND a.attname OPERATOR(pg_catalog.=) r.version_column"
-		"  WHERE c.oid IS NULL OR ($1 OPERATOR(pg_catalog.>=) 0"
-		"   AND (r.version_column IS NULL"
-		"     OR a.atttypid OPERATOR(pg_catalog.=) ANY (ARRAY[1114, 1184]::pg_catalog.oid[]))"
-		"   AND t.written_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
-		"       pg_catalog.make_interval(mins => $1)))"
-		"  LIMIT " CppAsString2(CDC_PRUNE_AT_ONCE) ") AS o"
-		"  WHERE d.relation OPERATOR(pg_catalog.=) o.relation"
-		"    AND d.key_hash OPERATOR(pg_catalog.=) o.key_hash"
-		"    AND d.key OPERATOR(pg_catalog.=) o.key"
-		"  RETURNING d.relation, d.version), "
-		"horizon AS (INSERT INTO cdcsync.tombstone_horizon AS h (relation, version)"
-		"  SELECT o.relation, pg_catalog.max(o.version) FROM old AS o JOIN pg_catalog.pg_class AS c"
-		"    ON c.oid OPERATOR(pg_catalog.=) o.relation GROUP BY o.relation"
-		"  ON CONFLICT (relation) DO UPDATE SET version ="
-		"    GREATEST(h.version, excluded.version)) "
-		"SELECT pg_catalog.count(*) FROM old",
-		.nargs = 1,
-		.argtypes = {INT4OID}
-	};
-	Datum		args[1] = {Int32GetDatum(cdc_tombstone_retention)};
-	bool		isnull;
-
-	keep_commit_times();
-	cdc_catalog_execute(&prune, args, NULL);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-									   &isnull));
-}
-
 /*
  * AFTER DELETE, AFTER UPDATE of the key, each row: remembers a local delete with the
  * version of the row that went.
@@ -256,22 +188,4 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 
 	cdc_tombstone_raise(reg->key, reg->clock, &row, 1);
 	PG_RETURN_POINTER(NULL);
-}
-
-/* prune_tombstones(): by hand, all that is due */
-PG_FUNCTION_INFO_V1(cdcsync_prune_tombstones);
-Datum
-cdcsync_prune_tombstones(PG_FUNCTION_ARGS)
-{
-	int64		total = 0;
-	int64		pruned;
-
-	SPI_connect();
-	do
-	{
-		pruned = cdc_tombstone_prune();
-		total += pruned;
-	} while (pruned == CDC_PRUNE_AT_ONCE);
-	SPI_finish();
-	PG_RETURN_INT64(total);
 }

@@ -5,6 +5,8 @@
 #ifndef CDC_TOMBSTONE_H
 #define CDC_TOMBSTONE_H
 
+#include "storage/block.h"
+
 #include "clock.h"
 #include "key.h"
 
@@ -51,11 +53,10 @@ extern CdcVersion cdc_tombstone_horizon(Oid relid, CdcClock clock);
 
 /*
  * Forget tombstones that were written longer ago than cdcsync.tombstone_retention, and
- * those of tables that are gone.  Returns how many: at most CDC_PRUNE_AT_ONCE, and then
- * there may be more.  SPI is connected by the caller.
+ * those of tables that are gone, in some blocks of their table from *next; and copy the
+ * commit times of local deletes there.  Returns how many were forgotten; *next is where
+ * to go on, 0 at the end.  SPI is connected by the caller.
  */
-extern int64 cdc_tombstone_prune(void);
-
-#define CDC_PRUNE_AT_ONCE 10000
+extern int64 cdc_tombstone_prune(BlockNumber *next);
 
 #endif							/* CDC_TOMBSTONE_H */

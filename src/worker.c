@@ -51,19 +51,21 @@
 #include "partition.h"
 #include "peer.h"
 #include "relation.h"
+#include "retention.h"
 #include "session.h"
 #include "ticks.h"
-#include "tombstone.h"
 #include "worker.h"
 
 #define QUERY_TIMEOUT_MS	1000
 #define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
 #define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
+#define PRUNE_PAUSE_MS		100	/* between turns of pruning */
 #define LETTERS_RETRY_MS	1000	/* between tries of dead letters that something hinders */
 
 static MemoryContext config_context = NULL; /* of the subscriptions in force */
 static MemoryContext loop_context = NULL;	/* reset once per turn */
 static List *subscriptions = NIL;	/* of CdcSubscription *, in config_context */
+static bool has_extension = false;
 static uint64 known_generation = 0;
 static int64 refresh_due = 0;	/* like those below, in ticks */
 static int64 prune_due = 0;
@@ -91,6 +93,7 @@ static void apply_batch(void);
 static void retry_dead_letters(int64 now);
 static void answer_waiters(void);
 static void prune(int64 now);
+static void prune_all(void);
 static void flush_commits(void);
 static void wait_for_work(void);
 
@@ -169,6 +172,8 @@ run_loop(void)
 		if (letters_due <= now)
 			retry_dead_letters(now);
 		answer_waiters();
+		if (prune_due <= now)
+			prune(now);
 		if (more)
 		{
 			/* without a wait nothing else says so */
@@ -176,9 +181,8 @@ run_loop(void)
 				proc_exit(1);
 			continue;
 		}
-		if (prune_due <= now)
-			prune(now);
 		flush_commits();
+		pgstat_report_stat(true);
 		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
 		cdc_batch_release_memory();
 		wait_for_work();
@@ -204,6 +208,8 @@ reload_settings(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	if (cdc_control_is_first())
+		prune_due = 0;			/* more may be due by now */
 	if (cdc_kafka_config_changed())
 	{
 		CdcError	changed = cdc_error_own("settings have changed", NULL);
@@ -230,7 +236,9 @@ take_configuration(void)
 			refresh_due = 0;
 			return;
 		}
-		/* no extension, or no subscription: nothing to do in this database */
+		/* no extension, or no subscription: nothing else to do in this database */
+		if (has_extension && cdc_control_is_first())
+			prune_all();
 	} while (!cdc_control_finish(generation));
 	proc_exit(0);
 }
@@ -245,7 +253,8 @@ load_configuration(void)
 												ALLOCSET_SMALL_SIZES);
 
 	(void) cdc_catalog_begin();
-	if (OidIsValid(cdc_catalog_extension()))
+	has_extension = OidIsValid(cdc_catalog_extension());
+	if (has_extension)
 	{
 		cdc_identity_check();
 		MemoryContextSwitchTo(fresh);
@@ -493,17 +502,20 @@ answer_waiters(void)
 		cdc_control_answer_ticket(ticket);
 }
 
+/* Also while there is always something to apply; a little now, a little later */
 static void
 prune(int64 now)
 {
-	bool		more;
+	prune_due = now + (cdc_retention_turn() ? PRUNE_PAUSE_MS : PRUNE_INTERVAL_MS);
+}
 
-	(void) cdc_catalog_begin();
-	more = cdc_tombstone_prune() == CDC_PRUNE_AT_ONCE;
-	more |= cdc_conflict_log_prune() == CDC_PRUNE_AT_ONCE;
-	more |= cdc_dead_letter_prune() == CDC_PRUNE_AT_ONCE;
-	cdc_catalog_commit(loop_context);
-	prune_due = more ? now : now + PRUNE_INTERVAL_MS;
+/* Without a subscription, too, what local deletes leave is not kept for ever */
+static void
+prune_all(void)
+{
+	while (cdc_retention_turn())
+		CHECK_FOR_INTERRUPTS();
+	pgstat_report_stat(true);
 }
 
 /*

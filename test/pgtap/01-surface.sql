@@ -38,12 +38,15 @@ SELECT results_eq(
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',
 	'check_subscriptions() TABLE(level text, subject text, problem text, remedy text)',
 	'check_tables() TABLE(level text, subject text, problem text, remedy text)',
+	'check_versions() TABLE(level text, subject text, problem text, remedy text)',
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'drop_origin(peer text) void',
+	'find_orphans(foreign_key oid, OUT orphans bigint, OUT query text, OUT role text) record',
 	'only_receives() boolean',
 	'pause(subscription text DEFAULT NULL::text) void',
+	'peer_digests(peer text, digests regclass) TABLE(source_table text, bucket integer, rows bigint, digest text, taken_at timestamp with time zone)',
 	'printable(line text) text',
 	'prune_conflicts() bigint',
 	'prune_tombstones() bigint',
@@ -205,8 +208,8 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'only_receives', 'printable',
-		'psql_command', 'shell_word', 'table_objection']::name[],
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'find_orphans', 'only_receives',
+		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
 SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);
