@@ -180,8 +180,10 @@ CREATE TABLE cdcsync.dead_letter_data (
 	record_time bigint NOT NULL,
 	sqlstate text NOT NULL,
 	message text NOT NULL,
+	message_public boolean NOT NULL DEFAULT false,
 	detail text,
 	context text,
+	source_table text,
 	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
 	done_at timestamptz
 ) USING heap;
@@ -203,6 +205,8 @@ COMMENT ON COLUMN cdcsync.dead_letter_data.value IS 'value of the message, its b
 COMMENT ON COLUMN cdcsync.dead_letter_data.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
 COMMENT ON COLUMN cdcsync.dead_letter_data.sqlstate IS 'what was wrong, as SQLSTATE';
 COMMENT ON COLUMN cdcsync.dead_letter_data.message IS 'what was wrong';
+COMMENT ON COLUMN cdcsync.dead_letter_data.message_public IS 'whether that is without values, and so for everybody';
+COMMENT ON COLUMN cdcsync.dead_letter_data.source_table IS 'the table that it is about, by its name in events; NULL: not known';
 COMMENT ON COLUMN cdcsync.dead_letter_data.detail IS 'more of it';
 COMMENT ON COLUMN cdcsync.dead_letter_data.context IS 'where it was met';
 COMMENT ON COLUMN cdcsync.dead_letter_data.status IS 'failed; retry: to be applied by the worker; applied; skipped';
@@ -403,14 +407,22 @@ CREATE TYPE cdcsync.conflict AS (
 COMMENT ON TYPE cdcsync.conflict IS
 'what a conflict handler is asked about; the columns are those of conflict_history, and resolution is what last_update_wins would do';
 
+CREATE FUNCTION cdcsync.may_read_rows(relation regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cdcsync_may_read_rows'
+LANGUAGE C STABLE;
+
+COMMENT ON FUNCTION cdcsync.may_read_rows(regclass) IS
+'whether you may SELECT the whole table, and no row security binds you; NULL or a table that is gone: all tables.  Views show texts of rows by it';
+
 CREATE VIEW cdcsync.conflict_history WITH (security_barrier) AS
 SELECT c.id, c.at, c.relation, c.key, c.conflict_type, c.resolution, c.local_row, c.remote_row,
 	c.before_row, c.local_version, c.remote_version, c.local_origin, c.remote_origin,
 	c.subscription, c.topic, c.partition, c."offset"
 FROM cdcsync.conflict_data AS c
-WHERE pg_catalog.has_table_privilege(c.relation::oid, 'SELECT');
+WHERE cdcsync.may_read_rows(c.relation);
 
-COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables that you may SELECT, and how they were decided';
+COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables whose rows you may read, and how they were decided';
 COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
 COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
 COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
@@ -456,12 +468,23 @@ COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
 --
 -- Messages that could not be applied
 --
-CREATE VIEW cdcsync.dead_letter AS
-SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset", l.key, l.value, l.headers,
-	l.sqlstate, l.message, l.detail, l.context, l.status
-FROM cdcsync.dead_letter_data AS l;
+-- who may not read the table's rows, or where the table is not known, sees that there is one
+CREATE VIEW cdcsync.dead_letter WITH (security_barrier) AS
+SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset",
+	CASE WHEN u.may_read THEN l.key END AS key,
+	CASE WHEN u.may_read THEN l.value END AS value,
+	CASE WHEN u.may_read THEN l.headers END AS headers,
+	l.sqlstate,
+	CASE WHEN u.may_read OR l.message_public THEN l.message END AS message,
+	CASE WHEN u.may_read THEN l.detail END AS detail,
+	CASE WHEN u.may_read THEN l.context END AS context,
+	l.status, l.source_table
+FROM cdcsync.dead_letter_data AS l
+LEFT JOIN cdcsync.table_rule AS r ON r.source_table = l.source_table
+CROSS JOIN LATERAL cdcsync.may_read_rows(r.relation) AS u(may_read);
 
-COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter';
+COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter; what they hold only of the tables whose rows you may read';
+COMMENT ON COLUMN cdcsync.dead_letter.source_table IS 'the table that it is about, by its name in events; NULL: not known';
 COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
 COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
 COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
@@ -1007,7 +1030,7 @@ COMMENT ON COLUMN cdcsync.stat_table.confl_delete_missing IS 'a delete found no 
 COMMENT ON COLUMN cdcsync.stat_table.confl_multiple_unique_conflicts IS 'an event hit more than one unique value';
 COMMENT ON COLUMN cdcsync.stat_table.since IS 'when counting began; NULL if there was nothing to count';
 
-CREATE VIEW cdcsync.tombstone AS
+CREATE VIEW cdcsync.tombstone WITH (security_barrier) AS
 SELECT
 	t.relation,
 	t.key,
@@ -1027,9 +1050,10 @@ SELECT
 FROM cdcsync.tombstone_data AS t
 LEFT JOIN cdcsync.table_rule AS r ON r.relation = t.relation
 LEFT JOIN pg_catalog.pg_attribute AS a
-	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped;
+	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped
+WHERE cdcsync.may_read_rows(t.relation);
 
-COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes';
+COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes of the tables whose rows you may read';
 COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
 COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row, and the delete comes just after it; without a version column, when it was deleted';
@@ -1687,12 +1711,14 @@ COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
 
 --
 -- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on
--- registered tables: who makes a partition gets the triggers, and must have the right to them.
+-- registered tables: who makes a partition gets the triggers, and must have the right to them;
+-- and may_read_rows, which tells everybody of himself, and which views ask in his name.
 -- Functions that change anything, and what holds row data, are cdcsync_admin's; who may
 -- monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigger(), cdcsync.tombstone_trigger() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cdcsync.may_read_rows(regclass) TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
