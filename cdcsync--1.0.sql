@@ -1346,18 +1346,22 @@ WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p')
 
 UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass,
-	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing' ELSE 'does not fire in every session' END, t.purpose),
+	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing'
+		WHEN g.tgenabled <> 'A' THEN 'does not fire in every session' ELSE 'is another one' END, t.purpose),
 	m.repair
 FROM member AS m
 JOIN (VALUES
-	('~cdcsync_version', true, 'versions do not grow'),
-	('~cdcsync_version_check', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_version_check_key', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_tombstone', false, 'deletes are not remembered'),
-	('~cdcsync_tombstone_key', false, 'deletes are not remembered')) AS t(name, for_version, purpose)
+	-- tgtype: each row 1, before 2, insert 4, delete 8, update 16
+	('~cdcsync_version', true, 'version_trigger', 23, false, 'versions do not grow'),
+	('~cdcsync_version_check', true, 'version_check_trigger', 5, false, 'a key that is used again may be older than its delete'),
+	('~cdcsync_version_check_key', true, 'version_check_trigger', 17, true, 'a key that is used again may be older than its delete'),
+	('~cdcsync_tombstone', false, 'tombstone_trigger', 9, false, 'deletes are not remembered'),
+	('~cdcsync_tombstone_key', false, 'tombstone_trigger', 17, true, 'deletes are not remembered'))
+	AS t(name, for_version, function, type, with_condition, purpose)
 	ON m.version_column IS NOT NULL OR NOT t.for_version
 LEFT JOIN pg_trigger AS g ON g.tgrelid = m.relid AND g.tgname = t.name
-WHERE g.tgenabled IS DISTINCT FROM 'A'
+WHERE (g.tgenabled, g.tgfoid, g.tgtype::integer, g.tgqual IS NOT NULL, g.tgattr::text, g.tgconstraint) IS DISTINCT FROM
+	('A', ('cdcsync.' || t.function || '()')::regprocedure, t.type, t.with_condition, '', 0)
 
 UNION ALL
 SELECT 'error', 'table ' || r.relation, format('version column %I %s', r.version_column,
@@ -1387,6 +1391,12 @@ WHERE cdcsync.only_receives() AND EXISTS (SELECT FROM rule)
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', 'SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
 WHERE NOT EXISTS (SELECT FROM publication) AND EXISTS (SELECT FROM rule) AND NOT cdcsync.only_receives()
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('it belongs to role %I, who can take tables out of it', pg_get_userbyid(p.pubowner)),
+	format('ALTER PUBLICATION cdcsync OWNER TO %I', pg_get_userbyid(e.extowner))
+FROM publication AS p, pg_extension AS e
+WHERE e.extname = 'cdcsync' AND NOT pg_has_role(p.pubowner, e.extowner, 'USAGE')
 
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it names the partitions of table ' || r.relation || ' instead of the table',
@@ -1457,7 +1467,8 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
 	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
-		cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')), cdcsync.shell_word(s.topic))
+		CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
+		THEN cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')) ELSE 'HOST:PORT' END, cdcsync.shell_word(s.topic))
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1594,30 +1605,24 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
 'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
+CREATE FUNCTION cdcsync.count_unversioned(relation regclass)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cdcsync_count_unversioned'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.count_unversioned(regclass) IS
+'how many rows of a registered table have no version; NULL if you may not SELECT all of them';
+
 CREATE FUNCTION cdcsync.check_versions()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	rule record;
-	rows bigint;
-BEGIN
-	FOR rule IN
-		SELECT r.relation, r.version_column
-		FROM cdcsync.table_rule AS r
-		JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attnotnull
-		WHERE has_table_privilege(r.relation, 'SELECT') AND NOT row_security_active(r.relation)
-		ORDER BY r.relation::regclass::text
-	LOOP
-		EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', rule.relation, rule.version_column) INTO rows;
-		IF rows > 0 THEN
-			RETURN QUERY SELECT 'error', 'table ' || rule.relation,
-				format('rows without a version, whose deletes stop those who read them: %s', rows),
-				format('SELECT cdcsync.alter_table_rule(%L)', rule.relation::text);
-		END IF;
-	END LOOP;
-END
+SELECT 'error', 'table ' || r.relation,
+	format('rows without a version, whose deletes stop those who read them: %s', n.rows),
+	format('SELECT cdcsync.alter_table_rule(%L)', r.relation::text)
+FROM cdcsync.table_rule AS r, cdcsync.count_unversioned(r.relation) AS n(rows)
+WHERE n.rows > 0
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_versions() IS
@@ -1724,7 +1729,8 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check_versions(), cdcsync.check(boolean),
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass),
+	cdcsync.check_versions(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
