@@ -36,7 +36,8 @@ SELECT cdcsync.prune_tombstones();
 SELECT relation, key FROM cdcsync.tombstone WHERE relation = 'hor_int'::regclass;
 -- but those of a table that is gone are
 DROP TABLE hor_int;
-SELECT cdcsync.prune_tombstones();
+SELECT cdcsync.prune_tombstones() <= 1 AS done;	-- a worker may have been here
+SELECT count(*) FROM cdcsync.tombstone_data WHERE written_at = '2020-01-01';
 SELECT cdcsync.remove_table('hor');
 SELECT count(*) FROM cdcsync.tombstone_data;
 SELECT count(*) FROM cdcsync.tombstone_horizon;
