@@ -64,6 +64,7 @@ CREATE TABLE cdcsync.table_rule (
 	conflicts text,
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
+	tombstone_key text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 ) USING heap;
 
@@ -74,6 +75,7 @@ COMMENT ON COLUMN cdcsync.table_rule.source_table IS 'the table''s name in event
 COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NULL: as the subscription says';
 COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
 COMMENT ON COLUMN cdcsync.table_rule.truncate IS 'whether truncate events are obeyed';
+COMMENT ON COLUMN cdcsync.table_rule.tombstone_key IS 'the key that tombstones were written by, and how it was hashed';
 COMMENT ON COLUMN cdcsync.table_rule.created_at IS 'when add_table() was called';
 
 -- written once per local commit: room on the page keeps those updates HOT
