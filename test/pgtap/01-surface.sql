@@ -41,6 +41,7 @@ SELECT results_eq(
 	'check_versions() TABLE(level text, subject text, problem text, remedy text)',
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
+	'count_unversioned(relation regclass) bigint',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'drop_origin(peer text) void',
 	'find_orphans(foreign_key oid, OUT orphans bigint, OUT query text, OUT role text) record',
@@ -84,7 +85,7 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal', 'unsent']);
 SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'stat_origin', 'tombstone',
 	'conflict_history', 'dead_letter']);
 
@@ -92,7 +93,7 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer', 'peers',
 	'created_at', 'started']);
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
-	'source_table', 'conflicts', 'column_map', 'truncate', 'created_at']);
+	'source_table', 'conflicts', 'column_map', 'truncate', 'own_name', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
 	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
 
@@ -207,7 +208,7 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'find_orphans', 'only_receives',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'count_unversioned', 'find_orphans', 'only_receives',
 		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
@@ -216,14 +217,14 @@ SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
-	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'unsent SELECT', 'stat_subscription SELECT',
 		'stat_table SELECT', 'stat_origin SELECT', 'tombstone SELECT', 'conflict_history SELECT', 'dead_letter SELECT'],
 	'cdcsync_admin reads, and writes through functions only');
 SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
-	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'unsent SELECT', 'stat_subscription SELECT',
 		'stat_table SELECT', 'stat_origin SELECT'],
 	'pg_monitor reads what holds no row data');
 
