@@ -194,8 +194,10 @@ CREATE TABLE cdcsync.dead_letter_data (
 	record_time bigint NOT NULL,
 	sqlstate text NOT NULL,
 	message text NOT NULL,
+	message_public boolean NOT NULL DEFAULT false,
 	detail text,
 	context text,
+	source_table text,
 	status text NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retry', 'applied', 'skipped')),
 	done_at timestamptz
 ) USING heap;
@@ -217,6 +219,8 @@ COMMENT ON COLUMN cdcsync.dead_letter_data.value IS 'value of the message, its b
 COMMENT ON COLUMN cdcsync.dead_letter_data.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
 COMMENT ON COLUMN cdcsync.dead_letter_data.sqlstate IS 'what was wrong, as SQLSTATE';
 COMMENT ON COLUMN cdcsync.dead_letter_data.message IS 'what was wrong';
+COMMENT ON COLUMN cdcsync.dead_letter_data.message_public IS 'whether that is without values, and so for everybody';
+COMMENT ON COLUMN cdcsync.dead_letter_data.source_table IS 'the table that it is about, by its name in events; NULL: not known';
 COMMENT ON COLUMN cdcsync.dead_letter_data.detail IS 'more of it';
 COMMENT ON COLUMN cdcsync.dead_letter_data.context IS 'where it was met';
 COMMENT ON COLUMN cdcsync.dead_letter_data.status IS 'failed; retry: to be applied by the worker; applied; skipped';
@@ -417,14 +421,22 @@ CREATE TYPE cdcsync.conflict AS (
 COMMENT ON TYPE cdcsync.conflict IS
 'what a conflict handler is asked about; the columns are those of conflict_history, and resolution is what last_update_wins would do';
 
+CREATE FUNCTION cdcsync.may_read_rows(relation regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cdcsync_may_read_rows'
+LANGUAGE C STABLE;
+
+COMMENT ON FUNCTION cdcsync.may_read_rows(regclass) IS
+'whether you may SELECT the whole table, and no row security binds you; NULL or a table that is gone: all tables.  Views show texts of rows by it';
+
 CREATE VIEW cdcsync.conflict_history WITH (security_barrier) AS
 SELECT c.id, c.at, c.relation, c.key, c.conflict_type, c.resolution, c.local_row, c.remote_row,
 	c.before_row, c.local_version, c.remote_version, c.local_origin, c.remote_origin,
 	c.subscription, c.topic, c.partition, c."offset"
 FROM cdcsync.conflict_data AS c
-WHERE pg_catalog.has_table_privilege(c.relation::oid, 'SELECT');
+WHERE cdcsync.may_read_rows(c.relation);
 
-COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables that you may SELECT, and how they were decided';
+COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables whose rows you may read, and how they were decided';
 COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
 COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
 COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
@@ -470,12 +482,23 @@ COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
 --
 -- Messages that could not be applied
 --
-CREATE VIEW cdcsync.dead_letter AS
-SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset", l.key, l.value, l.headers,
-	l.sqlstate, l.message, l.detail, l.context, l.status
-FROM cdcsync.dead_letter_data AS l;
+-- who may not read the table's rows, or where the table is not known, sees that there is one
+CREATE VIEW cdcsync.dead_letter WITH (security_barrier) AS
+SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset",
+	CASE WHEN u.may_read THEN l.key END AS key,
+	CASE WHEN u.may_read THEN l.value END AS value,
+	CASE WHEN u.may_read THEN l.headers END AS headers,
+	l.sqlstate,
+	CASE WHEN u.may_read OR l.message_public THEN l.message END AS message,
+	CASE WHEN u.may_read THEN l.detail END AS detail,
+	CASE WHEN u.may_read THEN l.context END AS context,
+	l.status, l.source_table
+FROM cdcsync.dead_letter_data AS l
+LEFT JOIN cdcsync.table_rule AS r ON r.source_table = l.source_table
+CROSS JOIN LATERAL cdcsync.may_read_rows(r.relation) AS u(may_read);
 
-COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter';
+COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter; what they hold only of the tables whose rows you may read';
+COMMENT ON COLUMN cdcsync.dead_letter.source_table IS 'the table that it is about, by its name in events; NULL: not known';
 COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
 COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
 COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
@@ -1010,7 +1033,7 @@ COMMENT ON COLUMN cdcsync.stat_table.confl_delete_missing IS 'a delete found no 
 COMMENT ON COLUMN cdcsync.stat_table.confl_multiple_unique_conflicts IS 'an event hit more than one unique value';
 COMMENT ON COLUMN cdcsync.stat_table.since IS 'when counting began; NULL if there was nothing to count';
 
-CREATE VIEW cdcsync.tombstone AS
+CREATE VIEW cdcsync.tombstone WITH (security_barrier) AS
 SELECT
 	t.relation,
 	t.key,
@@ -1030,9 +1053,10 @@ SELECT
 FROM cdcsync.tombstone_data AS t
 LEFT JOIN cdcsync.table_rule AS r ON r.relation = t.relation
 LEFT JOIN pg_catalog.pg_attribute AS a
-	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped;
+	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped
+WHERE cdcsync.may_read_rows(t.relation);
 
-COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes';
+COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes of the tables whose rows you may read';
 COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
 COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
 COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row, and the delete comes just after it; without a version column, when it was deleted';
@@ -1318,18 +1342,22 @@ WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p')
 
 UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass,
-	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing' ELSE 'does not fire in every session' END, t.purpose),
+	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing'
+		WHEN g.tgenabled <> 'A' THEN 'does not fire in every session' ELSE 'is another one' END, t.purpose),
 	m.repair
 FROM member AS m
 JOIN (VALUES
-	('~cdcsync_version', true, 'versions do not grow'),
-	('~cdcsync_version_check', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_version_check_key', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_tombstone', false, 'deletes are not remembered'),
-	('~cdcsync_tombstone_key', false, 'deletes are not remembered')) AS t(name, for_version, purpose)
+	-- tgtype: each row 1, before 2, insert 4, delete 8, update 16
+	('~cdcsync_version', true, 'version_trigger', 23, false, 'versions do not grow'),
+	('~cdcsync_version_check', true, 'version_check_trigger', 5, false, 'a key that is used again may be older than its delete'),
+	('~cdcsync_version_check_key', true, 'version_check_trigger', 17, true, 'a key that is used again may be older than its delete'),
+	('~cdcsync_tombstone', false, 'tombstone_trigger', 9, false, 'deletes are not remembered'),
+	('~cdcsync_tombstone_key', false, 'tombstone_trigger', 17, true, 'deletes are not remembered'))
+	AS t(name, for_version, function, type, with_condition, purpose)
 	ON m.version_column IS NOT NULL OR NOT t.for_version
 LEFT JOIN pg_trigger AS g ON g.tgrelid = m.relid AND g.tgname = t.name
-WHERE g.tgenabled IS DISTINCT FROM 'A'
+WHERE (g.tgenabled, g.tgfoid, g.tgtype::integer, g.tgqual IS NOT NULL, g.tgattr::text, g.tgconstraint) IS DISTINCT FROM
+	('A', ('cdcsync.' || t.function || '()')::regprocedure, t.type, t.with_condition, '', 0)
 
 UNION ALL
 SELECT 'error', 'table ' || r.relation, format('version column %I %s', r.version_column,
@@ -1392,6 +1420,12 @@ WHERE cdcsync.only_receives() AND EXISTS (SELECT FROM rule)
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', 'SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
 WHERE NOT EXISTS (SELECT FROM publication) AND EXISTS (SELECT FROM rule) AND NOT cdcsync.only_receives()
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('it belongs to role %I, who can take tables out of it', pg_get_userbyid(p.pubowner)),
+	format('ALTER PUBLICATION cdcsync OWNER TO %I', pg_get_userbyid(e.extowner))
+FROM publication AS p, pg_extension AS e
+WHERE e.extname = 'cdcsync' AND NOT pg_has_role(p.pubowner, e.extowner, 'USAGE')
 
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it names the partitions of table ' || r.relation || ' instead of the table',
@@ -1462,7 +1496,8 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
 	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
-		cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')), cdcsync.shell_word(s.topic))
+		CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
+		THEN cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')) ELSE 'HOST:PORT' END, cdcsync.shell_word(s.topic))
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1609,19 +1644,18 @@ AS 'MODULE_PATHNAME', 'cdcsync_count_unversioned'
 LANGUAGE C STRICT;
 
 COMMENT ON FUNCTION cdcsync.count_unversioned(regclass) IS
-'how many rows of a registered table have no version; NULL for tables that you may not SELECT';
+'how many rows of a registered table have no version; NULL if you may not SELECT all of them';
 
 CREATE FUNCTION cdcsync.check_versions()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT 'error', 'table ' || r.relation, format('rows without a version, whose deletes stop those who read them: %s', c.rows),
+SELECT 'error', 'table ' || r.relation,
+	format('rows without a version, whose deletes stop those who read them: %s', n.rows),
 	format('SELECT cdcsync.alter_table_rule(%L)', r.relation::text)
-FROM cdcsync.table_rule AS r
-JOIN pg_class AS t ON t.oid = r.relation
-CROSS JOIN LATERAL cdcsync.count_unversioned(t.oid) AS c(rows)
-WHERE c.rows > 0
+FROM cdcsync.table_rule AS r, cdcsync.count_unversioned(r.relation) AS n(rows)
+WHERE n.rows > 0
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_versions() IS
@@ -1715,18 +1749,21 @@ COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
 
 --
 -- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on
--- registered tables: who makes a partition gets the triggers, and must have the right to them.
+-- registered tables: who makes a partition gets the triggers, and must have the right to them;
+-- and may_read_rows, which tells everybody of himself, and which views ask in his name.
 -- Functions that change anything, and what holds row data, are cdcsync_admin's; who may
 -- monitor sees states and rules.
 --
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cdcsync FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigger(), cdcsync.tombstone_trigger() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cdcsync.may_read_rows(regclass) TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass), cdcsync.check_versions(), cdcsync.check(boolean),
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass),
+	cdcsync.check_versions(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.unsent, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import psycopg
 import uvicorn
@@ -16,12 +17,44 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
 
 from board import Board
 from kafka_connect import ConnectError, KafkaConnect
 from node import Node, NotThere, Unreachable
 
 STATIC = Path(__file__).parent / "static"
+
+
+class OwnPageOnly:
+    """No other page may use this one: a browser sends what any page wants, to any address that a name of its own resolves to."""
+
+    def __init__(self, app, hosts):
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and (why := self._why_not(scope)):
+            await JSONResponse({"error": why}, status_code=403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _why_not(self, scope):
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        origin = headers.get("origin")
+        if self._name(host) not in self.hosts:
+            return f"This is not {host!r}: open http://localhost instead, with the port."
+        if origin is not None and origin != f"{scope['scheme']}://{host}":
+            return f"Only its own page may ask for that, not {origin!r}."
+        return None
+
+    @staticmethod
+    def _name(host):
+        try:
+            return urlsplit(f"//{host}").hostname
+        except ValueError:
+            return None
 
 
 class NewTodo(BaseModel):
@@ -43,7 +76,7 @@ class Choice(BaseModel):
     choice: Literal["local", "remote"]
 
 
-def make_app(board, connect):
+def make_app(board, connect, hosts):
     @asynccontextmanager
     async def lifespan(_app):
         await board.start()
@@ -51,6 +84,7 @@ def make_app(board, connect):
         await board.stop()
 
     app = FastAPI(title="cdcsync demo", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(OwnPageOnly, hosts=hosts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
     add_page(app, board)
@@ -176,7 +210,7 @@ def main():
         host, _, port = address.rpartition(":")
         nodes.append(Node(name, number, f"host={host or '127.0.0.1'} port={port} user=postgres dbname={args.database}"))
     connect = KafkaConnect(args.connect)
-    app = make_app(Board(nodes, connect), connect)
+    app = make_app(Board(nodes, connect), connect, {"localhost", "127.0.0.1", "::1", args.host})
     uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=1)
 
 

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -69,6 +70,7 @@ static void meet_items(CdcApply *apply, int nitems);
 static CdcTableGroup *group_of(CdcApply *apply, const CdcApplyItem *item);
 static bool is_of_commit_clock(const CdcApplyItem *item);
 static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
+static void set_context_table(const CdcRelation *rel);
 static CdcTableGroup *find_group(CdcApply *apply, const CdcApplyItem *item);
 static void take_item(CdcApply *apply, CdcApplyItem *item);
 static bool moves(const CdcTableGroup *group, const CdcApplyItem *item);
@@ -359,6 +361,7 @@ moves(const CdcTableGroup *group, const CdcApplyItem *item)
 	bool		moved;
 
 	cdc_apply_context_set(item->event->message);
+	set_context_table(group->changes.rel);
 	moved = cdc_apply_table_moves(group->changes.rel, item);
 	cdc_apply_context_clear();
 	return moved;
@@ -404,6 +407,14 @@ take_change(CdcTableGroup *group, CdcApplyItem *item)
 	changes->items[changes->nitems++] = item;
 }
 
+/* Of one that is not registered, find_group has said it */
+static void
+set_context_table(const CdcRelation *rel)
+{
+	if (rel)
+		cdc_apply_context_set_table(rel->relid, rel->qualified_name, rel->source_name);
+}
+
 /* Each table is opened once in a transaction */
 static CdcTableGroup *
 find_group(CdcApply *apply, const CdcApplyItem *item)
@@ -419,6 +430,7 @@ find_group(CdcApply *apply, const CdcApplyItem *item)
 			return group;
 	}
 	cdc_apply_context_set(event->message);
+	cdc_apply_context_set_table(InvalidOid, NULL, quote_qualified_identifier(event->schema, event->table));
 	group = palloc0(sizeof(CdcTableGroup));
 	group->schema = event->schema;
 	group->table = event->table;
@@ -427,6 +439,7 @@ find_group(CdcApply *apply, const CdcApplyItem *item)
 	group->changes.max_items = apply->nitems;
 	group->changes.items = palloc_extended(sizeof(CdcApplyItem *) * apply->nitems,
 										   MCXT_ALLOC_HUGE);
+	set_context_table(group->changes.rel);
 	apply->groups = lappend(apply->groups, group);
 	cdc_apply_context_clear();
 	return group;
@@ -444,6 +457,7 @@ take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item)
 	}
 	flush_groups(apply);
 	cdc_apply_context_set(item->event->message);
+	set_context_table(group->changes.rel);
 	cdc_apply_table_truncate(group->changes.rel);
 	cdc_apply_context_clear();
 	item->outcome = "truncated";
@@ -519,6 +533,7 @@ apply_changes(CdcTableChanges *changes)
 	CdcApplyItem **items = changes->items;
 	int			nitems = changes->nitems;
 
+	set_context_table(changes->rel);
 	if (!changes->how.unique || changes->rel->unique_indexes == NIL)
 	{
 		cdc_apply_table(changes);

@@ -1,6 +1,6 @@
 /*
  * apply_context.h
- *		The message at work, for the context line of errors.
+ *		The message and the table at work, for what is said of errors.
  */
 #ifndef CDC_APPLY_CONTEXT_H
 #define CDC_APPLY_CONTEXT_H
@@ -13,6 +13,23 @@ extern void cdc_apply_context_clear(void);
 
 /* Whatever goes wrong from here on is about this message, the only one of a try; NULL ends that */
 extern void cdc_apply_context_set_alone(const CdcMessage *message);
+
+/*
+ * The table that it is about, and the one of that name at the peer; relid is InvalidOid
+ * where it is not registered, source NULL where nothing is known yet.  Names are quoted.
+ */
+typedef struct CdcApplyTable
+{
+	Oid			relid;
+	const char *name;
+	const char *source;
+} CdcApplyTable;
+
+extern void cdc_apply_context_set_table(Oid relid, const char *name, const char *source);
+extern CdcApplyTable cdc_apply_context_table(void);
+
+/* "message of topic ...", or NULL */
+extern char *cdc_apply_context_line(void);
 
 /* An ErrorContextCallback's: says where the message at work stands */
 extern void cdc_apply_context_callback(void *arg);

@@ -34,6 +34,23 @@ typedef JsonParseErrorType CdcJsonActionResult;
 #define CDC_JSON_ACTION_RETURN	return JSON_SUCCESS
 #endif
 
+/* 16, and late in 15: arrays of a type that the server knows by heart */
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#define deconstruct_array_builtin(array, type, values, nulls, n) \
+	(AssertMacro((type) == TEXTOID), \
+	 deconstruct_array((array), TEXTOID, -1, false, TYPALIGN_INT, (values), (nulls), (n)))
+#endif
+
+/*
+ * 15.4: a database whose drop was interrupted is marked.  Asked without the function of
+ * that release, for a library that was built there may meet an older server.
+ */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB -2
+#endif
+
 /* 16: ownership and privilege checks by class */
 #if PG_VERSION_NUM < 160000
 #include "catalog/pg_class.h"

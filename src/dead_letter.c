@@ -21,7 +21,7 @@
 #include "dead_letter.h"
 #include "guc.h"
 
-#define ERROR_ARGS 4			/* sqlstate, message, detail, context */
+#define ERROR_ARGS 6			/* sqlstate, message, message_public, detail, context, source_table */
 
 static Datum bytes_datum(const char *bytes, int len, char *null);
 static Datum text_datum(const char *text, char *null);
@@ -36,12 +36,12 @@ void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
 	static CdcStatement insert = {
-		.sql = "INSERT INTO cdcsync.dead_letter_data (sqlstate, message, detail, context, "
-		"subscription, topic, partition, \"offset\", key, value, headers, record_time) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+		.sql = "INSERT INTO cdcsync.dead_letter_data (sqlstate, message, message_public, detail, "
+		"context, source_table, subscription, topic, partition, \"offset\", key, value, headers, "
+		"record_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		.nargs = ERROR_ARGS + 8,
-		.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT8OID,
-		BYTEAOID, BYTEAOID, BYTEAOID, INT8OID}
+		.argtypes = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		INT4OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID}
 	};
 	Datum		args[ERROR_ARGS + 8];
 	char		nulls[ERROR_ARGS + 8];
@@ -88,8 +88,10 @@ set_error_args(const CdcError *error, Datum *args, char *nulls)
 {
 	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
 	args[1] = CStringGetTextDatum(error->message);
-	args[2] = text_datum(error->detail, &nulls[2]);
-	args[3] = text_datum(error->context, &nulls[3]);
+	args[2] = BoolGetDatum(cdc_error_is_public(error));
+	args[3] = text_datum(error->detail, &nulls[3]);
+	args[4] = text_datum(error->context, &nulls[4]);
+	args[5] = text_datum(error->source_table, &nulls[5]);
 }
 
 CdcDeadLetter *
@@ -169,13 +171,14 @@ cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.dead_letter_data "
-		"SET status = 'failed', sqlstate = $1, message = $2, detail = $3, context = $4 "
-		"WHERE id OPERATOR(pg_catalog.=) $5 AND status OPERATOR(pg_catalog.=) 'retry'",
+		"SET status = 'failed', sqlstate = $1, message = $2, message_public = $3, detail = $4, "
+		"context = $5, source_table = $6 "
+		"WHERE id OPERATOR(pg_catalog.=) $7 AND status OPERATOR(pg_catalog.=) 'retry'",
 		.nargs = ERROR_ARGS + 1,
-		.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
+		.argtypes = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 	};
 	Datum		args[ERROR_ARGS + 1];
-	char		nulls[] = "     ";
+	char		nulls[] = "       ";
 
 	set_error_args(error, args, nulls);
 	args[ERROR_ARGS] = Int64GetDatum(id);

@@ -175,10 +175,9 @@ time_version(const Meeting *m)
 	if (time > TimestampTzPlusMilliseconds(now, cdc_max_clock_skew))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("event of key %s of table %s is of the future: %s",
-						cdc_key_to_string(m->rel->key, m->ks->key), m->rel->qualified_name,
-						timestamptz_to_str(time)),
-				 errdetail("It is ahead of this node's clock by more than cdcsync.max_clock_skew."),
+				 errmsg("event of table %s is of the future: %s is ahead of this node's clock by more than cdcsync.max_clock_skew",
+						m->rel->qualified_name, timestamptz_to_str(time)),
+				 errdetail("Key %s.", cdc_key_to_string(m->rel->key, m->ks->key)),
 				 errhint("Set the clocks of both nodes right, then run cdcsync.resume.")));
 	return cdc_clock_of_time(time);
 }
@@ -592,8 +591,9 @@ check_complete(const Meeting *m)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
-			 errmsg("event of key %s of table %s leaves out unchanged values, and there is no row here",
-					cdc_key_to_string(m->rel->key, m->ks->key), m->rel->qualified_name),
+			 errmsg("event of table %s leaves out unchanged values, and there is no row here",
+					m->rel->qualified_name),
+			 errdetail("Key %s.", cdc_key_to_string(m->rel->key, m->ks->key)),
 			 errhint("Set REPLICA IDENTITY FULL on the source table and update the row there.")));
 }
 
@@ -605,14 +605,14 @@ refuse(const Meeting *m, const CdcDecision *d, bool undecidable)
 	if (!undecidable)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("conflict %s at key %s of table %s", cdc_conflict_type_names[d->conflict],
-						key, m->rel->qualified_name),
-				 errdetail("Its handling is \"error\"."),
+				 errmsg("conflict %s in table %s, whose handling is \"error\"",
+						cdc_conflict_type_names[d->conflict], m->rel->qualified_name),
+				 errdetail("Key %s.", key),
 				 errhint("Mend the row here, or change conflicts with cdcsync.alter_subscription or cdcsync.alter_table_rule; then run cdcsync.resume.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot decide about key %s of table %s", key, m->rel->qualified_name),
-			 errdetail("Reason: %s.", d->reason),
+			 errmsg("cannot decide about a row of table %s: %s", m->rel->qualified_name, d->reason),
+			 errdetail("Key %s.", key),
 			 m->s.op == CDC_OP_NULL_VALUE ?
 			 errhint("Delete the row here, then run cdcsync.resume.") :
 			 errhint("Insert the row here, and delete it again if it should be gone; then run cdcsync.resume.")));

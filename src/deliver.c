@@ -257,6 +257,7 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 
 	how.alone = n == 1;
 	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
+	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
 	PG_TRY();
 	{
 		apply_range(messages, n, how);

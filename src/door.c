@@ -23,9 +23,11 @@
 #include "catalog.h"
 #include "compat.h"
 #include "decode.h"
+#include "error.h"
 #include "owner.h"
 #include "relation.h"
 #include "row.h"
+#include "row_rights.h"
 #include "session.h"
 #include "unixtime.h"
 
@@ -51,6 +53,8 @@ static Datum image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key
 static void push_pair(JsonbInState *state, const char *name, int namelen, char *value);
 static char *field_text(CdcRelation *rel, const CdcShape *shape, int n, const CdcImage *image,
 						const CdcProducer *producer);
+static void execute(CdcApplyItem **items, int nitems, CdcApplied *applied);
+static bool may_read_tables(CdcApplyItem **items, int nitems);
 static const char **apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options);
 static CdcApplyOptions door_options(FunctionCallInfo fcinfo);
 
@@ -153,12 +157,23 @@ static void
 fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer, Datum *values,
 			bool *nulls)
 {
+	MemoryContext context = CurrentMemoryContext;
+	bool		may_read_all = cdc_may_read_rows(InvalidOid);
+	bool		may_read = may_read_all || rel == NULL || cdc_may_read_rows(rel->relid);
 	CdcOwnerScope scope;
 
 	cdc_owner_begin(&scope, rel ? rel->owner : GetUserId());
-	values[0] = image_to_jsonb(rel, &event->key, true, producer, &nulls[0]);
-	values[1] = image_to_jsonb(rel, &event->before, false, producer, &nulls[1]);
-	values[2] = image_to_jsonb(rel, &event->after, false, producer, &nulls[2]);
+	PG_TRY();
+	{
+		values[0] = image_to_jsonb(rel, &event->key, true, producer, &nulls[0]);
+		values[1] = image_to_jsonb(rel, &event->before, false, producer, &nulls[1]);
+		values[2] = image_to_jsonb(rel, &event->after, false, producer, &nulls[2]);
+	}
+	PG_CATCH();
+	{
+		cdc_error_rethrow(context, may_read, may_read_all);
+	}
+	PG_END_TRY();
 	cdc_owner_end(&scope);
 }
 
@@ -242,6 +257,43 @@ door_options(FunctionCallInfo fcinfo)
 	return options;
 }
 
+/* What goes wrong may show rows: the message is the caller's own, they are not */
+static void
+execute(CdcApplyItem **items, int nitems, CdcApplied *applied)
+{
+	CdcApplyHow how = {.lock = true, .unique = true, .alone = true};
+	bool		may_read_all = cdc_may_read_rows(InvalidOid);
+	bool		may_read = may_read_all || may_read_tables(items, nitems);
+	int			nestlevel = cdc_session_begin();
+
+	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
+	PG_TRY();
+	{
+		cdc_apply_execute(cdc_apply_begin(items, nitems, how), nitems, applied);
+	}
+	PG_CATCH();
+	{
+		cdc_error_rethrow(applied->context, may_read, may_read_all);
+	}
+	PG_END_TRY();
+	cdc_session_end(nestlevel);
+}
+
+static bool
+may_read_tables(CdcApplyItem **items, int nitems)
+{
+	bool		result = true;
+
+	for (int i = 0; i < nitems; i++)
+	{
+		const CdcTableRule *rule = cdc_table_rule_for_source(items[i]->event->schema,
+															 items[i]->event->table);
+
+		result &= rule == NULL || cdc_may_read_rows(rule->relid);
+	}
+	return result;
+}
+
 /* The outcome of each message, in CurrentMemoryContext */
 static const char **
 apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
@@ -252,9 +304,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 	const char **outcomes = palloc(sizeof(char *) * n);
 	CdcLogTail	tail = {0};
 	CdcApplied	applied = {.context = context};
-	CdcApplyHow how = {.lock = true, .unique = true, .alone = true};
 	int			nitems = 0;
-	int			nestlevel;
 	ErrorContextCallback error_context = {.callback = cdc_apply_context_callback,
 	.previous = error_context_stack};
 
@@ -267,9 +317,7 @@ apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options)
 			items[nitems++] = prepared[i];
 	}
 	SPI_connect();
-	nestlevel = cdc_session_begin();
-	cdc_apply_execute(cdc_apply_begin(items, nitems, how), nitems, &applied);
-	cdc_session_end(nestlevel);
+	execute(items, nitems, &applied);
 	SPI_finish();
 	MemoryContextSwitchTo(context);
 	error_context_stack = error_context.previous;

@@ -146,7 +146,7 @@ refuse_answer(const char *function, Jsonb *answer)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("answer of conflict handler %s is not understood: %s", function,
-					JsonbToCString(NULL, &answer->root, VARSIZE(answer))),
+			 errmsg("answer of conflict handler %s is not understood", function),
+			 errdetail("It is: %s", JsonbToCString(NULL, &answer->root, VARSIZE(answer))),
 			 errhint("It returns {\"resolution\": \"apply_remote\" | \"keep_local\" | \"skip\" | \"error\" | \"last_update_wins\"}, {\"row\": {...}}, or NULL.")));
 }

@@ -332,7 +332,7 @@ list_databases(void)
 		MemoryContext old;
 		Database   *database;
 
-		if (!form->datallowconn || database_is_invalid_form(form))
+		if (!form->datallowconn || form->datconnlimit == DATCONNLIMIT_INVALID_DB)
 			continue;
 		old = MemoryContextSwitchTo(caller);
 		database = palloc(sizeof(Database));

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -26,7 +27,9 @@
 #include "catalog/pg_publication.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -90,6 +93,8 @@ static void drop_triggers(Oid relid);
 
 /* The publication */
 static Publication *get_publication(void);
+static void refuse_foreign_publication(Oid pubid);
+static Oid	publication_owner(Oid pubid);
 static void own_publication(Oid pubid);
 static bool is_published(const Publication *publication, Oid relid);
 static void unpublish(Oid relid);
@@ -329,7 +334,38 @@ get_publication(void)
 	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
 		cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
 							" WITH (publish_via_partition_root = true)");
+	refuse_foreign_publication(get_publication_oid(PUBLICATION_NAME, false));
 	return GetPublicationByName(PUBLICATION_NAME, false);
+}
+
+/* One that somebody else made: he could take out of it what others put in */
+static void
+refuse_foreign_publication(Oid pubid)
+{
+	Oid			owner = publication_owner(pubid);
+
+	if (has_privs_of_role(owner, cdc_catalog_owner()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("publication \"%s\" belongs to role \"%s\"", PUBLICATION_NAME,
+					GetUserNameFromId(owner, false)),
+			 errdetail("Its owner could take others' tables out of it."),
+			 errhint("Run ALTER PUBLICATION %s OWNER TO %s.", PUBLICATION_NAME,
+					 quote_identifier(GetUserNameFromId(cdc_catalog_owner(), false)))));
+}
+
+static Oid
+publication_owner(Oid pubid)
+{
+	HeapTuple	tuple = SearchSysCache1(PUBLICATIONOID, ObjectIdGetDatum(pubid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for publication %u", pubid);
+	owner = ((Form_pg_publication) GETSTRUCT(tuple))->pubowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /* DROP EXTENSION shall drop it; a dump does not bring that along */
@@ -352,7 +388,7 @@ cdc_register_own_publication(void)
 {
 	Oid			pubid = get_publication_oid(PUBLICATION_NAME, true);
 
-	if (!OidIsValid(pubid))
+	if (!OidIsValid(pubid) || !has_privs_of_role(publication_owner(pubid), cdc_catalog_owner()))
 		return;
 	own_publication(pubid);
 	CommandCounterIncrement();

@@ -22,6 +22,7 @@
 #include "owner.h"
 #include "registered.h"
 #include "row_json.h"
+#include "row_rights.h"
 #include "session.h"
 #include "table_query.h"
 
@@ -105,8 +106,7 @@ read_conflict(int64 id)
 	if (SPI_processed > 0)
 		conflict.relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
 														SPI_tuptable->tupdesc, 1, &isnull));
-	if (get_rel_name(conflict.relid) == NULL ||
-		pg_class_aclcheck(conflict.relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+	if (get_rel_name(conflict.relid) == NULL || !cdc_may_read_rows(conflict.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("conflict " INT64_FORMAT " does not exist", id),

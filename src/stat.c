@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -290,6 +289,7 @@ copy_error(CdcStatError *dst, const CdcError *src)
 
 	dst->sqlstate = src->sqlstate;
 	dst->own = src->own;
+	dst->relid = src->relid;
 	dst->own_hint = src->own_hint && whole;
 	copy_text(dst->message, src->message, CDC_STAT_MESSAGE_SIZE);
 	copy_text(dst->detail, src->detail, CDC_STAT_DETAIL_SIZE);
@@ -445,18 +445,22 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* What a constraint refused is told with the row that it refused */
 char *
 cdc_stat_shown_error(const CdcPartitionStat *stat)
 {
 	const CdcStatError *last = &stat->last_error;
-	bool		all = has_privs_of_role(GetUserId(), get_role_oid("cdcsync_admin", true));
-	CdcError	error = {.message = last->message, .own_hint = last->own_hint};
+	CdcError	error = {
+		.sqlstate = last->sqlstate,
+		.own = last->own,
+		.own_hint = last->own_hint,
+		.relid = last->relid,
+		.message = last->message,
+		.detail = text_or_null(last->detail),
+		.hint = text_or_null(last->hint),
+		.context = text_or_null(last->context)
+	};
 
-	error.detail = all ? text_or_null(last->detail) : NULL;
-	error.hint = text_or_null(last->hint);
-	error.context = text_or_null(last->context);
-	return cdc_error_text(&error);
+	return cdc_error_shown_text(&error);
 }
 
 static const char *

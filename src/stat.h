@@ -47,6 +47,7 @@ typedef struct CdcStatError
 	int			sqlstate;
 	bool		own;
 	bool		own_hint;
+	Oid			relid;
 	char		message[CDC_STAT_MESSAGE_SIZE];
 	char		detail[CDC_STAT_DETAIL_SIZE];
 	char		hint[CDC_STAT_HINT_SIZE];
@@ -88,7 +89,7 @@ extern void cdc_stat_partition_release(int handle);
 extern void cdc_stat_partition_release_all(void);
 extern void cdc_stat_partition_state(int handle, CdcPartitionState state);
 
-/* The last error as the present user may see it, in CurrentMemoryContext: details are for cdcsync_admin */
+/* The last error as the current user may see it, in CurrentMemoryContext */
 extern char *cdc_stat_shown_error(const CdcPartitionStat *stat);
 
 /* error NULL keeps the last one readable: last_error and last_error_at stay */

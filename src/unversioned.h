@@ -5,6 +5,9 @@
 #ifndef CDC_UNVERSIONED_H
 #define CDC_UNVERSIONED_H
 
+/* Does the version column allow them? */
+extern bool cdc_unversioned_can_be(Oid relid, const char *column);
+
 /*
  * Give them versions, as local writes of the table's owner; SPI is connected by the caller,
  * and the table locked.

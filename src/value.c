@@ -462,6 +462,11 @@ is_as_long(CdcConversion *c, const char *text, int len)
 	return !padded || nchars == limit;
 }
 
+/*
+ * What is wrong with a value.  The value itself stands in the detail alone: who may not
+ * read the table's rows sees the message without it.
+ */
+
 /* No rule: the type of the message is another than what the column can take */
 void
 cdc_value_mismatch(CdcConversion *c)
@@ -485,11 +490,14 @@ cdc_value_invalid(CdcConversion *c)
 						c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type))));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("invalid value for column \"%s\" of type %s: %s \"%s\"",
-					c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type),
-					cdc_decode_excerpt(c->token->text, c->token->len)),
-			 c->schema == &c->implied ? 0 :
-			 errdetail("Its Debezium type is %s.", cdc_decode_schema_name(c->schema))));
+			 errmsg("invalid value for column \"%s\" of type %s",
+					c->vt->column, cdc_value_type_name(c->vt)),
+			 c->schema == &c->implied ?
+			 errdetail("It is the %s \"%s\".", form_name(c->token->type),
+					   cdc_decode_excerpt(c->token->text, c->token->len)) :
+			 errdetail("It is the %s \"%s\" of Debezium type %s.", form_name(c->token->type),
+					   cdc_decode_excerpt(c->token->text, c->token->len),
+					   cdc_decode_schema_name(c->schema))));
 }
 
 void
@@ -497,9 +505,9 @@ cdc_value_out_of_range(CdcConversion *c)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("value for column \"%s\" of type %s is out of range: %s",
-					c->vt->column, format_type_be(c->vt->base_type),
-					cdc_decode_excerpt(c->token->text, c->token->len))));
+			 errmsg("value for column \"%s\" of type %s is out of range",
+					c->vt->column, format_type_be(c->vt->base_type)),
+			 errdetail("It is %s.", cdc_decode_excerpt(c->token->text, c->token->len))));
 }
 
 void

@@ -449,9 +449,9 @@ out_of_range(CdcConversion *c)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-			 errmsg("value for column \"%s\" of type %s is out of range: %s",
-					c->vt->column, format_type_be(c->vt->base_type),
-					cdc_decode_string(c->token))));
+			 errmsg("value for column \"%s\" of type %s is out of range",
+					c->vt->column, format_type_be(c->vt->base_type)),
+			 errdetail("It is %s.", cdc_decode_string(c->token))));
 }
 
 static Unit

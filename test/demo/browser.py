@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -268,6 +269,31 @@ def has_names(demo):
     check(background["light"] != background["dark"], f"light and dark have the background {background['dark']}")
 
 
+def serves_its_own_page(demo):
+    """what another page asks for, or a name of somebody else's, is refused, and nothing is written"""
+    race = f"{demo.url}/api/note/race"
+    port = urllib.parse.urlsplit(demo.url).port
+    demo.page.get_by_role("tab", name="Shared note").click()
+    before = demo.note("server").input_value()
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"http://localhost:{port + 1}"},
+        {"Host": f"evil.example:{port}"},
+        {"Host": f"localhost.evil.example:{port}", "Origin": f"http://localhost.evil.example:{port}"},
+        {"Host": "["},
+    ):
+        status, answer = request(race, **headers)
+        check(status == 403 and answer["error"], f"{headers}: {status} {answer}")
+    demo.settled()
+    check(demo.note("server").input_value() == before, "the note was written all the same")
+    for headers in ({}, {"Origin": demo.url}, {"Host": f"127.0.0.1:{port}"}, {"Host": f"[::1]:{port}"}):
+        status, answer = request(race, **headers)
+        check(status == 200, f"{headers}: {status} {answer}")
+    demo.settled()
+    demo.page.get_by_role("tab", name="Todos").click()
+
+
 def background_of(demo, scheme):
     demo.page.emulate_media(color_scheme=scheme)
     return demo.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -281,6 +307,7 @@ STEPS = [
     takes_the_other,
     switches_from_the_shell,
     shares_a_note,
+    serves_its_own_page,
     shows_one_node,
     says_what_is_down,
     has_names,
@@ -288,9 +315,9 @@ STEPS = [
 ]
 
 
-def request(url):
+def request(url, **headers):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST", headers=headers)) as answer:
             return answer.status, None
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -45,6 +45,7 @@ SELECT results_eq(
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'drop_origin(peer text) void',
 	'find_orphans(foreign_key oid, OUT orphans bigint, OUT query text, OUT role text) record',
+	'may_read_rows(relation regclass) boolean',
 	'only_receives() boolean',
 	'pause(subscription text DEFAULT NULL::text) void',
 	'peer_digests(peer text, digests regclass) TABLE(source_table text, bucket integer, rows bigint, digest text, taken_at timestamp with time zone)',
@@ -188,12 +189,13 @@ SELECT set_eq(
 	'pg_dump takes the catalogs along');
 
 -- rights, as the catalogs have them
-SELECT is_empty(
-	$$ SELECT p.oid::regprocedure FROM pg_proc AS p,
+SELECT set_eq(
+	$$ SELECT p.proname FROM pg_proc AS p,
 			aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND a.grantee = 0
 			AND p.prorettype <> 'trigger'::regtype $$,
-	'PUBLIC may execute nothing but trigger functions');
+	ARRAY['may_read_rows']::name[],
+	'PUBLIC may execute nothing but trigger functions, and what tells everybody of himself');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 0 $$,
@@ -208,7 +210,8 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'count_unversioned', 'find_orphans', 'only_receives',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'count_unversioned', 'find_orphans',
+		'may_read_rows', 'only_receives',
 		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);

@@ -1,4 +1,4 @@
-# The local stack: make run n=2, make disconnect n=1, make connect n=1, make psql n=1, make stop, make clean-run.
+# The local stack: make run n=2 (auth=scram: with a password), make disconnect n=1, make connect n=1, make psql n=1, make stop, make clean-run.
 # BASE_PORT and PG_CONFIG may be given to make or stand in the environment.
 STACK := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))/stack
 stack_env = $(if $(BASE_PORT),BASE_PORT='$(BASE_PORT)') $(if $(PG_CONFIG),PG_CONFIG='$(PG_CONFIG)')
@@ -6,7 +6,7 @@ stack_env = $(if $(BASE_PORT),BASE_PORT='$(BASE_PORT)') $(if $(PG_CONFIG),PG_CON
 .PHONY: run stop connect disconnect psql stack-status clean-run
 
 run:
-	@$(stack_env) $(STACK) run $(if $(n),--clients '$(n)')
+	@$(stack_env) $(if $(auth),STACK_AUTH='$(auth)') $(STACK) run $(if $(n),--clients '$(n)')
 
 stop:
 	@$(stack_env) $(STACK) stop

@@ -91,7 +91,7 @@ is($node->sql("SELECT string_agg(id || ' ' || u, ', ' ORDER BY id) FROM ruled"),
 $node->sql(q{SELECT cdcsync.alter_table_rule('ruled', conflicts => '{"delete_exists": "keep_local"}')});
 produce($ruled, change(0, 'c', 'ruled', undef, row(2, 'newer', 11)));
 becomes($node, "SELECT state || ' ' || last_error FROM cdcsync.stat_subscription WHERE subscription = 'ruled'",
-	qr/^error conflict insert_exists at key \(id\)=\(2\)/, '... and the subscription\'s when it has none any more');
+	qr/^error conflict insert_exists in table public\.\S+ whose handling is "error"\nDETAIL: Key \(id\)=\(2\)/, '... and the subscription\'s when it has none any more');
 
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 done_testing();

@@ -61,7 +61,7 @@ my @cases = (
 	},
 	{   name => 'a form that the type never has',
 		message => event('c', 'item', undef, { id => 7, body => 'x', place => '(1,2)', v => 1 }),
-		error => qr/^invalid value for column "place" of type point: string "\(1,2\)"/,
+		error => qr/^invalid value for column "place" of type point\nDETAIL: It is the string "\(1,2\)"/,
 		mend => 'ALTER TABLE item ALTER place TYPE text USING place::text',
 		after => [ 'SELECT place FROM item WHERE id = 7', '(1,2)' ],
 	},
@@ -73,7 +73,7 @@ my @cases = (
 	},
 	{   name => 'a value of another type',
 		message => event('c', 'item', undef, { id => 8, body => 'x', code => 'eight', v => 1 }),
-		error => qr/^invalid value for column "code" of type integer: string "eight"/,
+		error => qr/^invalid value for column "code" of type integer\nDETAIL: It is the string "eight"/,
 		mend => 'ALTER TABLE item ALTER code TYPE text',
 		after => [ 'SELECT code FROM item WHERE id = 8', 'eight' ],
 	},
@@ -126,6 +126,9 @@ like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE last_err
 	'cdcsync_admin sees the row that was refused');
 is($node->sql(q{SET ROLE pg_monitor; SELECT count(*) FILTER (WHERE last_error LIKE '%DETAIL%'), count(*) FILTER (WHERE last_error LIKE '%HINT: Mend%') > 0
 	FROM cdcsync.stat_subscription}), '0|t', '... who may monitor does not');
+is($node->sql(q{SET ROLE pg_monitor; SELECT count(*) FROM cdcsync.stat_subscription WHERE last_error ~ 'eight|too long|1,2|CONTEXT'}), 0, '... nor values');
+is($node->sql(q{SET ROLE cdcsync_admin; SELECT count(*) FROM cdcsync.stat_subscription WHERE last_error ~ 'eight|too long|1,2|CONTEXT|DETAIL'}), 0,
+	'... nor an administrator who may not read the table');
 
 # --- others, while they are in error ----------------------------------------------------------------
 

@@ -8,11 +8,14 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $secret = 'not: for=the log';
-my $file = PostgreSQL::Test::Utils::tempdir() . '/secrets.properties';
+my $secrets = "$CdcTest::STACK/secrets";    # the one directory that the stack's Kafka Connect reads
+my $file = "$secrets/connector.properties";
 my $password = "'\${file:$file:password}'";
 my @two = make_nodes(qw(a b));
 my ($first, $second) = @two;
 
+mkdir $secrets;
+unlink $file;
 append_to_file($file, "password=$secret\n");
 foreach my $node (@two)
 {
@@ -23,6 +26,11 @@ foreach my $node (@two)
 		CREATE TABLE private (id int PRIMARY KEY)});
 	ask_password($node);
 }
+
+# Whoever reaches Kafka Connect may ask it for the files that its user reads.
+append_to_file("$secrets.properties", "password=$secret\n");
+like(resolved($file), qr/is invalid: \Q$secret\E /, 'Kafka Connect reads the secrets that it is given');
+like(resolved("$secrets.properties"), qr/is invalid: \$\{file:/, '... and no other file');
 
 # --- posted as it comes -----------------------------------------------------------------------------
 
@@ -143,6 +151,21 @@ sub streams
 
 	return wait_until('the connector of ' . $node->name,
 		sub { $node->sql(q{SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'}) });
+}
+
+# What Kafka Connect makes of a reference to a file: its complaint of a prefix that cannot be one has it
+sub resolved
+{
+	my ($path) = @_;
+	my %config = ('connector.class' => 'io.debezium.connector.postgresql.PostgresConnector', name => 'resolved',
+		'database.hostname' => '127.0.0.1', 'database.port' => 1, 'topic.prefix' => "\${file:$path:password}");
+	my $request = encode_json(\%config);
+	my $answer;
+
+	IPC::Run::run([ 'curl', '-sS', '--noproxy', '*', '-X', 'PUT', '-H', 'Content-Type: application/json', '-d', '@-',
+			"$ENV{CONNECT}/connector-plugins/PostgresConnector/config/validate" ], '<', \$request, '>', \$answer);
+	my ($prefix) = grep { $_->{name} eq 'topic.prefix' } map { $_->{value} } @{ decode_json($answer)->{configs} };
+	return join "\n", @{ $prefix->{errors} };
 }
 
 sub connector

@@ -2,7 +2,7 @@
 # Debezium: one Kafka Connect worker and its connectors.
 
 debezium_configure() {
-	mkdir -p "$DIR/debezium"
+	mkdir -p "$DIR/debezium" && mkdir -p -m 700 "$DIR/secrets"
 	cat >"$DIR/debezium/worker.properties" <<-EOF
 		bootstrap.servers=127.0.0.1:$KAFKA_PORT
 		listeners=http://127.0.0.1:$CONNECT_PORT
@@ -23,9 +23,10 @@ debezium_configure() {
 		key.converter=org.apache.kafka.connect.json.JsonConverter
 		value.converter=org.apache.kafka.connect.json.JsonConverter
 		connector.client.config.override.policy=All
-		# a connector's properties may name keys of files instead of passwords
+		# a connector's properties may name keys of files instead of passwords: of these, for whoever is on this machine may ask
 		config.providers=file
 		config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
+		config.providers.file.param.allowed.paths=$DIR/secrets
 		producer.max.request.size=16777216
 		${CONNECT_PLUGINS:+plugin.path=$CONNECT_PLUGINS}
 	EOF
@@ -100,7 +101,7 @@ connector_json() {
 			\endif
 			SELECT :where.connector_config(:'host', :'port', :'user', nullif(:'password', ''), schemas => :'schemas', extra => :'extra') -> 'config';
 		EOF
-	} | PGPASSWORD=$password psql -XqAt -v ON_ERROR_STOP=1 -h "$host" -p "$port" -U "$user" -d "$database" -v node="$node" -v host="$host" \
+	} | PGPASSWORD=${PGPASSWORD:-$password} psql -XqAt -v ON_ERROR_STOP=1 -h "$host" -p "$port" -U "$user" -d "$database" -v node="$node" -v host="$host" \
 		-v port="$port" -v user="$user" -v password="$password" -v schemas="$schemas" -v extra="$(settings_json "${settings[@]}")" -f -) ||
 		die "$host:$port/$database does not say how its connector should be"
 	jq . <<<"$json"
@@ -136,7 +137,7 @@ connector_reader() { # NAME
 	config=$(rest GET "connectors/$1/config" 2>/dev/null) || return 1
 	{ read -r host; read -r port; read -r database; read -r user; read -r password; read -r slot; } < <(jq -r '
 		.["database.hostname"], .["database.port"], .["database.dbname"], .["database.user"], (.["database.password"] // ""), .["slot.name"]' <<<"$config")
-	PGPASSWORD=$password psql -XqAt -h "$host" -p "$port" -U "$user" -d "$database" -v slot="$slot" 2>/dev/null <<-'EOF'
+	PGPASSWORD=${PGPASSWORD:-$password} psql -XqAt -h "$host" -p "$port" -U "$user" -d "$database" -v slot="$slot" 2>/dev/null <<-'EOF'
 		SELECT r.pid FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
 		WHERE s.slot_name = :'slot' AND r.state = 'streaming'
 	EOF

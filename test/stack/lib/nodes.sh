@@ -68,9 +68,10 @@ node_schema() { # I
 }
 
 node_connector() { # I
-	local name json
+	local name json password=''
 	name=$(node_name "$1")
-	json=$(connector_json "$name" 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres '' true) || exit 1
+	[[ -z ${PGPASSWORD:-} ]] || password="\${file:$(password_file):password}"
+	json=$(connector_json "$name" 127.0.0.1 "$(node_port "$1")" "$DATABASE" postgres "$password" true) || exit 1
 	rest GET "connectors/$name" >/dev/null 2>&1 || STARTED+=("connector:$name")
 	connector_put "$name" "$json"
 	if connector_failed "$name"; then
@@ -194,6 +195,7 @@ cmd_run() {
 	done
 	[[ -z $clients ]] || { is_number "$clients" && ((clients >= 1 && clients <= MAX_CLIENTS)); } ||
 		bad_usage "n must be a number of clients from 1 to $MAX_CLIENTS, not '$clients' (make run n=2)"
+	[[ $STACK_AUTH == @(trust|scram) ]] || bad_usage "auth must be trust or scram, not '$STACK_AUTH' (make run auth=scram)"
 	[[ -z $base ]] || check_base_port "$base"
 	start=$(now_ms)
 	take_lock
@@ -217,6 +219,7 @@ cmd_run() {
 		((clients == old)) || say "==> adding $((clients - old)) to its $old clients"
 	fi
 
+	make_password
 	install_tools
 	find_postgres_user
 	install_extension
@@ -282,6 +285,7 @@ addresses() {
 	for ((i = 0; i <= CLIENTS; i++)); do
 		printf '  %-9s  psql -h localhost -p %s -U postgres %s\n' "$(node_name "$i")" "$(node_port "$i")" "$DATABASE"
 	done
+	[[ -z ${PGPASSWORD:-} ]] || printf '  %-9s  in %s\n' password "$(password_file)"
 	printf '  %-9s  localhost:%s\n  %-9s  http://localhost:%s/connectors\n' Kafka "$KAFKA_PORT" Debezium "$CONNECT_PORT"
 	[[ $STACK_DEMO == no ]] || printf '  %-9s  http://localhost:%s   <- open this\n' 'the demo' "$(demo_port)"
 	echo

@@ -2,6 +2,25 @@
 # Postgres servers of the stack, one per node, in $DIR/nodes/NAME.
 # They listen on loopback only; no unix sockets, for a checkout's path may be longer than these allow.
 
+# With STACK_AUTH=scram the first run makes a password and all the servers ask for it; from then on it is used by itself.
+password_file() { printf '%s' "$DIR/secrets/postgres.properties"; }
+
+use_password() {
+	[[ -r $(password_file) ]] || return 0
+	PGPASSWORD=$(sed -n 's/^password=//p' "$(password_file)")
+	export PGPASSWORD
+}
+
+make_password() {
+	[[ $STACK_AUTH == scram && ! -e $(password_file) ]] || return 0
+	[[ ! -d $DIR/nodes/server ]] ||
+		die "the servers in $DIR were made without a password" "begin anew: make clean-run, then make run auth=scram"
+	mkdir -p -m 700 "$DIR/secrets"
+	(umask 077 && printf 'password=%s\n' "$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')" >"$(password_file)") ||
+		die "$(password_file) cannot be written"
+	use_password
+}
+
 pg_data() { printf '%s' "$DIR/nodes/$1/data"; }
 
 # Postgres refuses to run as root: then it runs as user postgres. Where that user may not pass through the
@@ -24,17 +43,22 @@ as_postgres() { (cd "$DIR/nodes" && exec env -u LC_ALL LANG=C.UTF-8 "${AS_POSTGR
 
 # pg_init NAME: a new data directory; a half-made one is never left under the final name
 pg_init() {
-	local dir=$DIR/nodes/$1 new=$DIR/nodes/.new-$1 log=$DIR/log/$1.log
+	local dir=$DIR/nodes/$1 new=$DIR/nodes/.new-$1 log=$DIR/log/$1.log auth=(-A trust)
 	[[ -d $dir ]] && return
 	mkdir -p "$DIR/log"
 	rm -rf "$new"
 	mkdir -p "$new" && chmod 700 "$new"
 	((EUID == 0)) && chown postgres: "$new"
-	if ! as_postgres "$PG_BIN/initdb" -D "$new/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >>"$log" 2>&1; then
+	if [[ ${PGPASSWORD:-} ]]; then
+		auth=(-A scram-sha-256 "--pwfile=$new/password")
+		as_postgres tee "$new/password" <<<"$PGPASSWORD" >/dev/null
+	fi
+	if ! as_postgres "$PG_BIN/initdb" -D "$new/data" -U postgres "${auth[@]}" -E UTF8 --locale=C.UTF-8 --no-sync >>"$log" 2>&1; then
 		show_tail "$log"
 		rm -rf "$new"
 		die "initdb for $1 failed" "the whole output is in $log"
 	fi
+	rm -f "$new/password"
 	as_postgres tee -a "$new/data/postgresql.conf" <<<"include 'stack.conf'" >/dev/null
 	mv -T "$new" "$dir"
 }
