@@ -1311,6 +1311,34 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_server() IS
 'part of check(): settings, the worker, and the slot of the connector';
 
+CREATE FUNCTION cdcsync.check_triggers()
+RETURNS TABLE (relation regclass, level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH fired AS (
+	-- triggers of users that fire where changes are applied; bits of tgtype: 1 row, 2 before, 4 insert, 16 update
+	SELECT r.relation, r.version_column, 'table ' || t.tgrelid::regclass AS subject, t.tgname, t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0 AS before,
+		format('ALTER TABLE %s ENABLE TRIGGER %I, so that it fires for local writes alone', t.tgrelid::regclass, t.tgname) AS remedy
+	FROM cdcsync.table_rule AS r
+	JOIN pg_trigger AS t ON t.tgrelid = r.relation OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(r.relation))
+	JOIN pg_proc AS p ON p.oid = t.tgfoid
+	WHERE t.tgenabled IN ('A', 'R') AND p.pronamespace <> 'cdcsync'::regnamespace
+		AND NOT EXISTS (SELECT FROM pg_trigger AS o WHERE o.oid = t.tgparentid AND o.tgenabled IN ('A', 'R'))
+)
+SELECT relation, 'warning', subject, format('trigger %I fires where changes are applied, before a row is written: a row that it changes stops the partition', tgname), remedy
+FROM fired WHERE before
+
+UNION ALL
+SELECT relation, 'info', subject, format('trigger %I fires where changes are applied: what it writes there to tables without a version column has the origin of the change that it fired for, '
+	'so that peers with origin => ''none'' do not get it', tgname), remedy
+FROM fired
+WHERE version_column IS NULL OR EXISTS (SELECT FROM cdcsync.table_rule AS r WHERE r.version_column IS NULL)
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_triggers() IS
+'part of check(), and of what add_table() says: triggers of registered tables that fire where changes are applied';
+
 CREATE FUNCTION cdcsync.check_tables()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
@@ -1358,6 +1386,9 @@ JOIN (VALUES
 LEFT JOIN pg_trigger AS g ON g.tgrelid = m.relid AND g.tgname = t.name
 WHERE (g.tgenabled, g.tgfoid, g.tgtype::integer, g.tgqual IS NOT NULL, g.tgattr::text, g.tgconstraint) IS DISTINCT FROM
 	('A', ('cdcsync.' || t.function || '()')::regprocedure, t.type, t.with_condition, '', 0)
+
+UNION ALL
+SELECT t.level, t.subject, t.problem, t.remedy FROM cdcsync.check_triggers() AS t
 
 UNION ALL
 SELECT 'error', 'table ' || r.relation, format('version column %I %s', r.version_column,
@@ -1759,6 +1790,7 @@ GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigg
 GRANT EXECUTE ON FUNCTION cdcsync.may_read_rows(regclass) TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
+GRANT EXECUTE ON FUNCTION cdcsync.check_triggers() TO pg_monitor;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),

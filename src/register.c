@@ -192,6 +192,7 @@ set_up(Oid relid, bool has_version)
 	create_triggers(relid, has_version);
 	cdc_register_publish(relid);
 	CacheInvalidateRelcacheByRelid(relid);
+	cdc_register_warn_of_triggers(relid);
 }
 
 static void

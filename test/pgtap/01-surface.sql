@@ -38,6 +38,7 @@ SELECT results_eq(
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',
 	'check_subscriptions() TABLE(level text, subject text, problem text, remedy text)',
 	'check_tables() TABLE(level text, subject text, problem text, remedy text)',
+	'check_triggers() TABLE(relation regclass, level text, subject text, problem text, remedy text)',
 	'check_versions() TABLE(level text, subject text, problem text, remedy text)',
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
@@ -210,7 +211,7 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'count_unversioned', 'find_orphans',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_triggers', 'check_versions', 'count_unversioned', 'find_orphans',
 		'may_read_rows', 'only_receives',
 		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
