@@ -65,6 +65,7 @@ CREATE TABLE cdcsync.table_rule (
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
 	own_name boolean NOT NULL,
+	tombstone_key text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 ) USING heap;
 
@@ -76,6 +77,7 @@ COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NU
 COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
 COMMENT ON COLUMN cdcsync.table_rule.truncate IS 'whether truncate events are obeyed';
 COMMENT ON COLUMN cdcsync.table_rule.own_name IS 'whether source_table was the table''s own name when it was given';
+COMMENT ON COLUMN cdcsync.table_rule.tombstone_key IS 'the key that tombstones were written by, and how it was hashed';
 COMMENT ON COLUMN cdcsync.table_rule.created_at IS 'when add_table() was called';
 
 CREATE TABLE cdcsync.unsent (

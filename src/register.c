@@ -51,6 +51,7 @@
 #include "subscription_check.h"
 #include "table_query.h"
 #include "table_rule.h"
+#include "tombstone_key.h"
 #include "unsent.h"
 #include "unversioned.h"
 
@@ -106,6 +107,7 @@ static void refuse_shared_source(const CdcTableRuleChange *change);
 static void check_column_map(Oid relid, List *map);
 static void check_column_pair(Oid relid, List *map, const CdcColumnPair *pair);
 static bool is_mapped(List *map, const char *local, const CdcColumnPair *except);
+static void follow_key(Oid relid);
 static void check_renamed_version_column(const CdcTableRule *rule, const char *column);
 
 /* Small ones */
@@ -546,6 +548,24 @@ check_renamed_version_column(const CdcTableRule *rule, const char *column)
 	cdc_register_check_version_column(rule->relid, column);
 }
 
+/* Its tombstones, too, are those of the key that it has now */
+static void
+follow_key(Oid relid)
+{
+	CdcTableRule *rule = cdc_table_rule_for_relation(relid);
+	Relation	rel = relation_open(relid, NoLock);
+	CdcClock	clock = CDC_CLOCK_COMMIT;
+	CdcOwnerScope scope;
+
+	if (rule->version_column != NULL)
+		clock = cdc_clock_for_type(get_atttype(relid, get_attnum(relid, rule->version_column)),
+								   -1, rule->version_column);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	cdc_tombstone_key_follow(cdc_key_make(rel), clock);
+	cdc_owner_end(&scope);
+	relation_close(rel, NoLock);
+}
+
 void
 cdc_register_no_such_rule(Oid relid)
 {
@@ -609,6 +629,7 @@ cdcsync_add_table(PG_FUNCTION_ARGS)
 
 	cdc_table_rule_insert(&change);
 	set_up(change.relid, change.version_column != NULL);
+	follow_key(change.relid);
 	if (change.version_column == NULL)
 		cdc_subscription_warn_of_paths();
 	cdc_unsent_note_rows(change.relid, change.relid);
@@ -643,6 +664,7 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 	cdc_unsent_forget(change.relid, CDC_UNSENT_TRUNCATE);
 	cdc_unsent_forget(change.relid, CDC_UNSENT_DETACH);
 	set_up(change.relid, rule->version_column != NULL);
+	follow_key(change.relid);
 	if (rule->version_column != NULL)
 		cdc_unversioned_mend(change.relid, change.version_column ? change.version_column :
 							 rule->version_column);

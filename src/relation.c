@@ -36,6 +36,7 @@
 #include "objection.h"
 #include "owner.h"
 #include "relation.h"
+#include "tombstone_key.h"
 
 /*
  * What a map may remember.  A table's connectors write a handful of shapes; but who can
@@ -206,6 +207,7 @@ map_build(const char *schema, const char *table)
 	map->source_name = quote_qualified_identifier(schema, table);
 	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	map_fill(map, rel);
+	cdc_tombstone_key_follow(map->key, map->clock);
 	cdc_owner_end(&scope);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);

@@ -95,7 +95,7 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer', 'peers',
 	'created_at', 'started']);
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
-	'source_table', 'conflicts', 'column_map', 'truncate', 'own_name', 'created_at']);
+	'source_table', 'conflicts', 'column_map', 'truncate', 'own_name', 'tombstone_key', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
 	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
 
