@@ -101,6 +101,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	record_time bigint,
 	cluster_id text,
 	rewind_to timestamptz,
+	events_of text,
 	PRIMARY KEY (subscription, topic, partition)
 ) USING heap WITH (fillfactor = 10);
 
@@ -111,6 +112,7 @@ COMMENT ON COLUMN cdcsync.subscription_offset.partition IS 'number of the partit
 COMMENT ON COLUMN cdcsync.subscription_offset.next_offset IS 'first offset that is not yet applied';
 COMMENT ON COLUMN cdcsync.subscription_offset.record_time IS 'Kafka''s time of the record before it, ms since 1970, to recognise the log';
 COMMENT ON COLUMN cdcsync.subscription_offset.cluster_id IS 'Kafka cluster that was read';
+COMMENT ON COLUMN cdcsync.subscription_offset.events_of IS 'the table that its events are of, peer.schema.table, by which null values are known; empty: several';
 COMMENT ON COLUMN cdcsync.subscription_offset.rewind_to IS 'time since which rewind() wants it read again; NULL: none';
 
 CREATE TABLE cdcsync.tombstone_data (
@@ -645,8 +647,8 @@ BEGIN
 			MESSAGE = 'extra must be a JSON object of connector properties';
 	END IF;
 
-	-- regular expressions, which the connector separates by commas
-	SELECT string_agg(regexp_replace(p.schemaname || '.' || p.tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), ','
+	-- regular expressions, which the connector takes apart at commas twice: an escape does not last
+	SELECT string_agg(replace(regexp_replace(p.schemaname || '.' || p.tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), '\,', '\x2C'), ','
 			ORDER BY p.schemaname COLLATE "C", p.tablename COLLATE "C")
 	INTO published
 	FROM pg_publication_tables AS p

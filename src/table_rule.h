@@ -36,6 +36,9 @@ typedef struct CdcTableRule
 extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
 
+/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
+extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
+
 /* Is that the local table's own name now? */
 extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
 

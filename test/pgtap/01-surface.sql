@@ -97,7 +97,7 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
 	'source_table', 'conflicts', 'column_map', 'truncate', 'own_name', 'tombstone_key', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
-	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
+	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to', 'events_of']);
 
 SELECT results_eq(
 	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
