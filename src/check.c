@@ -26,6 +26,7 @@
 #include "register_check.h"
 #include "table_query.h"
 #include "table_rule.h"
+#include "unversioned.h"
 
 #define NSERVER_COLUMNS	7
 #define NTABLE_COLUMNS	2
@@ -132,6 +133,8 @@ cdcsync_count_unversioned(PG_FUNCTION_ARGS)
 	if (rule == NULL || rule->version_column == NULL ||
 		get_attnum(relid, rule->version_column) == InvalidAttrNumber)
 		PG_RETURN_NULL();
+	if (!cdc_unversioned_can_be(relid, rule->version_column))
+		PG_RETURN_INT64(0);
 	SPI_connect();
 	(void) cdc_table_query(cdc_table_query_owner(relid),
 						   psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",
