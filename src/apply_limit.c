@@ -44,15 +44,23 @@ cdc_apply_limit_init(void)
 	pqsignal(SIGINT, at_interrupt);
 }
 
-/* One that comes just before the transaction begins is for that one */
+/*
+ * The server's own lock_timeout comes by the same signal, in any transaction of the worker.
+ * Any other that comes just before the transaction begins is for that one.
+ */
 static void
 at_interrupt(SIGNAL_ARGS)
 {
 	int			save_errno = errno;
 
-	interrupted = true;
-	if (applying)
+	if (get_timeout_indicator(LOCK_TIMEOUT, false))
 		cancel();
+	else
+	{
+		interrupted = true;
+		if (applying)
+			cancel();
+	}
 	SetLatch(MyLatch);
 	errno = save_errno;
 }
