@@ -283,6 +283,7 @@ my %function = (
 	'check_server()' => [ 'admin monitor', '', 'settings', '', '' ],
 	'check_subscriptions()' => [ 'admin monitor', '', 'errors without values', '', '' ],
 	'check_tables()' => [ 'admin monitor', '', 'catalogs', '', '' ],
+	'check_triggers()' => [ 'admin monitor', '', 'catalogs', '', '' ],
 	'check_versions()' => [ 'admin monitor', '', 'numbers, of tables that he may read', '', '' ],
 	'compare(text,regclass)' => [ 'admin', 'read', 'digests', '', "'peer', 'secret'" ],
 	'connector_config(text,integer,text,text,text,text,boolean,jsonb)' => [ 'admin', '', 'names of published tables', '', "'localhost'" ],
@@ -438,6 +439,17 @@ is(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), '
 as_owner("CREATE POLICY nobody ON secret USING (false); ALTER TABLE secret ENABLE ROW LEVEL SECURITY");
 ok(run_as('carol', "SELECT * FROM cdcsync.$_") !~ /classified/, "... but not where row security binds him: $_") foreach qw(conflict_history dead_letter tombstone);
 like(run_as('carol', "SELECT cdcsync.table_digest('secret')"), qr/row security of table "secret" applies to you/, '... nor a digest');
+
+# what could still be done: who has TRIGGER has his code run by whoever writes, and that is the owner; what is left for later is refused
+as_owner('ALTER TABLE secret DISABLE ROW LEVEL SECURITY; GRANT TRIGGER ON secret TO dave');
+$node->sql('GRANT CREATE ON SCHEMA public TO dave');
+run_as('dave', q{CREATE FUNCTION lend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'lend ran as %', current_user; RETURN NEW; END $$;
+	CREATE TRIGGER lend BEFORE UPDATE ON secret FOR EACH ROW EXECUTE FUNCTION lend()});
+is(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), 'remote')"), 'updated', 'a conflict is resolved by an administrator');
+ok($node->log_text =~ /lend ran as mallory$/m, '... which runs triggers as the owner');
+as_owner('CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON secret DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION evil_trigger()');
+like(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), 'remote')"), qr/cannot fire deferred trigger/, '... but for what would run later');
+as_owner('DROP TRIGGER later ON secret');
 
 # settings
 foreach my $setting (sort keys %setting, sort keys %unlisted)
