@@ -286,6 +286,16 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.unsubscribe(text) IS
 'end a subscription and forget its positions: a later subscribe() starts again by its start_at';
 
+CREATE FUNCTION cdcsync.reset_subscription(
+	subscription text,
+	start_at text DEFAULT 'earliest')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_reset_subscription'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.reset_subscription(text, text) IS
+'forget its positions and begin by start_at, as for topics that were deleted and created again; its options stay';
+
 CREATE FUNCTION cdcsync.pause(subscription text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_pause'
@@ -590,6 +600,7 @@ DECLARE
 	node text := nullif(current_setting('cdcsync.node_name', true), '');
 	published text;
 	config jsonb;
+	grants text;
 BEGIN
 	IF node IS NULL THEN
 		RAISE EXCEPTION USING
@@ -635,6 +646,18 @@ BEGIN
 	INTO published
 	FROM pg_publication_tables AS p
 	WHERE p.pubname = 'cdcsync' AND p.schemaname <> 'cdcsync';
+
+	SELECT string_agg(format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %I.%I TO %I', p.schemaname, r.rolname, p.schemaname, p.tablename, r.rolname),
+		'; ' ORDER BY p.schemaname, p.tablename)
+	INTO grants
+	FROM pg_publication_tables AS p JOIN pg_roles AS r ON r.rolname = connector_config."user"
+	WHERE p.pubname = 'cdcsync' AND p.schemaname <> 'cdcsync' AND NOT cdcsync.role_may_select(r.oid, p.schemaname, p.tablename);
+	IF grants IS NOT NULL THEN
+		RAISE WARNING USING
+			ERRCODE = 'insufficient_privilege',
+			MESSAGE = format('role "%s" may not read tables of publication "cdcsync": the connector would send nothing', "user"),
+			HINT = format('Run %s.', grants);
+	END IF;
 
 	SELECT jsonb_object_agg(p.name, p.value) INTO config
 	FROM (VALUES
@@ -1087,6 +1110,19 @@ $$;
 COMMENT ON FUNCTION cdcsync.shell_word(text) IS
 'part of check(): the text as one word of a shell';
 
+CREATE FUNCTION cdcsync.role_may_select(role oid, schema_name name, table_name name)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT has_schema_privilege(role, n.oid, 'USAGE') AND has_table_privilege(role, c.oid, 'SELECT')
+	FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE n.nspname = schema_name AND c.relname = table_name
+$$;
+
+COMMENT ON FUNCTION cdcsync.role_may_select(oid, name, name) IS
+'part of check() and connector_config(): whether a connector''s role may read a table';
+
 CREATE FUNCTION cdcsync.psql_command()
 RETURNS text
 LANGUAGE sql STABLE
@@ -1280,6 +1316,19 @@ SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector
 	format('curl -sS -X PUT $CONNECT/connectors/%1$s/resume; curl -sS -X POST "$CONNECT/connectors/%1$s/restart?includeTasks=true&onlyFailed=true"; '
 		'curl -sS $CONNECT/connectors/%1$s/status', coalesce(cdcsync.shell_word(f.node_name), 'NAME'))
 FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
+
+UNION ALL
+-- Kafka Connect says RUNNING all the same
+SELECT 'warning', 'role ' || r.rolname, format('it may not SELECT %s: a connector that connects as it sends nothing',
+		string_agg(format('%I.%I', t.schemaname, t.tablename), ', ' ORDER BY t.schemaname, t.tablename)),
+	string_agg(format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %I.%I TO %I', t.schemaname, r.rolname, t.schemaname, t.tablename, r.rolname),
+		'; ' ORDER BY t.schemaname, t.tablename)
+FROM pg_roles AS r, pg_publication_tables AS t
+WHERE r.rolreplication AND r.rolcanlogin AND NOT r.rolsuper AND has_database_privilege(r.oid, current_database(), 'CONNECT')
+	AND t.pubname = 'cdcsync' AND t.schemaname <> 'cdcsync'
+	AND EXISTS (SELECT FROM slot AS s WHERE NOT s.active)
+	AND NOT cdcsync.role_may_select(r.oid, t.schemaname, t.tablename)
+GROUP BY r.rolname
 
 UNION ALL
 SELECT 'warning', 'slot ' || s.slot_name, format('it keeps %s of WAL, and is lost at %s (max_slot_wal_keep_size)',
@@ -1483,7 +1532,8 @@ WITH peer AS MATERIALIZED (
 	-- a peer may say anything
 	SELECT p.*, substring(p.source_version, '^\d+')::numeric AS major,
 		substring(p.source_version, '^\d+\.(\d+)')::numeric AS minor,
-		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
+		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column, r.relation,
+		r.column_map, coalesce(r.column_map ->> p.missing_column, p.missing_column) AS local_column
 	FROM cdcsync.stat_peers() AS p
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
 	JOIN cdcsync.table_rule AS r ON r.source_table = p.source_table
@@ -1514,8 +1564,15 @@ GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
 SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
-	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column)
-FROM peer AS p WHERE p.missing_column IS NOT NULL
+	CASE WHEN p.column_map ? p.missing_column
+		THEN format('If it was renamed there: SELECT cdcsync.alter_table_rule(%L, column_map => ''{}''), with what else is to be mapped.',
+			p.relation::text)
+		ELSE format('On node %s: ALTER TABLE %s ADD COLUMN %I %s, if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column,
+			format_type(a.atttypid, a.atttypmod))
+	END
+FROM peer AS p
+LEFT JOIN pg_attribute AS a ON a.attrelid = p.relation AND a.attname = p.local_column
+WHERE p.missing_column IS NOT NULL
 
 UNION ALL
 SELECT 'warning', 'node ' || f.node_name,
@@ -1707,7 +1764,8 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcs
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
 	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check_versions(), cdcsync.check(boolean),
-	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
+	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command(), cdcsync.role_may_select(oid, name, name)
+	TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
