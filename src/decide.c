@@ -108,6 +108,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 
 	cdc_apply_context_set(item->event->message);
 	m.s.op = item->event->op;
+	m.s.table_by_name = item->event->table_by_name;
 	m.s.own = item->own;
 	m.s.own_echo = item->own_echo;
 	m.s.commit_clock = m.rel->clock == CDC_CLOCK_COMMIT;
@@ -529,8 +530,13 @@ put(Meeting *m, const CdcRow *after)
 {
 	CdcKeyState *ks = m->ks;
 
+	Bitmapset  *decided = ks->row.decided;
+
+	if (m->rel->fires_before && m->after.exists)
+		decided = bms_union(decided, m->after.present);
 	/* a row that went in this batch and comes back is still the stored one */
 	ks->row = cdc_row_overlay(m->rel, ks->row.exists ? &ks->row : &ks->stored, after);
+	ks->row.decided = decided;
 	ks->version = m->version;
 	ks->writer = m->item->event->peer;
 }

@@ -470,6 +470,7 @@ offset_after(const CdcMessage *m)
 	*offset = m->owner->offset;
 	offset->next_offset = m->offset + 1;
 	offset->record_time = m->marker ? -1 : m->timestamp;
+	offset->table = m->owner->tail.table;
 	return offset;
 }
 

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -23,22 +25,75 @@
 
 #define SIGNAL_TABLE "signal"
 
+/* But the dot, which matches itself, too */
+#define REGEX_CHARACTERS "\\^$|?*+()[]{}"
+
 static char *signal_data(Oid relid);
+static char *collection_name(const char *schema, const char *table);
+static bool is_one_word(const char *name);
+static char *quote(const char *name);
 static char *escape_regex(const char *name);
 static void write_signal(const char *data);
 
-/* Debezium takes names of tables as regular expressions */
 static char *
 signal_data(Oid relid)
 {
-	char	   *name = psprintf("%s.%s", get_namespace_name(get_rel_namespace(relid)),
-								get_rel_name(relid));
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"type\": \"incremental\", \"data-collections\": [");
-	escape_json(&buf, escape_regex(name));
+	escape_json(&buf, collection_name(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid)));
 	appendStringInfoString(&buf, "]}");
+	return buf.data;
+}
+
+/*
+ * Debezium takes it as a regular expression, and then takes the names that match apart at
+ * dots and blanks.  What matches no name it takes apart as it stands, with its quotes.
+ */
+static char *
+collection_name(const char *schema, const char *table)
+{
+	char	   *name = psprintf("%s.%s", schema, table);
+
+	if (is_one_word(schema) && is_one_word(table))
+		return escape_regex(name);
+	if (strpbrk(name, REGEX_CHARACTERS) || strstr(name, "''") || strstr(name, "``"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the connector cannot be asked for table %s",
+						quote_qualified_identifier(schema, table)),
+				 errdetail("It would take the name for a regular expression."),
+				 errhint("Use cdcsync.republish, which needs no signal.")));
+	return psprintf("%s.%s", quote(schema), quote(table));
+}
+
+static bool
+is_one_word(const char *name)
+{
+	for (const char *c = name; *c; c++)
+	{
+		if (isspace((unsigned char) *c) || strchr(".\"'`", *c))
+			return false;
+	}
+	return true;
+}
+
+static char *
+quote(const char *name)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '"');
+	for (const char *c = name; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(&buf, '"');
+		appendStringInfoChar(&buf, *c);
+	}
+	appendStringInfoChar(&buf, '"');
 	return buf.data;
 }
 
@@ -50,19 +105,27 @@ escape_regex(const char *name)
 	initStringInfo(&buf);
 	for (const char *c = name; *c; c++)
 	{
-		if (strchr("\\^$.|?*+()[]{}", *c))
+		if (*c == '.' || strchr(REGEX_CHARACTERS, *c))
 			appendStringInfoChar(&buf, '\\');
 		appendStringInfoChar(&buf, *c);
 	}
 	return buf.data;
 }
 
-/* Those of before, and the connector's marks, have done their work */
+/*
+ * The connector reads signals in the log: a request for the same table that came before
+ * says no more than this one, and its own marks have done their work.  What others have
+ * asked for stays.
+ */
 static void
 write_signal(const char *data)
 {
 	static CdcStatement forget = {
-		.sql = "DELETE FROM cdcsync.signal",
+		.sql = "DELETE FROM cdcsync.signal AS s WHERE s.type OPERATOR(pg_catalog.=) "
+		"ANY ('{snapshot-window-open,snapshot-window-close}') "
+		"OR (s.type OPERATOR(pg_catalog.=) 'execute-snapshot' AND s.data OPERATOR(pg_catalog.=) $1)",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
 	};
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.signal (id, type, data) "
@@ -72,7 +135,7 @@ write_signal(const char *data)
 	};
 	Datum		arg = CStringGetTextDatum(data);
 
-	cdc_catalog_execute(&forget, NULL, NULL);
+	cdc_catalog_execute(&forget, &arg, NULL);
 	cdc_catalog_execute(&insert, &arg, NULL);
 }
 

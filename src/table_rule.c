@@ -27,7 +27,7 @@
 #define RULE_CHANGE_TYPES {OIDOID, NAMEOID, TEXTOID, TEXTOID, JSONBOID, BOOLOID}
 #define RULE_CHANGE_NARGS 6
 
-static CdcTableRule *read_rule(CdcStatement *select, Datum *values);
+static CdcTableRule *read_rule(CdcStatement *select, Datum *values, int *n);
 static CdcTableRule *rule_from_tuple(HeapTuple tuple, TupleDesc desc);
 static char *pair_text(const JsonbValue *value);
 static void execute_change(CdcStatement *statement, const CdcTableRuleChange *change);
@@ -47,7 +47,7 @@ cdc_table_rule_for_source(const char *schema, const char *table)
 
 	values[0] = CStringGetTextDatum(schema);
 	values[1] = CStringGetTextDatum(table);
-	return read_rule(&select, values);
+	return read_rule(&select, values, NULL);
 }
 
 CdcTableRule *
@@ -60,11 +60,31 @@ cdc_table_rule_for_relation(Oid relid)
 	};
 	Datum		value = ObjectIdGetDatum(relid);
 
-	return read_rule(&select, &value);
+	return read_rule(&select, &value, NULL);
+}
+
+/* As Debezium names it: an underscore for what a topic cannot have, two beyond UCS-2 */
+#define TOPIC_NAME \
+	"'.' OPERATOR(pg_catalog.||) pg_catalog.regexp_replace(pg_catalog.regexp_replace(" \
+	"pg_catalog.array_to_string(pg_catalog.parse_ident(r.source_table), '.'), " \
+	"'[\\U00010000-\\U0010FFFF]', '__', 'g'), '[^A-Za-z0-9._-]', '_', 'g')"
+
+CdcTableRule *
+cdc_table_rule_for_topic(const char *topic, int *n)
+{
+	static CdcStatement select = {
+		.sql = RULE_SELECT "pg_catalog.right($1, pg_catalog.length(" TOPIC_NAME ")) "
+		"OPERATOR(pg_catalog.=) (" TOPIC_NAME ")",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
+	};
+	Datum		value = CStringGetTextDatum(topic);
+
+	return read_rule(&select, &value, n);
 }
 
 static CdcTableRule *
-read_rule(CdcStatement *select, Datum *values)
+read_rule(CdcStatement *select, Datum *values, int *n)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	CdcTableRule *rule = NULL;
@@ -72,6 +92,8 @@ read_rule(CdcStatement *select, Datum *values)
 	SPI_connect();
 	cdc_catalog_execute(select, values, NULL);
 	MemoryContextSwitchTo(caller);
+	if (n)
+		*n = SPI_processed;
 	if (SPI_processed > 0)
 		rule = rule_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	SPI_finish();

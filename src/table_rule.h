@@ -35,6 +35,9 @@ typedef struct CdcTableRule
 extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
 
+/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
+extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
+
 /*
  * The rest is for register.c; SPI is connected by the caller, who has locked the
  * rules against others who change them (to the transaction's end).
