@@ -219,9 +219,13 @@ COMMENT ON COLUMN cdcsync.dead_letter_data.status IS 'failed; retry: to be appli
 CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
 	system_identifier text NOT NULL,
-	database_oid oid NOT NULL
+	database_oid oid NOT NULL,
+	written_by xid,
+	commits_known_from xid8
 ) USING heap;
 
+COMMENT ON COLUMN cdcsync.local_identity.written_by IS 'transaction that wrote this row; another one has if it comes from a dump';
+COMMENT ON COLUMN cdcsync.local_identity.commits_known_from IS 'rows of transactions before are older than their commit times say: a dump was restored; NULL: none';
 COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
 COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
 COMMENT ON COLUMN cdcsync.local_identity.system_identifier IS 'identifier of the cluster';

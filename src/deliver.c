@@ -62,7 +62,7 @@ static bool is_of_a_peer(int sqlstate);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
 static void give_up(CdcMessage *message, const ErrorData *error);
 static void stop(CdcMessage *message, const ErrorData *caught);
-static void move_up(CdcMessage *message);
+static bool move_up(CdcMessage *message);
 static void keep(CdcMessage *message, const ErrorData *caught);
 static void report_kept(const CdcMessage *message, const char *subscription, const CdcError *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
@@ -159,26 +159,44 @@ stop(CdcMessage *message, const ErrorData *caught)
 {
 	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
 
-	if (message->offset > message->owner->offset.next_offset)
-		move_up(message);
+	if (message->offset > message->owner->offset.next_offset && !move_up(message))
+		return;
 	cdc_partition_stop(message->owner, &error);
 	if (message->owner->state == CDC_PARTITION_ERROR)
 		cdc_conflict_log_write_stashed(message);
 }
 
-/* Where records are missing before it, it is still the one that the partition stops at: skip() names it */
-static void
+/*
+ * Where records are missing before it, it is still the one that the partition stops at:
+ * skip() names it.  False if somebody is at the position: then its partition waits.
+ */
+static bool
 move_up(CdcMessage *message)
 {
 	CdcPartition *p = message->owner;
 	CdcOffset	offset = p->offset;
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile failure = NULL;
 
 	offset.next_offset = message->offset;
 	offset.record_time = -1;
-	cdc_offset_advance(&offset, p->offset.next_offset);
-	cdc_catalog_commit(context);
-	cdc_partition_set_offset(p, &offset);
+	PG_TRY();
+	{
+		(void) cdc_catalog_begin();
+		cdc_offset_advance(&offset, p->offset.next_offset);
+		cdc_catalog_commit(context);
+	}
+	PG_CATCH();
+	{
+		failure = end_failed_try(context);
+	}
+	PG_END_TRY();
+
+	if (failure)
+		wait_range(&message, 1, failure);
+	else
+		cdc_partition_set_offset(p, &offset);
+	return failure == NULL;
 }
 
 /* As a dead letter, and go on behind it */

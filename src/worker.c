@@ -132,6 +132,7 @@ initialize(void)
 static void
 leave(int code, Datum arg)
 {
+	flush_commits();			/* who is told of them asks another worker then */
 	cdc_control_answer_ticket(0);
 	cdc_consumer_close();
 	cdc_origin_reset();
