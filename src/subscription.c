@@ -368,7 +368,7 @@ cdc_subscription_warn_of_paths(void)
 		"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation "
 		"WHERE r.version_column IS NULL AND 1 OPERATOR(pg_catalog.<) "
 		"(SELECT pg_catalog.count(*) FROM cdcsync.subscription AS s "
-		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') LIMIT 1"
+		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') ORDER BY 1 LIMIT 1"
 	};
 
 	cdc_catalog_execute(&find, NULL, NULL);
