@@ -22,6 +22,7 @@
 #include "register.h"
 #include "register_check.h"
 #include "table_rule.h"
+#include "unsent.h"
 
 #define SIGNAL_TABLE "signal"
 
@@ -152,6 +153,7 @@ cdcsync_resync_table(PG_FUNCTION_ARGS)
 		cdc_register_no_such_rule(relid);
 	cdc_register_publish(cdc_catalog_table(SIGNAL_TABLE));
 	write_signal(signal_data(relid));
+	cdc_unsent_forget(relid, CDC_UNSENT_ROWS);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

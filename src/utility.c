@@ -123,7 +123,8 @@ before_command(Node *stmt)
 {
 	Aftermath	aftermath = {0};
 
-	aftermath.ddl = aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	aftermath.ddl = aftermath.retry || IsA(stmt, TruncateStmt);
 	if (aftermath.ddl)
 		aftermath.of_tables = cdc_register_ddl_begin(stmt);
 	switch (nodeTag(stmt))
