@@ -64,6 +64,7 @@ CREATE TABLE cdcsync.table_rule (
 	conflicts text,
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
+	tombstone_key text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 ) USING heap;
 
@@ -74,6 +75,7 @@ COMMENT ON COLUMN cdcsync.table_rule.source_table IS 'the table''s name in event
 COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NULL: as the subscription says';
 COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
 COMMENT ON COLUMN cdcsync.table_rule.truncate IS 'whether truncate events are obeyed';
+COMMENT ON COLUMN cdcsync.table_rule.tombstone_key IS 'the key that tombstones were written by, and how it was hashed';
 COMMENT ON COLUMN cdcsync.table_rule.created_at IS 'when add_table() was called';
 
 -- written once per local commit: room on the page keeps those updates HOT
@@ -1297,6 +1299,34 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_server() IS
 'part of check(): settings, the worker, and the slot of the connector';
 
+CREATE FUNCTION cdcsync.check_triggers()
+RETURNS TABLE (relation regclass, level text, subject text, problem text, remedy text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH fired AS (
+	-- triggers of users that fire where changes are applied; bits of tgtype: 1 row, 2 before, 4 insert, 16 update
+	SELECT r.relation, r.version_column, 'table ' || t.tgrelid::regclass AS subject, t.tgname, t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0 AS before,
+		format('ALTER TABLE %s ENABLE TRIGGER %I, so that it fires for local writes alone', t.tgrelid::regclass, t.tgname) AS remedy
+	FROM cdcsync.table_rule AS r
+	JOIN pg_trigger AS t ON t.tgrelid = r.relation OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(r.relation))
+	JOIN pg_proc AS p ON p.oid = t.tgfoid
+	WHERE t.tgenabled IN ('A', 'R') AND p.pronamespace <> 'cdcsync'::regnamespace
+		AND NOT EXISTS (SELECT FROM pg_trigger AS o WHERE o.oid = t.tgparentid AND o.tgenabled IN ('A', 'R'))
+)
+SELECT relation, 'warning', subject, format('trigger %I fires where changes are applied, before a row is written: a row that it changes stops the partition', tgname), remedy
+FROM fired WHERE before
+
+UNION ALL
+SELECT relation, 'info', subject, format('trigger %I fires where changes are applied: what it writes there to tables without a version column has the origin of the change that it fired for, '
+	'so that peers with origin => ''none'' do not get it', tgname), remedy
+FROM fired
+WHERE version_column IS NULL OR EXISTS (SELECT FROM cdcsync.table_rule AS r WHERE r.version_column IS NULL)
+$$;
+
+COMMENT ON FUNCTION cdcsync.check_triggers() IS
+'part of check(), and of what add_table() says: triggers of registered tables that fire where changes are applied';
+
 CREATE FUNCTION cdcsync.check_tables()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
@@ -1335,18 +1365,25 @@ WHERE to_jsonb(p) ->> 'pubgencols' = 'n'
 
 UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass,
-	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing' ELSE 'does not fire in every session' END, t.purpose),
+	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing'
+		WHEN g.tgenabled <> 'A' THEN 'does not fire in every session' ELSE 'is another one' END, t.purpose),
 	m.repair
 FROM member AS m
 JOIN (VALUES
-	('~cdcsync_version', true, 'versions do not grow'),
-	('~cdcsync_version_check', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_version_check_key', true, 'a key that is used again may be older than its delete'),
-	('~cdcsync_tombstone', false, 'deletes are not remembered'),
-	('~cdcsync_tombstone_key', false, 'deletes are not remembered')) AS t(name, for_version, purpose)
+	-- tgtype: each row 1, before 2, insert 4, delete 8, update 16
+	('~cdcsync_version', true, 'version_trigger', 23, false, 'versions do not grow'),
+	('~cdcsync_version_check', true, 'version_check_trigger', 5, false, 'a key that is used again may be older than its delete'),
+	('~cdcsync_version_check_key', true, 'version_check_trigger', 17, true, 'a key that is used again may be older than its delete'),
+	('~cdcsync_tombstone', false, 'tombstone_trigger', 9, false, 'deletes are not remembered'),
+	('~cdcsync_tombstone_key', false, 'tombstone_trigger', 17, true, 'deletes are not remembered'))
+	AS t(name, for_version, function, type, with_condition, purpose)
 	ON m.version_column IS NOT NULL OR NOT t.for_version
 LEFT JOIN pg_trigger AS g ON g.tgrelid = m.relid AND g.tgname = t.name
-WHERE g.tgenabled IS DISTINCT FROM 'A'
+WHERE (g.tgenabled, g.tgfoid, g.tgtype::integer, g.tgqual IS NOT NULL, g.tgattr::text, g.tgconstraint) IS DISTINCT FROM
+	('A', ('cdcsync.' || t.function || '()')::regprocedure, t.type, t.with_condition, '', 0)
+
+UNION ALL
+SELECT t.level, t.subject, t.problem, t.remedy FROM cdcsync.check_triggers() AS t
 
 UNION ALL
 SELECT 'error', 'table ' || r.relation, format('version column %I %s', r.version_column,
@@ -1376,6 +1413,12 @@ WHERE cdcsync.only_receives() AND EXISTS (SELECT FROM rule)
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it does not exist: no change is captured', 'SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'
 WHERE NOT EXISTS (SELECT FROM publication) AND EXISTS (SELECT FROM rule) AND NOT cdcsync.only_receives()
+
+UNION ALL
+SELECT 'error', 'publication cdcsync', format('it belongs to role %I, who can take tables out of it', pg_get_userbyid(p.pubowner)),
+	format('ALTER PUBLICATION cdcsync OWNER TO %I', pg_get_userbyid(e.extowner))
+FROM publication AS p, pg_extension AS e
+WHERE e.extname = 'cdcsync' AND NOT pg_has_role(p.pubowner, e.extowner, 'USAGE')
 
 UNION ALL
 SELECT 'error', 'publication cdcsync', 'it names the partitions of table ' || r.relation || ' instead of the table',
@@ -1451,7 +1494,8 @@ SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
 	format('the last event applied is %s old, and Kafka keeps events for %s',
 		justify_interval(date_trunc('second', s.lag_seconds * interval '1 second')), justify_interval(p.retention)),
 	format('kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config retention.ms=-1',
-		cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')), cdcsync.shell_word(s.topic))
+		CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
+		THEN cdcsync.shell_word(current_setting('cdcsync.bootstrap_servers')) ELSE 'HOST:PORT' END, cdcsync.shell_word(s.topic))
 FROM cdcsync.stat_subscription AS s
 JOIN cdcsync.stat_partitions() AS p USING (subscription, topic, partition)
 CROSS JOIN LATERAL (SELECT date_part('epoch', p.retention)) AS k(seconds)
@@ -1601,30 +1645,24 @@ $$;
 COMMENT ON FUNCTION cdcsync.check_orphans() IS
 'part of check(): rows of registered tables, those of which you may SELECT all rows, whose parents by a foreign key are missing';
 
+CREATE FUNCTION cdcsync.count_unversioned(relation regclass)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cdcsync_count_unversioned'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.count_unversioned(regclass) IS
+'how many rows of a registered table have no version; NULL if you may not SELECT all of them';
+
 CREATE FUNCTION cdcsync.check_versions()
 RETURNS TABLE (level text, subject text, problem text, remedy text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	rule record;
-	rows bigint;
-BEGIN
-	FOR rule IN
-		SELECT r.relation, r.version_column
-		FROM cdcsync.table_rule AS r
-		JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attnotnull
-		WHERE has_table_privilege(r.relation, 'SELECT') AND NOT row_security_active(r.relation)
-		ORDER BY r.relation::regclass::text
-	LOOP
-		EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', rule.relation, rule.version_column) INTO rows;
-		IF rows > 0 THEN
-			RETURN QUERY SELECT 'error', 'table ' || rule.relation,
-				format('rows without a version, whose deletes stop those who read them: %s', rows),
-				format('SELECT cdcsync.alter_table_rule(%L)', rule.relation::text);
-		END IF;
-	END LOOP;
-END
+SELECT 'error', 'table ' || r.relation,
+	format('rows without a version, whose deletes stop those who read them: %s', n.rows),
+	format('SELECT cdcsync.alter_table_rule(%L)', r.relation::text)
+FROM cdcsync.table_rule AS r, cdcsync.count_unversioned(r.relation) AS n(rows)
+WHERE n.rows > 0
 $$;
 
 COMMENT ON FUNCTION cdcsync.check_versions() IS
@@ -1728,10 +1766,12 @@ GRANT EXECUTE ON FUNCTION cdcsync.version_trigger(), cdcsync.version_check_trigg
 GRANT EXECUTE ON FUNCTION cdcsync.may_read_rows(regclass) TO PUBLIC;
 GRANT USAGE ON SCHEMA cdcsync TO cdcsync_admin, pg_monitor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdcsync TO cdcsync_admin;
+GRANT EXECUTE ON FUNCTION cdcsync.check_triggers() TO pg_monitor;
 GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcsync.stat_peers(),
 	cdcsync.stat_origins(), cdcsync.wait_for(text, interval), cdcsync.check_facts(), cdcsync.table_objection(regclass),
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
-	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.check_versions(), cdcsync.check(boolean),
+	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass),
+	cdcsync.check_versions(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;

@@ -153,6 +153,32 @@ SELECT * FROM faults();
 SELECT remedy FROM faults() WHERE subject ~ 'publication' \gexec
 SELECT cdcsync.unsubscribe('clinic');
 
+-- what somebody else made beforehand, or instead
+CREATE ROLE regress_cdcsync_squatter;
+ALTER PUBLICATION cdcsync OWNER TO regress_cdcsync_squatter;
+SELECT * FROM faults();
+SELECT cdcsync.alter_table_rule('ward');
+SELECT remedy FROM faults() WHERE problem ~ 'belongs to' \gexec
+SELECT * FROM faults();
+SELECT cdcsync.alter_table_rule('ward');
+DROP ROLE regress_cdcsync_squatter;
+CREATE FUNCTION clinic.nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE OR REPLACE TRIGGER "~cdcsync_tombstone" AFTER DELETE ON ward FOR EACH ROW EXECUTE FUNCTION clinic.nothing();
+CREATE OR REPLACE TRIGGER "~cdcsync_version" BEFORE INSERT ON ward FOR EACH ROW EXECUTE FUNCTION cdcsync.version_trigger();
+CREATE OR REPLACE TRIGGER "~cdcsync_version_check" AFTER INSERT ON ward FOR EACH ROW WHEN (false) EXECUTE FUNCTION cdcsync.version_check_trigger();
+ALTER TABLE ward ENABLE ALWAYS TRIGGER "~cdcsync_tombstone", ENABLE ALWAYS TRIGGER "~cdcsync_version", ENABLE ALWAYS TRIGGER "~cdcsync_version_check";
+SELECT * FROM faults();
+SELECT DISTINCT remedy FROM faults() WHERE problem ~ 'another one' \gexec
+SELECT * FROM faults();
+
+-- what others ask of the connector stays
+INSERT INTO cdcsync.signal VALUES ('other', 'log', '{"message": "hello"}'), ('other-2', 'execute-snapshot', '{"data-collections": ["other"]}'),
+	('1-open', 'snapshot-window-open', NULL);
+SELECT cdcsync.resync_table('ward'), cdcsync.resync_table('ward');
+SELECT type, data FROM cdcsync.signal ORDER BY type, data;
+TRUNCATE cdcsync.signal;
+ALTER PUBLICATION cdcsync DROP TABLE cdcsync.signal;
+
 -- orphans, of the tables that one may read
 SET session_replication_role = replica;
 INSERT INTO patient VALUES (1, 7, now(), 1), (2, NULL, now(), 1);

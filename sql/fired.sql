@@ -113,6 +113,101 @@ SELECT id, body, v FROM spot;
 DROP TABLE spot, bare, mine;
 
 --
+-- A trigger may not change what is applied: the nodes would answer each other for ever.
+--
+CREATE TABLE stamped (id int PRIMARY KEY, body text, code char(5), price numeric(6,2), at timestamp(0),
+	n int DEFAULT 7, here text, v bigint, twice text GENERATED ALWAYS AS (body || body) STORED);
+SELECT cdcsync.add_table('stamped', version_column => 'v');
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	CASE NEW.body
+		WHEN 'version' THEN NEW.v := NEW.v + 1;
+		WHEN 'body' THEN NEW.body := 'BODY';
+		WHEN 'key' THEN NEW.id := 100;
+		WHEN 'null' THEN NEW.code := NULL;
+		WHEN 'here' THEN NEW.here := 'of ' || TG_OP;
+		WHEN 'same' THEN NEW.body := lower(NEW.body);
+		WHEN 'gone' THEN RETURN NULL;
+		ELSE NULL;
+	END CASE;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();
+-- it does not fire
+SELECT go('c', 'stamped', NULL, '{"id": 1, "body": "version", "v": 1}');
+ALTER TABLE stamped ENABLE ALWAYS TRIGGER stamp;
+\set SHOW_CONTEXT never
+SELECT go('c', 'stamped', NULL, '{"id": 2, "body": "version", "v": 1}');
+SELECT go('c', 'stamped', NULL, '{"id": 2, "body": "body", "v": 1}');
+SELECT go('c', 'stamped', NULL, '{"id": 2, "body": "key", "v": 1}');
+SELECT go('c', 'stamped', NULL, '{"id": 2, "body": "gone", "v": 1}');
+SELECT go('u', 'stamped', NULL, '{"id": 1, "body": "version", "v": 2}');
+SELECT go('u', 'stamped', NULL, '{"id": 1, "body": "null", "code": "x", "v": 2}');
+SELECT go('u', 'stamped', NULL, '{"id": 1, "body": "gone", "v": 2}');
+-- a delete that first makes the row what its author saw
+SELECT go('d', 'stamped', '{"id": 1, "body": "version", "v": 5}', NULL);
+-- what a column's type, default or expression does is none of it; nor a column that is only here, or the same value
+SELECT go('c', 'stamped', NULL, '{"id": 3, "body": "same", "code": "ab", "price": "1.5", "at": 1767225600000000, "v": 1}');
+SELECT go('u', 'stamped', NULL, '{"id": 3, "body": "same", "code": "abc", "price": "2.5", "at": 1767225600000000, "v": 2}');
+SELECT go('c', 'stamped', NULL, '{"id": 4, "body": "here", "v": 1}');
+SELECT go('u', 'stamped', NULL, '{"id": 4, "body": "here", "code": "x", "v": 2}');
+SELECT * FROM stamped ORDER BY id;
+-- several rows at once
+SELECT * FROM cdcsync.apply('peer.public.stamped', ARRAY['{"id": 5}', '{"id": 6}', '{"id": 7}'],
+	ARRAY[event('c', 'stamped', NULL, '{"id": 5, "body": "a", "v": 1}'), event('c', 'stamped', NULL, '{"id": 6, "body": "body", "v": 1}'),
+		event('c', 'stamped', NULL, '{"id": 7, "body": "c", "v": 1}')]);
+-- a partition's own trigger, made when the table is known already
+CREATE TABLE parted (id int PRIMARY KEY, body text, v bigint) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);
+SELECT cdcsync.add_table('parted', version_column => 'v');
+SELECT go('c', 'parted', NULL, '{"id": 1, "body": "body", "v": 1}');
+SELECT go('c', 'parted', NULL, '{"id": 11, "body": "body", "v": 1}');
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON parted_2 FOR EACH ROW EXECUTE FUNCTION stamp();
+ALTER TABLE parted_2 ENABLE REPLICA TRIGGER stamp;
+SELECT go('u', 'parted', NULL, '{"id": 1, "body": "body", "v": 2}');
+SELECT go('u', 'parted', NULL, '{"id": 11, "body": "body", "v": 2}');
+SELECT go('u', 'parted', NULL, '{"id": 11, "body": "version", "v": 2}');
+ALTER TABLE parted_2 ENABLE TRIGGER stamp;
+SELECT go('u', 'parted', NULL, '{"id": 11, "body": "version", "v": 2}');
+
+-- add_table says so, and check()
+CREATE TABLE later (id int PRIMARY KEY, v bigint);
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON later FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TRIGGER tell AFTER INSERT ON later FOR EACH STATEMENT EXECUTE FUNCTION stamp();
+CREATE TRIGGER of_origin BEFORE INSERT ON later FOR EACH ROW EXECUTE FUNCTION stamp();
+ALTER TABLE later ENABLE ALWAYS TRIGGER stamp, ENABLE REPLICA TRIGGER tell;
+SELECT cdcsync.add_table('later', version_column => 'v');
+SELECT cdcsync.alter_table_rule('later', truncate => true);
+SELECT * FROM cdcsync.check_triggers() ORDER BY subject;
+SELECT subject, problem FROM cdcsync.check() WHERE problem LIKE 'trigger stamp %' ORDER BY subject;
+-- a table without a version column has no version for what they write
+CREATE TABLE committed (id int PRIMARY KEY);
+SELECT cdcsync.add_table('committed');
+SELECT DISTINCT level, problem FROM cdcsync.check_triggers() WHERE level = 'info' ORDER BY problem;
+DROP TABLE later, committed;
+
+--
+-- A trigger that writes other rows of the table.
+--
+CREATE TABLE tree (id int PRIMARY KEY, parent int, children int DEFAULT 0, v bigint);
+SELECT cdcsync.add_table('tree', version_column => 'v');
+CREATE FUNCTION count_child() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE public.tree SET children = children + 1 WHERE id = NEW.parent;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER count_child AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION count_child();
+ALTER TABLE tree ENABLE ALWAYS TRIGGER count_child;
+SELECT go('c', 'tree', NULL, '{"id": 1, "parent": null, "children": 0, "v": 1}');
+SELECT go('c', 'tree', NULL, '{"id": 2, "parent": 1, "children": 0, "v": 1}');
+SELECT * FROM cdcsync.apply('peer.public.tree', ARRAY['{"id": 3}', '{"id": 4}'],
+	ARRAY[event('c', 'tree', NULL, '{"id": 3, "parent": 2, "children": 0, "v": 1}'), event('c', 'tree', NULL, '{"id": 4, "parent": 2, "children": 0, "v": 1}')]);
+SELECT * FROM tree ORDER BY id;
+\set SHOW_CONTEXT errors
+DROP TABLE stamped, parted, tree;
+
+--
 -- A row whose version turns out too low once it is written gets another: no trigger sees that.
 --
 CREATE TABLE lifted (id int, body text, ref int, v bigint, twice bigint GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (id, body)) PARTITION BY LIST (body);
@@ -174,6 +269,6 @@ INSERT INTO lifted VALUES (3, 'b', 1, 200);
 
 SET client_min_messages = warning;
 DROP TABLE lifted, target, cust, ord, seen;
-DROP FUNCTION see, note_role, ord_count, spot_fired, spot_orphan, lower_version, lifted_fired, meanwhile CASCADE;
+DROP FUNCTION see, note_role, ord_count, spot_fired, spot_orphan, lower_version, lifted_fired, meanwhile, stamp, count_child CASCADE;
 DROP ROLE regress_cdcsync_writer;
 RESET client_min_messages;

@@ -7,8 +7,11 @@ SELECT go('d', 'hor', '{"id": 1, "body": "x", "v": "2026-01-01T10:00:00Z"}', NUL
 SELECT go('d', 'hor', '{"id": 2, "body": "x", "v": "2026-01-01T12:00:00Z"}', NULL);
 -- young ones stay
 SELECT cdcsync.prune_tombstones();
+-- a worker may be at it, too
+BEGIN;
 UPDATE cdcsync.tombstone_data SET written_at = '2020-01-01' WHERE key ->> 'id' = '2';
 SELECT cdcsync.prune_tombstones();
+COMMIT;
 SELECT key, version AT TIME ZONE 'UTC' AS version FROM
 	(SELECT key, version::timestamptz FROM cdcsync.tombstone WHERE relation = 'hor'::regclass) AS t;
 SELECT to_timestamp(version / 1000000) AT TIME ZONE 'UTC' AS horizon FROM cdcsync.tombstone_horizon;
@@ -31,12 +34,16 @@ SELECT id, body FROM hor ORDER BY id;
 CREATE TABLE hor_int (id int PRIMARY KEY, v int NOT NULL);
 SELECT cdcsync.add_table('hor_int', version_column => 'v');
 SELECT go('d', 'hor_int', '{"id": 1, "v": 5}', NULL);
+BEGIN;
 UPDATE cdcsync.tombstone_data SET written_at = '2020-01-01';
 SELECT cdcsync.prune_tombstones();
+COMMIT;
 SELECT relation, key FROM cdcsync.tombstone WHERE relation = 'hor_int'::regclass;
 -- but those of a table that is gone are
+BEGIN;
 DROP TABLE hor_int;
 SELECT cdcsync.prune_tombstones();
+COMMIT;
 SELECT cdcsync.remove_table('hor');
 SELECT count(*) FROM cdcsync.tombstone_data;
 SELECT count(*) FROM cdcsync.tombstone_horizon;

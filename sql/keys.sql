@@ -106,6 +106,8 @@ SELECT keyed('comp', '{"body": "x"}', 'c', NULL, '{"a": 3, "b": "z", "body": "x"
 -- or is made the key here
 SELECT keyed('comp', '{"a": 3, "b": "z", "body": "y"}', 'c', NULL, '{"a": 3, "b": "z", "body": "y", "v": 6}');
 ALTER TABLE comp DROP CONSTRAINT comp_pkey, ADD PRIMARY KEY (a, b, body);
+SELECT cdcsync.remove_table('comp');
+SELECT cdcsync.add_table('comp', version_column => 'v');
 SELECT keyed('comp', '{"a": 3, "b": "z", "body": "y"}', 'c', NULL, '{"a": 3, "b": "z", "body": "y", "v": 6}');
 TABLE comp;
 SELECT cdcsync.remove_table('comp');

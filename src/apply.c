@@ -72,6 +72,7 @@ static bool is_of_commit_clock(const CdcApplyItem *item);
 static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
 static void set_context_table(const CdcRelation *rel);
 static CdcTableGroup *find_group(CdcApply *apply, const CdcApplyItem *item);
+static void settle_origin(CdcApply *apply, int nitems);
 static void take_item(CdcApply *apply, CdcApplyItem *item);
 static bool moves(const CdcTableGroup *group, const CdcApplyItem *item);
 static void take_moved(CdcTableGroup *group, CdcApplyItem *item);
@@ -336,6 +337,19 @@ cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 	flush_groups(apply);
 	cdc_conflict_log_write(applied->conflicts);
 	cdc_apply_context_clear();
+	settle_origin(apply, nitems);
+}
+
+/* Rows under the commit clock have no version but the stamp that comes with the origin */
+static void
+settle_origin(CdcApply *apply, int nitems)
+{
+	for (int i = 0; i < nitems; i++)
+	{
+		if (is_of_commit_clock(apply->items[i]))
+			return;
+	}
+	cdc_origin_settle();
 }
 
 static void

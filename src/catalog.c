@@ -30,6 +30,7 @@
 static Oid	owner = InvalidOid;		/* if known */
 
 static Oid	extension_owner(Oid extension);
+static void prepare(CdcStatement *statement);
 static void watch_owner(void);
 static void forget_owner(Datum arg, int cacheid, uint32 hashvalue);
 
@@ -128,6 +129,21 @@ cdc_catalog_commit(MemoryContext caller)
 	MemoryContextSwitchTo(caller);
 }
 
+static void
+prepare(CdcStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
 int
 cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 {
@@ -138,17 +154,7 @@ cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs,
-									   statement->argtypes);
-
-		if (plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
-		statement->plan = plan;
-	}
+	prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
@@ -156,6 +162,21 @@ cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 
 	SetUserIdAndSecContext(userid, sec_context);
 	return result;
+}
+
+Portal
+cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
+{
+	Oid			userid;
+	int			sec_context;
+	Portal		portal;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	prepare(statement);
+	portal = SPI_cursor_open(NULL, statement->plan, values, NULL, false);
+	SetUserIdAndSecContext(userid, sec_context);
+	return portal;
 }
 
 void

@@ -29,6 +29,9 @@ typedef struct CdcStatement
 extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
 								const char *nulls);
 
+/* The same for a SELECT, as a cursor */
+extern Portal cdc_catalog_open_cursor(CdcStatement *statement, Datum *values);
+
 /* Run any one command as the extension's owner; SPI is connected by the caller */
 extern void cdc_catalog_command(const char *sql);
 

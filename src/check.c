@@ -12,14 +12,19 @@
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "control.h"
 #include "guc.h"
+#include "objection.h"
 #include "register_check.h"
+#include "table_query.h"
+#include "table_rule.h"
 
 #define NSERVER_COLUMNS	6
 #define NTABLE_COLUMNS	2
@@ -96,4 +101,33 @@ cdcsync_table_objection(PG_FUNCTION_ARGS)
 		relation_close(rel, AccessShareLock);
 	}
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* count_unversioned(relation): rows that were written while no trigger fired */
+PG_FUNCTION_INFO_V1(cdcsync_count_unversioned);
+Datum
+cdcsync_count_unversioned(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	CdcTableRule *rule;
+	Datum		result;
+	bool		isnull;
+
+	if (!cdc_objection_is_table(relid) || !cdc_table_query_may_read(relid) ||
+		!cdc_table_query_sees_all(cdc_table_query_owner(relid), relid))
+		PG_RETURN_NULL();
+	rule = cdc_table_rule_for_relation(relid);
+	if (rule == NULL || rule->version_column == NULL ||
+		get_attnum(relid, rule->version_column) == InvalidAttrNumber)
+		PG_RETURN_NULL();
+	SPI_connect();
+	(void) cdc_table_query(cdc_table_query_owner(relid),
+						   psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",
+									quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+															   get_rel_name(relid)),
+									quote_identifier(rule->version_column)),
+						   0, NULL, NULL);
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	SPI_finish();
+	PG_RETURN_DATUM(result);
 }

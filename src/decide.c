@@ -529,8 +529,13 @@ put(Meeting *m, const CdcRow *after)
 {
 	CdcKeyState *ks = m->ks;
 
+	Bitmapset  *decided = ks->row.decided;
+
+	if (m->rel->fires_before && m->after.exists)
+		decided = bms_union(decided, m->after.present);
 	/* a row that went in this batch and comes back is still the stored one */
 	ks->row = cdc_row_overlay(m->rel, ks->row.exists ? &ks->row : &ks->stored, after);
+	ks->row.decided = decided;
 	ks->version = m->version;
 	ks->writer = m->item->event->peer;
 }

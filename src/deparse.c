@@ -15,6 +15,8 @@
 static void append_read(StringInfo buf, const CdcRelation *rel, bool lock);
 static void append_update(StringInfo buf, const CdcRelation *rel, bool all);
 static void append_delete(StringInfo buf, const CdcRelation *rel);
+static void append_written(StringInfo buf, const CdcRelation *rel, const char *first,
+						   const char *table);
 static void append_key_join(StringInfo buf, const CdcRelation *rel);
 
 /*
@@ -41,6 +43,7 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 		case CDC_SQL_UPDATE_ALL:
 			append_update(&buf, rel, kind == CDC_SQL_UPDATE_ALL);
 			appendStringInfoString(&buf, READ_JOIN);
+			append_written(&buf, rel, "b.n, ", "t.");
 			break;
 		case CDC_SQL_DELETE:
 			append_delete(&buf, rel);
@@ -50,6 +53,7 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 		case CDC_SQL_UPDATE_KEY_ALL:
 			append_update(&buf, rel, kind == CDC_SQL_UPDATE_KEY_ALL);
 			append_key_join(&buf, rel);
+			append_written(&buf, rel, "b.n, ", "t.");
 			break;
 		case CDC_SQL_DELETE_KEY:
 			append_delete(&buf, rel);
@@ -122,7 +126,20 @@ cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present)
 		appendStringInfo(&buf, "%s%s", i ? ", " : "",
 						 quote_identifier(rel->key->columns[i].name));
 	appendStringInfoString(&buf, ") DO NOTHING");
+	append_written(&buf, rel, "", "");
 	return buf.data;
+}
+
+/* Where triggers may have changed a row, it is shown as it was written */
+static void
+append_written(StringInfo buf, const CdcRelation *rel, const char *first, const char *table)
+{
+	if (rel->fires_before == NULL)
+		return;
+	appendStringInfo(buf, " RETURNING %s", first);
+	for (int i = 0; i < rel->ncolumns; i++)
+		appendStringInfo(buf, "%s%s%s", i ? ", " : "", table,
+						 quote_identifier(rel->columns[i].name));
 }
 
 char *

@@ -20,6 +20,7 @@
 #include "row.h"
 #include "subxact.h"
 #include "write.h"
+#include "writing.h"
 
 /* For writes in a subtransaction */
 typedef struct WriteArgs
@@ -55,12 +56,16 @@ static void write_tombstones(CdcTableApply *ta);
 static void write_set(CdcTableApply *ta, CdcRowSet *set, CdcStatementKind kind);
 static void insert_set(CdcTableApply *ta, CdcRowSet *set, Bitmapset *present, bool may_fail);
 static void check_count(CdcTableApply *ta, uint64 written, int wanted);
+static void check_touched(CdcTableApply *ta);
+pg_noreturn static void not_as_read(CdcTableApply *ta, int wanted, uint64 written);
+pg_noreturn static void changed_by_trigger(CdcTableApply *ta, int wanted, uint64 written);
 pg_noreturn static void changed_concurrently(CdcTableApply *ta, int wanted, uint64 written);
 
 /* Deletes come first: they free unique values that updates and inserts may take */
 void
 cdc_net_write(CdcTableApply *ta)
 {
+	cdc_writing_watch(ta->rel->relid);
 	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
 	write_deletes(ta);
 	write_respelled(ta);
@@ -69,7 +74,19 @@ cdc_net_write(CdcTableApply *ta)
 	write_inserts(ta);
 	check_inserted(ta);
 	write_refusable(ta, wants_through, write_through, write_not_through);
+	check_touched(ta);
 	write_tombstones(ta);
+}
+
+/*
+ * Rows of partitions are addressed by their keys.  A trigger that wrote another row of the
+ * table may have written one of these, after it was read.
+ */
+static void
+check_touched(CdcTableApply *ta)
+{
+	if (ta->rel->partitioned && ta->nkeys > 1 && cdc_writing_touched(ta->rel->relid))
+		not_as_read(ta, ta->nkeys, 0);
 }
 
 static void
@@ -167,6 +184,7 @@ row_below(CdcRelation *rel, const CdcKeyState *ks)
 	CdcVersion	version = cdc_clock_predecessor(rel->clock, &ks->version);
 	CdcRow		row = ks->stored;
 
+	row.decided = ks->row.decided;
 	row.values = palloc(sizeof(Datum) * rel->ncolumns);
 	row.nulls = palloc(sizeof(bool) * rel->ncolumns);
 	memcpy(row.values, ks->stored.values, sizeof(Datum) * rel->ncolumns);
@@ -239,7 +257,7 @@ check_inserted(CdcTableApply *ta)
 		tombstone = cdc_tombstone_scan_read(scan, ks->key);
 		if (tombstone.found && cdc_clock_compare(&tombstone.version, &ks->version) > 0 &&
 			!was_met(ks, &tombstone))
-			changed_concurrently(ta, 1, 0);
+			not_as_read(ta, 1, 0);
 	}
 	cdc_tombstone_scan_end(scan);
 }
@@ -327,9 +345,10 @@ write_lifted(void *arg)
 	for (int i = 0; i < args->nkeys; i++)
 	{
 		CdcKeyState   *ks = args->keys[i];
-		CdcRow		before = cdc_row_overlay(rel, &ks->stored,
-											 cdc_image_row(&ks->last_delete->before));
+		const CdcRow *image = cdc_image_row(&ks->last_delete->before);
+		CdcRow		before = cdc_row_overlay(rel, &ks->stored, image);
 
+		before.decided = image->present;
 		keep_columns(rel, &before, &ks->stored, true);
 		cdc_write_add(set, &before);
 	}
@@ -427,7 +446,28 @@ static void
 check_count(CdcTableApply *ta, uint64 written, int wanted)
 {
 	if (written != wanted)
-		changed_concurrently(ta, wanted, written);
+		not_as_read(ta, wanted, written);
+}
+
+/* Rows that are locked only this transaction can have changed */
+static void
+not_as_read(CdcTableApply *ta, int wanted, uint64 written)
+{
+	if (ta->changes->how.lock && ta->rel->fires)
+		changed_by_trigger(ta, wanted, written);
+	changed_concurrently(ta, wanted, written);
+}
+
+/* About the data: the batch is taken in halves, and each message by itself is applied to what the trigger left */
+static void
+changed_by_trigger(CdcTableApply *ta, int wanted, uint64 written)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("a trigger keeps rows of table %s from being written, or writes them itself",
+					ta->rel->qualified_name),
+			 errdetail("Of %d rows, " UINT64_FORMAT " were written as they were to be.", wanted, written),
+			 errhint("Make the one that did it fire for local writes alone: %s.", ta->rel->fires)));
 }
 
 static void
@@ -436,6 +476,5 @@ changed_concurrently(CdcTableApply *ta, int wanted, uint64 written)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("rows of table %s were changed concurrently", ta->rel->qualified_name),
-			 errdetail("Of %d rows, " UINT64_FORMAT " were written.", wanted, written),
-			 errhint("If this persists, look for a trigger of the table that is enabled always and keeps rows from being written.")));
+			 errdetail("Of %d rows, " UINT64_FORMAT " were written.", wanted, written)));
 }

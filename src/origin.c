@@ -43,6 +43,7 @@ static ReplOriginId current_id = InvalidReplOriginId;
 static Bitmapset *known_ids = NULL;	/* of origins that had room, in TopMemoryContext */
 static int	created_level = 0;	/* nesting of the transaction that created it, or 0 */
 static bool begun = false;		/* the current transaction runs under it */
+static bool mixed = false;		/* and has local changes as well */
 
 static void acquire(const char *name);
 static char *database_prefix(Oid dboid);
@@ -198,6 +199,19 @@ cdc_origin_resume(void)
 		cdc_xact_origin = current_id;
 }
 
+void
+cdc_origin_note_local(void)
+{
+	mixed = begun;
+}
+
+void
+cdc_origin_settle(void)
+{
+	if (mixed)
+		clear_session_variables();
+}
+
 /* At the process's exit the server itself lets go of it, too */
 void
 cdc_origin_reset(void)
@@ -221,6 +235,7 @@ clear_session_variables(void)
 	cdc_xact_origin_lsn = InvalidXLogRecPtr;
 	cdc_xact_origin_timestamp = 0;
 	begun = false;
+	mixed = false;
 }
 
 /* A prepared transaction may abort later, without us */

@@ -26,6 +26,13 @@ extern void cdc_origin_stamp(int64 next_offset, int64 source_time);
 extern void cdc_origin_suspend(void);
 extern void cdc_origin_resume(void);
 
+/*
+ * A trigger met a local change.  A transaction has one origin: settle, at its end, makes
+ * one that holds local changes as well this node's own, so that they go everywhere.
+ */
+extern void cdc_origin_note_local(void);
+extern void cdc_origin_settle(void);
+
 /* Let go of the session's origin; on every exit and error path, never fails */
 extern void cdc_origin_reset(void);
 

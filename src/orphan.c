@@ -16,7 +16,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "key.h"
@@ -122,10 +121,7 @@ common_owner(const ForeignKey *fk)
 static bool
 may_read_all(Oid role, const ForeignKey *fk)
 {
-	return pg_class_aclcheck(fk->child, role, ACL_SELECT) == ACLCHECK_OK &&
-		pg_class_aclcheck(fk->parent, role, ACL_SELECT) == ACLCHECK_OK &&
-		check_enable_rls(fk->child, role, true) != RLS_ENABLED &&
-		check_enable_rls(fk->parent, role, true) != RLS_ENABLED;
+	return cdc_table_query_sees_all(role, fk->child) && cdc_table_query_sees_all(role, fk->parent);
 }
 
 static Datum

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -26,7 +27,9 @@
 #include "catalog/pg_publication.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -49,6 +52,7 @@
 #include "subscription_check.h"
 #include "table_query.h"
 #include "table_rule.h"
+#include "tombstone_key.h"
 #include "writing.h"
 
 #define EXTENSION_NAME		"cdcsync"	/* its schema has the same name */
@@ -89,11 +93,12 @@ static bool is_own_trigger(const char *name);
 static void give_versions(Oid relid, const char *column);
 static void write_versions(Oid relid, const char *column);
 static bool is_not_null(Oid relid, const char *column);
-static Oid	table_owner(Oid relid);
 static void drop_triggers(Oid relid);
 
 /* The publication */
 static Publication *get_publication(void);
+static void refuse_foreign_publication(Oid pubid);
+static Oid	publication_owner(Oid pubid);
 static void own_publication(Oid pubid);
 static bool is_published(const Publication *publication, Oid relid);
 static void unpublish(Oid relid);
@@ -105,6 +110,7 @@ static void refuse_shared_source(const CdcTableRuleChange *change);
 static void check_column_map(Oid relid, List *map);
 static void check_column_pair(Oid relid, List *map, const CdcColumnPair *pair);
 static bool is_mapped(List *map, const char *local, const CdcColumnPair *except);
+static void follow_key(Oid relid);
 static void check_renamed_version_column(const CdcTableRule *rule, const char *column);
 
 /* Small ones */
@@ -191,6 +197,7 @@ set_up(Oid relid, bool has_version)
 	create_triggers(relid, has_version);
 	cdc_register_publish(relid);
 	CacheInvalidateRelcacheByRelid(relid);
+	cdc_register_warn_of_triggers(relid);
 }
 
 static void
@@ -304,7 +311,7 @@ give_versions(Oid relid, const char *column)
 	if (is_not_null(relid, column))
 		return;
 	nestlevel = cdc_session_begin();
-	cdc_owner_begin(&scope, table_owner(relid));
+	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
 	write_versions(relid, quote_identifier(column));
 	cdc_owner_end(&scope);
 	cdc_session_end(nestlevel);
@@ -339,16 +346,6 @@ is_not_null(Oid relid, const char *column)
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	return result;
-}
-
-static Oid
-table_owner(Oid relid)
-{
-	Relation	rel = relation_open(relid, NoLock);
-	Oid			owner = rel->rd_rel->relowner;
-
-	relation_close(rel, NoLock);
-	return owner;
 }
 
 static void
@@ -393,7 +390,38 @@ get_publication(void)
 	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
 		cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
 							" WITH (publish_via_partition_root = true)");
+	refuse_foreign_publication(get_publication_oid(PUBLICATION_NAME, false));
 	return GetPublicationByName(PUBLICATION_NAME, false);
+}
+
+/* One that somebody else made: he could take out of it what others put in */
+static void
+refuse_foreign_publication(Oid pubid)
+{
+	Oid			owner = publication_owner(pubid);
+
+	if (has_privs_of_role(owner, cdc_catalog_owner()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("publication \"%s\" belongs to role \"%s\"", PUBLICATION_NAME,
+					GetUserNameFromId(owner, false)),
+			 errdetail("Its owner could take others' tables out of it."),
+			 errhint("Run ALTER PUBLICATION %s OWNER TO %s.", PUBLICATION_NAME,
+					 quote_identifier(GetUserNameFromId(cdc_catalog_owner(), false)))));
+}
+
+static Oid
+publication_owner(Oid pubid)
+{
+	HeapTuple	tuple = SearchSysCache1(PUBLICATIONOID, ObjectIdGetDatum(pubid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for publication %u", pubid);
+	owner = ((Form_pg_publication) GETSTRUCT(tuple))->pubowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /* DROP EXTENSION shall drop it; a dump does not bring that along */
@@ -416,7 +444,7 @@ cdc_register_own_publication(void)
 {
 	Oid			pubid = get_publication_oid(PUBLICATION_NAME, true);
 
-	if (!OidIsValid(pubid))
+	if (!OidIsValid(pubid) || !has_privs_of_role(publication_owner(pubid), cdc_catalog_owner()))
 		return;
 	own_publication(pubid);
 	CommandCounterIncrement();
@@ -573,6 +601,24 @@ check_renamed_version_column(const CdcTableRule *rule, const char *column)
 	cdc_register_check_version_column(rule->relid, column);
 }
 
+/* Its tombstones, too, are those of the key that it has now */
+static void
+follow_key(Oid relid)
+{
+	CdcTableRule *rule = cdc_table_rule_for_relation(relid);
+	Relation	rel = relation_open(relid, NoLock);
+	CdcClock	clock = CDC_CLOCK_COMMIT;
+	CdcOwnerScope scope;
+
+	if (rule->version_column != NULL)
+		clock = cdc_clock_for_type(get_atttype(relid, get_attnum(relid, rule->version_column)),
+								   -1, rule->version_column);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	cdc_tombstone_key_follow(cdc_key_make(rel), clock);
+	cdc_owner_end(&scope);
+	relation_close(rel, NoLock);
+}
+
 void
 cdc_register_no_such_rule(Oid relid)
 {
@@ -636,6 +682,7 @@ cdcsync_add_table(PG_FUNCTION_ARGS)
 
 	cdc_table_rule_insert(&change);
 	set_up(change.relid, change.version_column != NULL);
+	follow_key(change.relid);
 	if (change.version_column == NULL)
 		cdc_subscription_warn_of_paths();
 	SPI_finish();
@@ -667,6 +714,7 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 
 	cdc_table_rule_update(&change);
 	set_up(change.relid, rule->version_column != NULL);
+	follow_key(change.relid);
 	if (rule->version_column != NULL)
 		give_versions(change.relid, change.version_column ? change.version_column :
 					  rule->version_column);

@@ -13,6 +13,7 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -20,6 +21,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "catalog.h"
 #include "clock.h"
 #include "compat.h"
 #include "key.h"
@@ -192,4 +194,32 @@ cdc_register_check_commit_clock(Oid relid)
 						get_rel_name(relid)),
 				 errdetail("Its versions would be commit timestamps, which this server does not keep."),
 				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server, or name a version_column; cdcsync.add_version_column adds one.")));
+}
+
+/* What check() says of its triggers, and of all of them if it has no version column */
+void
+cdc_register_warn_of_triggers(Oid relid)
+{
+	static CdcStatement select = {
+		.sql = "SELECT c.level OPERATOR(pg_catalog.=) 'warning', c.subject, c.problem, c.remedy "
+		"FROM cdcsync.check_triggers() AS c WHERE c.relation OPERATOR(pg_catalog.=) $1 "
+		"OR c.level OPERATOR(pg_catalog.=) 'info' AND EXISTS (SELECT FROM cdcsync.table_rule AS r "
+		"WHERE r.relation OPERATOR(pg_catalog.=) $1 AND r.version_column IS NULL) "
+		"ORDER BY c.subject, c.problem",
+		.nargs = 1,
+		.argtypes = {REGCLASSOID}
+	};
+	Datum		arg = ObjectIdGetDatum(relid);
+
+	cdc_catalog_execute(&select, &arg, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		ereport(DatumGetBool(SPI_getbinval(tuple, desc, 1, &isnull)) ? WARNING : NOTICE,
+				(errmsg("%s: %s", SPI_getvalue(tuple, desc, 2), SPI_getvalue(tuple, desc, 3)),
+				 errhint("Run %s.", SPI_getvalue(tuple, desc, 4))));
+	}
 }

@@ -31,4 +31,7 @@ extern void cdc_register_check_version_column(Oid relid, const char *column);
 /* That commit times are kept, for a table without one */
 extern void cdc_register_check_commit_clock(Oid relid);
 
+/* Say which triggers fire where its changes are applied; the rule is there already */
+extern void cdc_register_warn_of_triggers(Oid relid);
+
 #endif							/* CDC_REGISTER_CHECK_H */

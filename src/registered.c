@@ -57,7 +57,10 @@ cdc_registered_open_local(Relation rel)
 {
 	CdcRegistered *reg = cdc_registered_open(rel);
 
-	return reg && cdc_writing_for_peer(reg->key->relid) ? NULL : reg;
+	if (reg == NULL || cdc_writing_for_peer(reg->key->relid))
+		return NULL;
+	cdc_writing_note_local(reg->key->relid);
+	return reg;
 }
 
 static void

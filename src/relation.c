@@ -17,6 +17,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -35,6 +36,7 @@
 #include "objection.h"
 #include "owner.h"
 #include "relation.h"
+#include "tombstone_key.h"
 
 /*
  * What a map may remember.  A table's connectors write a handful of shapes; but who can
@@ -63,7 +65,10 @@ static void map_fill(CdcRelation *map, Relation rel);
 static void check_writable(CdcRelation *map, Relation rel);
 static bool is_plain(Relation rel);
 static bool has_generated(Relation rel);
-static bool has_triggers(Relation rel);
+static void fill_triggers(CdcRelation *map, Relation rel);
+static void take_triggers(CdcRelation *map, Relation rel, List **names);
+static char *append_remedy(const char *remedies, const char *remedy);
+static char *name_of(Relation rel);
 static bool owner_has_rights(Relation rel);
 static void fill_columns(CdcRelation *map, Relation rel);
 static const char *remote_name(CdcRelation *map, const char *local);
@@ -155,7 +160,8 @@ maps_invalidate(Datum arg, Oid relid)
 	hash_seq_init(&status, maps);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (!OidIsValid(relid) || entry->map->relid == relid)
+		if (!OidIsValid(relid) || entry->map->relid == relid ||
+			list_member_oid(entry->map->partitions, relid))
 			entry->map->valid = false;
 	}
 }
@@ -200,6 +206,7 @@ map_build(const char *schema, const char *table)
 	map->source_name = quote_qualified_identifier(schema, table);
 	cdc_owner_begin(&scope, rel->rd_rel->relowner);
 	map_fill(map, rel);
+	cdc_tombstone_key_follow(map->key, map->clock);
 	cdc_owner_end(&scope);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
@@ -232,10 +239,9 @@ map_fill(CdcRelation *map, Relation rel)
 	map->relid = RelationGetRelid(rel);
 	map->owner = rel->rd_rel->relowner;
 	map->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-	map->plain = is_plain(rel);
-	map->qualified_name =
-		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-								   RelationGetRelationName(rel));
+	fill_triggers(map, rel);
+	map->plain = is_plain(rel) && !map->fires;
+	map->qualified_name = name_of(rel);
 	check_writable(map, rel);
 	fill_columns(map, rel);
 	fill_key(map, rel);
@@ -264,7 +270,7 @@ is_plain(Relation rel)
 {
 	return rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
 		!rel->rd_rel->relhassubclass && !rel->rd_rel->relhasrules &&
-		!has_generated(rel) && !has_triggers(rel) && owner_has_rights(rel);
+		!has_generated(rel) && owner_has_rights(rel);
 }
 
 static bool
@@ -278,22 +284,62 @@ has_generated(Relation rel)
 	return false;
 }
 
-/* Such as fire where changes are applied; the extension's do nothing then */
-static bool
-has_triggers(Relation rel)
+/* Those of users that fire where changes are applied, its own and its partitions' */
+static void
+fill_triggers(CdcRelation *map, Relation rel)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	take_triggers(map, rel, &names);
+	if (map->partitioned)
+		map->partitions = list_delete_first(find_all_inheritors(map->relid, AccessShareLock, NULL));
+	foreach(lc, map->partitions)
+	{
+		Relation	partition = relation_open(lfirst_oid(lc), NoLock);
+
+		take_triggers(map, partition, &names);
+		relation_close(partition, NoLock);
+	}
+}
+
+static void
+take_triggers(CdcRelation *map, Relation rel, List **names)
 {
 	Oid			own_schema = get_namespace_oid("cdcsync", false);
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		char	   *remedy;
 
-		if ((trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
-			 trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA) &&
-			get_func_namespace(trigger->tgfoid) != own_schema)
-			return true;
+		if ((trigger->tgenabled != TRIGGER_FIRES_ALWAYS &&
+			 trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA) ||
+			get_func_namespace(trigger->tgfoid) == own_schema)
+			continue;
+		/* what mends it at the parent reaches the partitions */
+		if (trigger->tgisclone && list_member(*names, makeString(trigger->tgname)))
+			continue;
+		*names = lappend(*names, makeString(pstrdup(trigger->tgname)));
+		remedy = psprintf("ALTER TABLE %s ENABLE TRIGGER %s", name_of(rel),
+						  quote_identifier(trigger->tgname));
+		map->fires = append_remedy(map->fires, remedy);
+		if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype))
+			map->fires_before = append_remedy(map->fires_before, remedy);
 	}
-	return false;
+}
+
+static char *
+append_remedy(const char *remedies, const char *remedy)
+{
+	return remedies ? psprintf("%s; %s", remedies, remedy) : pstrdup(remedy);
+}
+
+static char *
+name_of(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
 }
 
 /* Who owns a table may have taken rights from himself */

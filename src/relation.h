@@ -84,6 +84,9 @@ typedef struct CdcRelation
 	int		   *by_remote_name; /* columns in the byte order of their remote names */
 	bool		partitioned;
 	bool		plain;			/* a statement would but check, store and index its rows */
+	List	   *partitions;		/* their oids */
+	char	   *fires;			/* which triggers of users fire where changes are applied, as commands that */
+	char	   *fires_before;	/* end it; those before a row is written, which may change it; or NULL */
 	Bitmapset  *all_columns;
 	bool		updatable;		/* there is a column that UPDATE may set */
 	bool		updatable_apart;	/* one that foreign keys cannot point to */

@@ -57,12 +57,20 @@ escape_regex(const char *name)
 	return buf.data;
 }
 
-/* Those of before, and the connector's marks, have done their work */
+/*
+ * The connector reads signals in the log: a request for the same table that came before
+ * says no more than this one, and its own marks have done their work.  What others have
+ * asked for stays.
+ */
 static void
 write_signal(const char *data)
 {
 	static CdcStatement forget = {
-		.sql = "DELETE FROM cdcsync.signal",
+		.sql = "DELETE FROM cdcsync.signal AS s WHERE s.type OPERATOR(pg_catalog.=) "
+		"ANY ('{snapshot-window-open,snapshot-window-close}') "
+		"OR (s.type OPERATOR(pg_catalog.=) 'execute-snapshot' AND s.data OPERATOR(pg_catalog.=) $1)",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
 	};
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.signal (id, type, data) "
@@ -72,7 +80,7 @@ write_signal(const char *data)
 	};
 	Datum		arg = CStringGetTextDatum(data);
 
-	cdc_catalog_execute(&forget, NULL, NULL);
+	cdc_catalog_execute(&forget, &arg, NULL);
 	cdc_catalog_execute(&insert, &arg, NULL);
 }
 

@@ -19,6 +19,7 @@ typedef struct CdcRow
 	bool	   *nulls;
 	Bitmapset  *present;		/* columns that have a value */
 	bool		unchanged;		/* a column had Debezium's placeholder instead */
+	Bitmapset  *decided;		/* columns that events gave a value: where triggers could change it */
 } CdcRow;
 
 /* base with the values that top has; base may not exist; the result has its own arrays */

@@ -26,8 +26,14 @@ static void pin(const char *setting, const char *value);
 bool
 cdc_table_query_may_read(Oid relid)
 {
-	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
+	return cdc_table_query_sees_all(GetUserId(), relid);
+}
+
+bool
+cdc_table_query_sees_all(Oid role, Oid relid)
+{
+	return pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(relid, role, true) != RLS_ENABLED;
 }
 
 void

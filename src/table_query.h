@@ -22,6 +22,9 @@ extern void cdc_table_query_check(Oid relid);
 extern uint64 cdc_table_query(Oid owner, const char *sql, int nargs, Oid *argtypes,
 							  Datum *args);
 
+/* May this role, who is to run the query, do so without row security that hides rows from it? */
+extern bool cdc_table_query_sees_all(Oid role, Oid relid);
+
 /* The owner of a relation */
 extern Oid	cdc_table_query_owner(Oid relid);
 

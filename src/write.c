@@ -14,6 +14,7 @@
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
+#include "compat.h"
 #include "deparse.h"
 #include "table_access.h"
 #include "write.h"
@@ -32,6 +33,9 @@ static Tuplestorestate *register_set(const CdcRowSet *set);
 static void unregister_set(Tuplestorestate *store);
 static Tuplestorestate *make_store(const CdcRowSet *set);
 static void end_set(CdcRowSet *set);
+static void check_written(const CdcRowSet *set);
+static void check_row(const CdcRowSet *set, HeapTuple tuple, int n, int first);
+pg_noreturn static void refuse_changed(CdcRelation *rel, const CdcRow *row, int column);
 
 CdcRowSet *
 cdc_write_begin(CdcRelation *rel)
@@ -185,10 +189,79 @@ execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void
 		if (result < 0)
 			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
 		processed = SPI_processed;
+		if (set->rel->fires_before && SPI_tuptable && result != SPI_OK_SELECT)
+			check_written(set);
 		unregister_set(store);
 	}
 	end_set(set);
 	return processed;
+}
+
+/*
+ * Is what was written what was decided?  A trigger of users may have changed it: then this
+ * node's log says something else than the event, for ever back and forth with who else
+ * does so.  Columns that the events do not have are nobody else's.
+ */
+static void
+check_written(const CdcRowSet *set)
+{
+	SPITupleTable *table = SPI_tuptable;
+	int			first = table->tupdesc->natts - set->rel->ncolumns; /* a row's place comes first */
+
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		bool		isnull;
+
+		if (first > 0)
+			check_row(set, table->vals[i],
+					  DatumGetInt32(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull)),
+					  first);
+		else if (table->numvals == set->nrows)	/* else some are missing, which is an error of its own */
+			check_row(set, table->vals[i], i, first);
+	}
+	SPI_freetuptable(table);
+}
+
+static void
+check_row(const CdcRowSet *set, HeapTuple tuple, int n, int first)
+{
+	const CdcRow *row = &set->rows[n];
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	CdcRow		decided = *row;
+	CdcRow		written;
+
+	written.values = palloc(sizeof(Datum) * desc->natts);
+	written.nulls = palloc(sizeof(bool) * desc->natts);
+	heap_deform_tuple(tuple, desc, written.values, written.nulls);
+	written.values += first;
+	written.nulls += first;
+	if (row->decided)
+		decided.present = row->decided;
+	if (cdc_row_equal(set->rel, &written, &decided))
+		return;
+	for (int i = -1; (i = bms_next_member(decided.present, i)) >= 0;)
+	{
+		CdcRow		column = decided;
+
+		column.present = bms_make_singleton(i);
+		if (!cdc_row_equal(set->rel, &written, &column))
+			refuse_changed(set->rel, row, i);
+	}
+}
+
+static void
+refuse_changed(CdcRelation *rel, const CdcRow *row, int column)
+{
+	Datum		key[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < rel->key->ncolumns; i++)
+		key[i] = row->values[rel->key_column[i]];
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("a trigger changed column \"%s\" of a row of table %s that is applied",
+					rel->columns[column].name, rel->qualified_name),
+			 errdetail("The row has key %s.", cdc_key_to_string(rel->key, key)),
+			 errhint("Make the one that did it fire for local writes alone: %s.", rel->fires_before)));
 }
 
 static void

@@ -23,6 +23,8 @@
 #include "writing.h"
 
 static CdcWriting now = {0};
+static Oid watched = InvalidOid;
+static bool touched = false;
 static needs_fmgr_hook_type prev_needs_fmgr = NULL;
 static fmgr_hook_type prev_fmgr = NULL;
 
@@ -61,6 +63,26 @@ bool
 cdc_writing_for_peer(Oid relid)
 {
 	return now.active && now.nested == 0 && OidIsValid(now.relid) && now.relid == relid;
+}
+
+void
+cdc_writing_watch(Oid relid)
+{
+	watched = relid;
+	touched = false;
+}
+
+bool
+cdc_writing_touched(Oid relid)
+{
+	return touched && watched == relid;
+}
+
+void
+cdc_writing_note_local(Oid relid)
+{
+	touched |= watched == relid;
+	cdc_origin_note_local();
 }
 
 /* The server's own functions are not asked about, unless they are in SQL; the extension's are part of the statement */

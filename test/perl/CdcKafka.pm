@@ -60,11 +60,11 @@ CREATE TABLE journal ($definitions, at bigserial);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \$\$
 BEGIN
 	INSERT INTO public.journal ($names) VALUES ($values);
-	NEW.v := 0;
-	RETURN NEW;
+	UPDATE public.$table SET v = 0 WHERE id = NEW.id;
+	RETURN NULL;
 END \$\$;
-CREATE TRIGGER note BEFORE INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION note();
-ALTER TABLE $table ENABLE ALWAYS TRIGGER note;
+CREATE TRIGGER note AFTER INSERT OR UPDATE ON $table FOR EACH ROW WHEN (NEW.v <> 0) EXECUTE FUNCTION note();
+ALTER TABLE $table ENABLE ALWAYS TRIGGER note, DISABLE TRIGGER "~cdcsync_version";
 END
 	return;
 }

@@ -38,9 +38,11 @@ SELECT results_eq(
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',
 	'check_subscriptions() TABLE(level text, subject text, problem text, remedy text)',
 	'check_tables() TABLE(level text, subject text, problem text, remedy text)',
+	'check_triggers() TABLE(relation regclass, level text, subject text, problem text, remedy text)',
 	'check_versions() TABLE(level text, subject text, problem text, remedy text)',
 	'compare(peer text, digests regclass) TABLE(source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamp with time zone)',
 	'connector_config(host text, port integer DEFAULT NULL::integer, "user" text DEFAULT ''debezium''::text, password text DEFAULT ''${file:/etc/kafka/cdcsync.properties:password}''::text, topology text DEFAULT ''hub''::text, slot text DEFAULT NULL::text, schemas boolean DEFAULT true, extra jsonb DEFAULT NULL::jsonb) jsonb',
+	'count_unversioned(relation regclass) bigint',
 	'decode(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, OUT op text, OUT peer text, OUT source_table text, OUT relation regclass, OUT source_time timestamp with time zone, OUT origin text, OUT key_row jsonb, OUT before_row jsonb, OUT after_row jsonb) record',
 	'drop_origin(peer text) void',
 	'find_orphans(foreign_key oid, OUT orphans bigint, OUT query text, OUT role text) record',
@@ -93,7 +95,7 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer', 'peers',
 	'created_at', 'started']);
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
-	'source_table', 'conflicts', 'column_map', 'truncate', 'created_at']);
+	'source_table', 'conflicts', 'column_map', 'truncate', 'tombstone_key', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
 	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
 
@@ -209,7 +211,8 @@ SELECT set_eq(
 		WHERE p.pronamespace = 'cdcsync'::regnamespace AND p.prorettype <> 'trigger'::regtype
 			AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') $$,
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
-		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_versions', 'find_orphans', 'may_read_rows', 'only_receives',
+		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_triggers', 'check_versions', 'count_unversioned', 'find_orphans',
+		'may_read_rows', 'only_receives',
 		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);

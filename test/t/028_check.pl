@@ -125,6 +125,9 @@ $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short,$shorter}'
 fall_behind($shorter);
 says($node, qr/^error subscription s, topic $shorter, partition 0: the last event applied is 1 day 06:0\d:\d\d old, and Kafka keeps events for 1 day$/m,
 	'... further behind than it is kept');
+$node->sql('CREATE ROLE steward IN ROLE cdcsync_admin');
+is($node->sql(q{SET ROLE steward; SELECT count(*) FROM cdcsync.check() WHERE problem ~ 'Kafka keeps' AND remedy ~ 'HOST:PORT'}), 2,
+	'... and said to who may not see where Kafka is');
 kafka_configs($_) foreach split(/\n/, $node->sql(q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'Kafka keeps'}));
 my $third = make_topic('third', 1);
 $node->sql("SELECT cdcsync.alter_subscription('s', topics => '{$short,$shorter,$third}')");    # new topics are asked at once

@@ -45,7 +45,7 @@ BEGIN
 END $$;
 END
 	[ 'bait_index', <<'END' ],
-CREATE TABLE bait_index (id int PRIMARY KEY, a int, v bigint NOT NULL);
+CREATE TABLE bait_index (id int PRIMARY KEY, a int, v bigint);
 CREATE UNIQUE INDEX ON bait_index (id, (a + evil('unique index')));
 CREATE UNIQUE INDEX ON bait_index (a, id) WHERE a >= evil('unique index predicate');
 CREATE INDEX ON bait_index ((a + evil('index')));
@@ -58,7 +58,7 @@ CREATE UNIQUE INDEX ON bait_no_pkey ((a + evil('unique index before the key')));
 CREATE UNIQUE INDEX bait_no_pkey_z ON bait_no_pkey (id);
 END
 	[ 'bait_statistics', <<'END' ],
-CREATE TABLE bait_statistics (id int PRIMARY KEY, a int, v bigint NOT NULL);
+CREATE TABLE bait_statistics (id int PRIMARY KEY, a int, v bigint);
 CREATE STATISTICS bait_statistics_a ON (a + evil('statistics')), v FROM bait_statistics;
 END
 	[ 'bait_column', <<'END' ],

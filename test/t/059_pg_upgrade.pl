@@ -34,7 +34,8 @@ $old->stop;
 chdir $new->basedir;
 my $bindir = $new->config_data('--bindir');
 command_ok([ 'pg_upgrade', '-b', $ENV{CDC_OLD_BINDIR} // $bindir, '-B', $bindir, '-d', $old->data_dir, '-D', $new->data_dir,
-		'-p', $old->port, '-P', $new->port, '-s', $new->basedir ], 'pg_upgrade, with cdcsync preloaded in both');
+		'-p', $old->port, '-P', $new->port, '-s', $new->basedir ], 'pg_upgrade, with cdcsync preloaded in both')
+  or BAIL_OUT('pg_upgrade fails: its output is in ' . $new->data_dir . '/pg_upgrade_output.d');
 
 $node = $new;
 $new->start;
