@@ -64,6 +64,7 @@ CREATE TABLE cdcsync.table_rule (
 	conflicts text,
 	column_map jsonb,
 	truncate boolean NOT NULL DEFAULT false,
+	own_name boolean NOT NULL,
 	tombstone_key text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 ) USING heap;
@@ -75,8 +76,21 @@ COMMENT ON COLUMN cdcsync.table_rule.source_table IS 'the table''s name in event
 COMMENT ON COLUMN cdcsync.table_rule.conflicts IS 'how conflicts are handled; NULL: as the subscription says';
 COMMENT ON COLUMN cdcsync.table_rule.column_map IS 'remote column names to local ones; columns not named keep their name';
 COMMENT ON COLUMN cdcsync.table_rule.truncate IS 'whether truncate events are obeyed';
+COMMENT ON COLUMN cdcsync.table_rule.own_name IS 'whether source_table was the table''s own name when it was given';
 COMMENT ON COLUMN cdcsync.table_rule.tombstone_key IS 'the key that tombstones were written by, and how it was hashed';
 COMMENT ON COLUMN cdcsync.table_rule.created_at IS 'when add_table() was called';
+
+CREATE TABLE cdcsync.unsent (
+	relation regclass,
+	what text CHECK (what IN ('rows', 'truncate', 'detach')),
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	PRIMARY KEY (relation, what)
+) USING heap;
+
+COMMENT ON TABLE cdcsync.unsent IS 'what happened to registered tables here and other nodes do not know, for check()';
+COMMENT ON COLUMN cdcsync.unsent.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.unsent.what IS 'rows: it had some before its changes were captured; truncate: it was emptied; detach: a partition went with its rows';
+COMMENT ON COLUMN cdcsync.unsent.at IS 'when, the last time';
 
 -- written once per local commit: room on the page keeps those updates HOT
 CREATE TABLE cdcsync.subscription_offset (
@@ -87,6 +101,7 @@ CREATE TABLE cdcsync.subscription_offset (
 	record_time bigint,
 	cluster_id text,
 	rewind_to timestamptz,
+	events_of text,
 	PRIMARY KEY (subscription, topic, partition)
 ) USING heap WITH (fillfactor = 10);
 
@@ -97,6 +112,7 @@ COMMENT ON COLUMN cdcsync.subscription_offset.partition IS 'number of the partit
 COMMENT ON COLUMN cdcsync.subscription_offset.next_offset IS 'first offset that is not yet applied';
 COMMENT ON COLUMN cdcsync.subscription_offset.record_time IS 'Kafka''s time of the record before it, ms since 1970, to recognise the log';
 COMMENT ON COLUMN cdcsync.subscription_offset.cluster_id IS 'Kafka cluster that was read';
+COMMENT ON COLUMN cdcsync.subscription_offset.events_of IS 'the table that its events are of, peer.schema.table, by which null values are known; empty: several';
 COMMENT ON COLUMN cdcsync.subscription_offset.rewind_to IS 'time since which rewind() wants it read again; NULL: none';
 
 CREATE TABLE cdcsync.tombstone_data (
@@ -217,9 +233,13 @@ COMMENT ON COLUMN cdcsync.dead_letter_data.status IS 'failed; retry: to be appli
 CREATE TABLE cdcsync.local_identity (
 	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
 	system_identifier text NOT NULL,
-	database_oid oid NOT NULL
+	database_oid oid NOT NULL,
+	written_by xid,
+	commits_known_from xid8
 ) USING heap;
 
+COMMENT ON COLUMN cdcsync.local_identity.written_by IS 'transaction that wrote this row; another one has if it comes from a dump';
+COMMENT ON COLUMN cdcsync.local_identity.commits_known_from IS 'rows of transactions before are older than their commit times say: a dump was restored; NULL: none';
 COMMENT ON TABLE cdcsync.local_identity IS 'the database these catalogs belong to; in another one all subscriptions wait for resume()';
 COMMENT ON COLUMN cdcsync.local_identity.singleton IS 'there is one row at most';
 COMMENT ON COLUMN cdcsync.local_identity.system_identifier IS 'identifier of the cluster';
@@ -631,8 +651,8 @@ BEGIN
 			MESSAGE = 'extra must be a JSON object of connector properties';
 	END IF;
 
-	-- regular expressions, which the connector separates by commas
-	SELECT string_agg(regexp_replace(p.schemaname || '.' || p.tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), ','
+	-- regular expressions, which the connector takes apart at commas twice: an escape does not last
+	SELECT string_agg(replace(regexp_replace(p.schemaname || '.' || p.tablename, '([^A-Za-z0-9_])', '\\\1', 'g'), '\,', '\x2C'), ','
 			ORDER BY p.schemaname COLLATE "C", p.tablename COLLATE "C")
 	INTO published
 	FROM pg_publication_tables AS p
@@ -847,6 +867,14 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.stat_origins() IS
 'replication origins of this database that have one of the server''s places; see stat_origin';
 
+CREATE FUNCTION cdcsync.restart_workers()
+RETURNS integer
+AS 'MODULE_PATHNAME', 'cdcsync_restart_workers'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.restart_workers() IS
+'end the apply workers of this database, which start anew and go on from the stored positions; returns how many';
+
 CREATE FUNCTION cdcsync.drop_origin(peer text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_drop_origin'
@@ -904,7 +932,10 @@ SELECT
 	n.subscription,
 	n.topic,
 	n.partition,
-	CASE WHEN s.enabled THEN coalesce(w.state, 'starting') ELSE 'paused' END AS state,
+	-- not before the worker says so of its partitions: it may still be applying
+	CASE WHEN s.enabled THEN coalesce(w.state, 'starting')
+		WHEN w.pid IS NULL OR w.partition IS NULL THEN 'paused'
+		ELSE w.state END AS state,
 	w.pid,
 	p.next_offset,
 	w.end_offset,
@@ -1061,13 +1092,14 @@ CREATE FUNCTION cdcsync.check_facts(
 	OUT has_brokers boolean,
 	OUT workers integer,
 	OUT own_topics boolean,
-	OUT wal_room bigint)
+	OUT wal_room bigint,
+	OUT applying_since timestamptz)
 RETURNS record
 AS 'MODULE_PATHNAME', 'cdcsync_check_facts'
 LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.check_facts() IS
-'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system';
+'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system, applying_since since when a worker has been in a transaction that takes longer than a second';
 
 -- names stand in these lines, which may be anything, and the lines are for a terminal
 CREATE FUNCTION cdcsync.printable(line text)
@@ -1223,6 +1255,12 @@ WHERE preloaded AND has_subscriptions AND has_brokers AND workers = 0 AND NOT st
 		SELECT FROM cdcsync.subscription WHERE created_at > now() - interval '1 minute')
 
 UNION ALL
+SELECT 'warning', 'worker', format('it has been applying one transaction for %s: a trigger of a table, or a conflict handler, may wait for something',
+		date_trunc('second', clock_timestamp() - applying_since)),
+	'SELECT cdcsync.pause(), which interrupts it; or SELECT cdcsync.restart_workers()'
+FROM facts WHERE applying_since < clock_timestamp() - interval '5 seconds'
+
+UNION ALL
 SELECT 'info', 'worker', 'this server is a standby: nothing is applied before its promotion', 'SELECT pg_promote()'
 FROM facts WHERE standby AND has_subscriptions
 
@@ -1333,7 +1371,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH rule AS MATERIALIZED (
-	SELECT r.relation, r.version_column, r.source_table, r.column_map, r.truncate,
+	SELECT r.relation, r.version_column, r.source_table, r.own_name, r.column_map, r.truncate,
 		c.relkind = 'p' AS partitioned, n.nspname, c.relname,
 		format('SELECT cdcsync.alter_table_rule(%L)', r.relation::text) AS repair
 	FROM cdcsync.table_rule AS r
@@ -1404,6 +1442,39 @@ SELECT 'error', 'table ' || r.relation, format('column %I of its column_map does
 FROM rule AS r, jsonb_each_text(r.column_map) AS p
 WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
 	WHERE a.attrelid = r.relation AND a.attname = p.value AND a.attnum > 0 AND NOT a.attisdropped)
+
+UNION ALL
+SELECT CASE WHEN o.oid IS NULL THEN 'warning' ELSE 'error' END, 'table ' || r.relation,
+	CASE WHEN o.oid IS NULL
+		THEN format('it was renamed: other nodes still name it %s, and its own changes go to another topic', r.source_table)
+		ELSE format('it was renamed, and %s is another table now, which is not registered: events are applied to neither, and changes of the new one are not captured', r.source_table) END,
+	CASE WHEN o.oid IS NULL
+		THEN format('Rename it on all nodes, change their subscriptions, then: SELECT cdcsync.alter_table_rule(%L, source_table => %L)',
+			r.relation::text, format('%I.%I', r.nspname, r.relname))
+		ELSE format('SELECT cdcsync.remove_table(%L); SELECT cdcsync.add_table(%L%s)', r.relation::text, r.source_table,
+			', version_column => ' || quote_literal(r.version_column)) END
+FROM rule AS r
+LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
+WHERE r.own_name AND parse_ident(r.source_table) <> ARRAY[r.nspname::text, r.relname::text]
+
+UNION ALL
+SELECT DISTINCT 'warning', 'table ' || m.relation,
+	format('subscription %I of PostgreSQL itself writes to it: what it brings has an origin, and nodes that subscribe to this one with origin => ''none'' leave it out', s.subname),
+	'Let those nodes subscribe with origin => ''any'', or make the publisher a node of its own.'
+FROM member AS m JOIN pg_subscription_rel AS sr ON sr.srrelid = m.relid
+JOIN pg_subscription AS s ON s.oid = sr.srsubid
+
+UNION ALL
+SELECT 'warning', 'table ' || r.relation, format(k.problem, date_trunc('second', u.at)), format(k.remedy, r.relation::text)
+FROM rule AS r JOIN cdcsync.unsent AS u ON u.relation = r.relation
+JOIN (VALUES
+	('rows', 'it had rows before its changes were captured (%s), which have not been sent',
+		'SELECT * FROM cdcsync.republish(%L, ''-infinity'')'),
+	('truncate', 'it was emptied by TRUNCATE here (%s), which other nodes do not know',
+		'TRUNCATE it on all nodes, or have the rows sent again by one that has them (cdcsync.resync_table there); then: SELECT cdcsync.alter_table_rule(%L)'),
+	('detach', 'a partition was detached here (%s), whose rows other nodes keep',
+		'Detach it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
+WHERE NOT cdcsync.only_receives()
 
 UNION ALL
 SELECT 'info', 'publication cdcsync', 'it has no table that is registered: this node only receives',
@@ -1573,9 +1644,11 @@ FROM peer AS p JOIN (VALUES
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
 	('blind_deletes', 'error', 'deletes do not show the row that was there, and do not remove it',
 		'On node %s: SELECT cdcsync.alter_table_rule(relation) FROM cdcsync.table_rule'),
+	('truncates', 'warning', 'it was emptied there by TRUNCATE, which this node does not obey',
+		'TRUNCATE the table here, too; or let node %s have its rows again, by cdcsync.resync_table here'),
 	('two_logs', 'error', 'events of two databases take turns under this name',
 		'Give one of the databases that are named %s another cdcsync.node_name, and its connector that topic.prefix. Then: '
-		'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''),
+		'SELECT cdcsync.restart_workers()'),
 	('own_name', 'error', 'another database writes under this node''s name',
 		'Give it another cdcsync.node_name than %s, and its connector that topic.prefix.'))
 	AS k(sign, level, problem, remedy) ON k.sign = ANY (p.signs)
@@ -1590,7 +1663,7 @@ UNION ALL
 SELECT 'warning', 'node ' || f.node_name,
 	'changes under this node''s name have come that it did not have: it was restored from a backup, or another database has its name',
 	'If there is another one, give it another cdcsync.node_name, and its connector that topic.prefix. Then: '
-	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = ''cdcsync apply worker'''
+	'SELECT cdcsync.restart_workers()'
 FROM cdcsync.check_facts() AS f WHERE EXISTS (SELECT FROM peer AS p WHERE 'own_news' = ANY (p.signs))
 
 UNION ALL
@@ -1638,6 +1711,8 @@ SELECT CASE WHEN o.orphans IS NULL THEN 'info' ELSE 'warning' END,
 		ELSE format('Insert the parents, or delete the rows; as role %I: %s', o.role, o.query) END
 FROM cdcsync.table_rule AS r
 JOIN pg_constraint AS c ON c.conrelid = r.relation AND c.contype = 'f' AND c.conparentid = 0
+	-- since 18 some are not meant to hold
+	AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
 CROSS JOIN LATERAL cdcsync.find_orphans(c.oid) AS o
 WHERE o.query IS NOT NULL AND o.orphans IS DISTINCT FROM 0
 $$;
@@ -1773,7 +1848,7 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcs
 	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass),
 	cdcsync.check_versions(), cdcsync.check(boolean),
 	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
-GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.stat_subscription,
+GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.unsent, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;

@@ -217,6 +217,15 @@ SELECT * FROM faults();
 SELECT id, name, v > 0 AS versioned FROM ward ORDER BY id;
 DELETE FROM ward WHERE id IN (8, 9);
 
+-- what PostgreSQL's own logical replication brings
+SET client_min_messages = error;
+CREATE SUBSCRIPTION core CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'ward'::regclass, 'r' FROM pg_subscription WHERE subname = 'core';
+SELECT * FROM faults();
+DROP SUBSCRIPTION core;
+RESET client_min_messages;
+SELECT * FROM faults();
+
 -- names
 SET cdcsync.node_name = '';
 SELECT * FROM cdcsync.check() WHERE subject = 'cdcsync.node_name';

@@ -29,7 +29,7 @@ CREATE FUNCTION go(op text, tab text, before jsonb, after jsonb,
 		event(op, tab, before, after, peer, origin), producer => modes())
 $$;
 
-CREATE PROCEDURE clear(tab regclass) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE clear(tab regclass) LANGUAGE plpgsql SET client_min_messages = error AS $$
 BEGIN
 	EXECUTE 'TRUNCATE ' || tab;
 	DELETE FROM cdcsync.tombstone_data WHERE relation = tab;

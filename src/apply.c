@@ -59,14 +59,11 @@ struct CdcApply
 /* Rows of a snapshot do not say when they were written: as old as can be */
 #define SNAPSHOT_TIME (CDC_UNIX_EPOCH_USECS + 1)
 
-static bool follows_delete(CdcMessage *message, CdcLogTail *tail);
-static bool take_delete(CdcLogTail *tail, const CdcMessage *message);
-static void note_delete(CdcLogTail *tail, CdcMessage *message);
-static bool may_speak(CdcEvent *event, const CdcApplyOptions *options);
+static bool may_speak(CdcEvent *event, const CdcApplyOptions *options, const CdcLogTail *tail);
 static bool is_own_log(const CdcEvent *event);
-static void name_table_by_topic(CdcEvent *event);
 static int64 time_of(const CdcEvent *event, const CdcApplyOptions *options);
 static void meet_items(CdcApply *apply, int nitems);
+static void find_table_by_name(CdcEvent *event);
 static CdcTableGroup *group_of(CdcApply *apply, const CdcApplyItem *item);
 static bool is_of_commit_clock(const CdcApplyItem *item);
 static bool must_wait(const CdcApplyItem *item, TimestampTz now, TimestampTz *until);
@@ -96,12 +93,14 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 		return NULL;
 	cdc_apply_context_set(message);
 	event = cdc_decode_message(message);
-	if (event->op == CDC_OP_NULL_VALUE && follows_delete(message, tail))
+	if (event->op == CDC_OP_NULL_VALUE && cdc_log_tail_follows_delete(tail, message))
 		event->op = CDC_OP_IGNORED;
 	if (event->op == CDC_OP_DELETE)
-		note_delete(tail, message);
-	if (message->applied || event->op == CDC_OP_IGNORED || !may_speak(event, options))
+		cdc_log_tail_note_delete(tail, message);
+	if (message->applied || event->op == CDC_OP_IGNORED || !may_speak(event, options, tail))
 		event = NULL;
+	else
+		cdc_log_tail_note_table(tail, event);
 	cdc_apply_context_clear();
 	if (event == NULL)
 		return NULL;
@@ -117,73 +116,16 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 }
 
 /*
- * Messages may be prepared more than once, when a batch is repeated in parts: what was
- * seen the first time, in the log's order, holds.
- */
-static bool
-follows_delete(CdcMessage *message, CdcLogTail *tail)
-{
-	if (!message->tail_known && message->key)
-		message->after_delete = take_delete(tail, message);
-	message->tail_known = true;
-	return message->after_delete;
-}
-
-static bool
-take_delete(CdcLogTail *tail, const CdcMessage *message)
-{
-	for (int i = 0; i < CDC_TAIL_DELETES; i++)
-	{
-		if (tail->deletes[i].key && tail->deletes[i].len == message->key_len &&
-			memcmp(tail->deletes[i].key, message->key, message->key_len) == 0)
-		{
-			pfree(tail->deletes[i].key);
-			tail->deletes[i].key = NULL;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-note_delete(CdcLogTail *tail, CdcMessage *message)
-{
-	int			i = tail->next;
-
-	if (message->tail_known || message->key == NULL)
-		return;
-	message->tail_known = true;
-	if (tail->deletes[i].key)
-		pfree(tail->deletes[i].key);
-	tail->deletes[i].key = MemoryContextAlloc(TopMemoryContext, message->key_len + 1);
-	tail->deletes[i].len = message->key_len;
-	memcpy(tail->deletes[i].key, message->key, message->key_len);
-	tail->next = (i + 1) % CDC_TAIL_DELETES;
-}
-
-void
-cdc_apply_tail_reset(CdcLogTail *tail)
-{
-	for (int i = 0; i < CDC_TAIL_DELETES; i++)
-	{
-		if (tail->deletes[i].key)
-			pfree(tail->deletes[i].key);
-		tail->deletes[i].key = NULL;
-	}
-	tail->next = 0;
-}
-
-/*
  * False for a null value in a topic that is not its peer's, where such are skipped; other
  * events of those who may not speak there are errors.
  */
 static bool
-may_speak(CdcEvent *event, const CdcApplyOptions *options)
+may_speak(CdcEvent *event, const CdcApplyOptions *options, const CdcLogTail *tail)
 {
 	bool		is_null = event->op == CDC_OP_NULL_VALUE;
 
 	if (is_null)
-		name_table_by_topic(event);
+		cdc_log_tail_name_table(tail, event);
 	if (options->sub == NULL)
 		return true;
 	if (is_null && !cdc_admission_allows(options->sub, event->message->topic, event->peer))
@@ -201,26 +143,6 @@ static bool
 is_own_log(const CdcEvent *event)
 {
 	return event->peer && cdc_node_name && strcmp(event->peer, cdc_node_name) == 0;
-}
-
-/* A null value has nothing but its topic, <topic.prefix>.<schema>.<table> by default */
-static void
-name_table_by_topic(CdcEvent *event)
-{
-	char	   *peer = pstrdup(event->message->topic);
-	char	   *table = strrchr(peer, '.');
-	char	   *schema = NULL;
-
-	if (table)
-	{
-		*table++ = '\0';
-		schema = strrchr(peer, '.');
-		if (schema)
-			*schema++ = '\0';
-	}
-	event->peer = peer;
-	event->schema = schema ? schema : "";
-	event->table = table ? table : peer;
 }
 
 /*
@@ -261,12 +183,38 @@ meet_items(CdcApply *apply, int nitems)
 	{
 		CdcApplyItem *item = apply->items[apply->nmet];
 
+		if (item->event->table_by_name)
+			find_table_by_name(item->event);
 		item->group = group_of(apply, item);
 		item->counts = !item->skip && item->group->changes.rel;
 		if (item->group->changes.rel)
 			cdc_peer_see(item, item->group->changes.rel, now);
 		if (is_of_commit_clock(item) && item->event->op == CDC_OP_READ)
 			item->time = SNAPSHOT_TIME;
+	}
+}
+
+/*
+ * Debezium names a topic after its table, with another letter for each that a topic cannot
+ * have: "my notes" and my_notes share one.  So a table that is registered under such a name
+ * may be meant, if it is the only one.
+ */
+static void
+find_table_by_name(CdcEvent *event)
+{
+	CdcTableRule *rule;
+	int			n;
+
+	cdc_apply_context_set(event->message);
+	rule = cdc_table_rule_for_topic(event->message->topic, &n);
+	cdc_apply_context_clear();
+	if (n > 1)
+		event->schema = event->table = "";	/* neither */
+	/* with dots, its peer is another than the one that the topic was read for */
+	else if (n == 1 && strchr(rule->source_schema, '.') == NULL && strchr(rule->source_table, '.') == NULL)
+	{
+		event->schema = rule->source_schema;
+		event->table = rule->source_table;
 	}
 }
 
@@ -504,7 +452,12 @@ refuse_unknown(const CdcEvent *event)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 event->table[0] == '\0' ?
+			 errmsg("null value in topic \"%s\" does not say of which table it is",
+					event->message->topic) :
 			 errmsg("no table is registered for \"%s.%s\"", event->schema, event->table),
+			 event->table[0] == '\0' ?
+			 errdetail("The topic's events, or names, are of several tables.") :
 			 is_null ? errdetail("Of a null value only the topic tells the table.") : 0,
 			 is_null ?
 			 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :

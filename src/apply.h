@@ -6,25 +6,7 @@
 #define CDC_APPLY_H
 
 #include "apply_item.h"
-
-/*
- * The last deletes of a log whose null values are still to come: such a null value says
- * nothing new.  It comes directly after its delete, but in a topic of several nodes the
- * others' records may stand between them.
- */
-#define CDC_TAIL_DELETES 64
-
-typedef struct CdcLogTail
-{
-	int			next;			/* slot that the next delete takes */
-	struct
-	{
-		char	   *key;		/* NULL: free */
-		int			len;
-	}			deletes[CDC_TAIL_DELETES];
-} CdcLogTail;
-
-extern void cdc_apply_tail_reset(CdcLogTail *tail);
+#include "log_tail.h"
 
 /*
  * Decode a message.  NULL if there is nothing to apply: not a change of a row, skipped

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "control.h"
 #include "guc.h"
@@ -25,13 +26,15 @@
 #include "register_check.h"
 #include "table_query.h"
 #include "table_rule.h"
+#include "unversioned.h"
 
-#define NSERVER_COLUMNS	6
+#define NSERVER_COLUMNS	7
 #define NTABLE_COLUMNS	2
 
 static Datum text_or_null(const char *text, bool *isnull);
 static Datum own_topics(bool *isnull);
 static Datum free_bytes(bool *isnull);
+static Datum applying_since(bool *isnull);
 
 PG_FUNCTION_INFO_V1(cdcsync_check_facts);
 PG_FUNCTION_INFO_V1(cdcsync_table_objection);
@@ -52,6 +55,7 @@ cdcsync_check_facts(PG_FUNCTION_ARGS)
 	values[3] = Int32GetDatum(loaded ? cdc_control_count_workers(MyDatabaseId) : 0);
 	values[4] = own_topics(&nulls[4]);
 	values[5] = free_bytes(&nulls[5]);
+	values[6] = applying_since(&nulls[6]);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
@@ -70,6 +74,15 @@ own_topics(bool *isnull)
 
 	*isnull = topics == CDC_OWN_TOPICS_UNKNOWN;
 	return BoolGetDatum(topics == CDC_OWN_TOPICS_SEEN);
+}
+
+static Datum
+applying_since(bool *isnull)
+{
+	TimestampTz since = cdc_control_is_loaded() ? cdc_control_applying_since(MyDatabaseId) : 0;
+
+	*isnull = since == 0;
+	return TimestampTzGetDatum(since);
 }
 
 /* Where the WAL is, as far as the server's user may use it */
@@ -120,6 +133,8 @@ cdcsync_count_unversioned(PG_FUNCTION_ARGS)
 	if (rule == NULL || rule->version_column == NULL ||
 		get_attnum(relid, rule->version_column) == InvalidAttrNumber)
 		PG_RETURN_NULL();
+	if (!cdc_unversioned_can_be(relid, rule->version_column))
+		PG_RETURN_INT64(0);
 	SPI_connect();
 	(void) cdc_table_query(cdc_table_query_owner(relid),
 						   psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",

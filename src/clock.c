@@ -11,13 +11,17 @@
 #include "postgres.h"
 
 #include "access/commit_ts.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
+#include "catalog.h"
 #include "clock.h"
 #include "origin.h"
 #include "unixtime.h"
@@ -37,6 +41,14 @@ static const ClockType clock_types[] = {
 	{NUMERICOID, CDC_CLOCK_NUMERIC},
 };
 
+/* Of transactions before it, commit times say nothing; 0: none */
+static uint64 commits_known_from = 0;
+static bool commits_known_valid = false;
+static Oid	identity_table = InvalidOid;
+
+static bool is_of_restore(TransactionId xid);
+static void read_commits_known(void);
+static void forget_commits_known(Datum arg, Oid relid);
 static int64 increment(CdcClock clock, int64 value);
 static int64 clock_now(CdcClock clock);
 
@@ -189,8 +201,53 @@ cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer)
 		version.value = cdc_origin_commit_time();
 	}
 	else
-		version.known = TransactionIdGetCommitTsData(xid, &version.value, writer);
+		version.known = !is_of_restore(xid) &&
+			TransactionIdGetCommitTsData(xid, &version.value, writer);
 	return version;
+}
+
+/* Then its commit time is that of the restore: what a dump brings is older */
+static bool
+is_of_restore(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	if (!commits_known_valid)
+		read_commits_known();
+	/* what is so old that numbers come again has no commit time any more */
+	return commits_known_from > 0 &&
+		U64FromFullTransactionId(next) - commits_known_from < MaxTransactionId / 2 &&
+		TransactionIdPrecedes(xid, (TransactionId) commits_known_from);
+}
+
+static void
+read_commits_known(void)
+{
+	static bool watching = false;
+	static CdcStatement select = {
+		.sql = "SELECT commits_known_from FROM cdcsync.local_identity"
+	};
+	bool		isnull = true;
+	Datum		from = 0;
+
+	if (!watching)
+		CacheRegisterRelcacheCallback(forget_commits_known, (Datum) 0);
+	watching = true;
+	commits_known_valid = true;
+	SPI_connect();
+	cdc_catalog_execute(&select, NULL, NULL);
+	if (SPI_processed > 0)
+		from = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	commits_known_from = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(from));
+	identity_table = cdc_catalog_table("local_identity");
+	SPI_finish();
+}
+
+static void
+forget_commits_known(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == identity_table)
+		commits_known_valid = false;
 }
 
 CdcVersion

@@ -202,4 +202,13 @@ typedef struct JsonbInState
 #define pg_fallthrough __attribute__((fallthrough))
 #endif
 
+/* 18: NOT NULL may be NOT VALID, so that there can be NULLs; i counts from 0 */
+#if PG_VERSION_NUM < 180000
+#define cdc_attribute_is_not_null(desc, i) (TupleDescAttr((desc), (i))->attnotnull)
+#else
+#define cdc_attribute_is_not_null(desc, i) \
+	(TupleDescAttr((desc), (i))->attnotnull && \
+	 TupleDescCompactAttr((desc), (i))->attnullability != ATTNULLABLE_INVALID)
+#endif
+
 #endif							/* CDC_COMPAT_H */

@@ -315,6 +315,9 @@ decide_null_value(const CdcSituation *s)
 {
 	if (!s->row)
 		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "no row");
+	if (s->table_by_name)
+		return decision(CDC_ACTION_ERROR, CDC_CT_NONE,
+						"by the name of its topic the null value may be of another table");
 	if (s->commit_clock)
 		return decide_remove(s);
 	return decision(CDC_ACTION_ERROR, CDC_CT_DELETE_ORIGIN_DIFFERS,

@@ -31,6 +31,7 @@ typedef struct CdcSituation
 	CdcOrder	to_tombstone;	/* event's version against the tombstone's, if any */
 	bool		equal;			/* upsert: after = row, as output text */
 	bool		before_is_row;	/* update, delete: before = row, as output text */
+	bool		table_by_name;	/* null value: its table follows from the topic's name alone */
 	bool		made_up;		/* delete: its version is none that its author saw */
 	bool		respelled;		/* delete: its key is equal to the row's, but another text */
 	int			text_order;		/* upsert: canonical text of after against the row's:

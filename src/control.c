@@ -28,7 +28,9 @@
 
 #include <signal.h>
 
+#include "fmgr.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -75,6 +77,7 @@ typedef struct CdcSlot
 	int64		started_at;		/* in ticks */
 	int64		due;			/* no start before, likewise */
 	int			pause;			/* ms, before the last restart */
+	pg_atomic_uint64 applying;	/* since when, of a transaction that takes long; else 0 */
 } CdcSlot;
 
 typedef struct CdcControl
@@ -120,6 +123,7 @@ static CdcSlot *take_slot(Oid dboid, int number);
 static CdcSlot *next_slot(Oid dboid, CdcSlot *slot);
 static bool is_free(const CdcSlot *slot);
 static bool is_held(Oid dboid);
+static int	send_away(Oid dboid);
 static void want_slot(CdcSlot *slot);
 static void wake_slot(CdcSlot *slot);
 static void wake_launcher(void);
@@ -151,6 +155,8 @@ cdc_control_shmem_init(void)
 	memset(control, 0, shmem_size());
 	ConditionVariableInit(&control->progress);
 	control->nslots = MaxBackends;
+	for (int i = 0; i < control->nslots; i++)
+		pg_atomic_init_u64(&control->slots[i].applying, 0);
 }
 
 void
@@ -243,6 +249,23 @@ cdc_control_want_others(void)
 				 errhint("Decrease \"cdcsync.apply_workers\", or increase \"max_worker_processes\" and restart the server.")));
 }
 
+/* All of a database's workers, which did not fail; returns how many; under the lock */
+static int
+send_away(Oid dboid)
+{
+	int			n = 0;
+
+	for_slots_of(dboid, slot)
+	{
+		if (slot->pid == 0)
+			continue;
+		slot->leave = CDC_LEAVE_DISMISSED;
+		kill(slot->pid, SIGTERM);
+		n++;
+	}
+	return n;
+}
+
 bool
 cdc_control_hold_place(Oid dboid)
 {
@@ -252,15 +275,65 @@ cdc_control_hold_place(Oid dboid)
 	first = take_slot(dboid, CDC_FIRST_WORKER);
 	if (first != NULL)
 		first->holds++;
-	for_slots_of(dboid, slot)
-	{
-		if (slot->pid == 0)
-			continue;
-		slot->leave = CDC_LEAVE_DISMISSED;
-		kill(slot->pid, SIGTERM);
-	}
+	(void) send_away(dboid);
 	LWLockRelease(control_lock);
 	return first != NULL;
+}
+
+void
+cdc_control_interrupt(Oid dboid)
+{
+	LWLockAcquire(control_lock, LW_SHARED);
+	for_slots_of(dboid, slot)
+	{
+		if (slot->pid != 0)
+			kill(slot->pid, SIGINT);
+	}
+	LWLockRelease(control_lock);
+}
+
+void
+cdc_control_set_applying(TimestampTz since)
+{
+	Latch	   *launcher = control->launcher;
+
+	if (my_slot == NULL || pg_atomic_read_u64(&my_slot->applying) == (uint64) since)
+		return;
+	pg_atomic_write_u64(&my_slot->applying, (uint64) since);
+	if (since != 0 && launcher != NULL)
+		SetLatch(launcher);
+}
+
+TimestampTz
+cdc_control_applying_since(Oid dboid)
+{
+	TimestampTz oldest = 0;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	for_slots_of(dboid, slot)
+	{
+		TimestampTz since = (TimestampTz) pg_atomic_read_u64(&slot->applying);
+
+		if (since != 0 && (oldest == 0 || since < oldest))
+			oldest = since;
+	}
+	LWLockRelease(control_lock);
+	return oldest;
+}
+
+List *
+cdc_control_long_applying(void)
+{
+	List	   *pids = NIL;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	for (int i = 0; i < control->nslots; i++)
+	{
+		if (control->slots[i].pid != 0 && pg_atomic_read_u64(&control->slots[i].applying) != 0)
+			pids = lappend_int(pids, control->slots[i].pid);
+	}
+	LWLockRelease(control_lock);
+	return pids;
 }
 
 void
@@ -428,6 +501,7 @@ worker_detach(int code, Datum arg)
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	my_slot->pid = 0;
 	my_slot->latch = NULL;
+	pg_atomic_write_u64(&my_slot->applying, 0);
 	my_slot = NULL;
 	wake_launcher();
 	LWLockRelease(control_lock);
@@ -800,4 +874,20 @@ wake_launcher(void)
 {
 	if (control->launcher != NULL)
 		SetLatch(control->launcher);
+}
+
+/* ---- SQL interface ---- */
+
+/* Returns the number of workers that are to leave */
+PG_FUNCTION_INFO_V1(cdcsync_restart_workers);
+Datum
+cdcsync_restart_workers(PG_FUNCTION_ARGS)
+{
+	int			n;
+
+	cdc_control_require();
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	n = send_away(MyDatabaseId);
+	LWLockRelease(control_lock);
+	PG_RETURN_INT32(n);
 }

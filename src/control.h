@@ -6,6 +6,7 @@
 #define CDC_CONTROL_H
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 /* The workers of a database are numbered from here */
 #define CDC_FIRST_WORKER 1
@@ -117,6 +118,22 @@ extern bool cdc_control_is_held(Oid dboid);
 
 /* At commit let the launcher look into a database that could not be looked into before */
 extern void cdc_control_probe_at_commit(Oid dboid);
+
+/*
+ * The workers are in transactions that somebody does not want to wait for: those end in
+ * an error, and begin again.  At commit, too: for what has been changed.
+ */
+extern void cdc_control_interrupt_at_commit(void);
+extern void cdc_control_interrupt(Oid dboid);
+
+/* For the worker, also in a signal handler: its transaction takes long (0: no more) */
+extern void cdc_control_set_applying(TimestampTz since);
+
+/* The oldest such transaction of a database's workers; 0: none */
+extern TimestampTz cdc_control_applying_since(Oid dboid);
+
+/* For the launcher: the pids of such workers, in CurrentMemoryContext */
+extern List *cdc_control_long_applying(void);
 
 /* For control_xact.c; false: no slot free now */
 extern bool cdc_control_reserve(Oid dboid);

@@ -25,6 +25,7 @@ typedef struct CdcPending
 {
 	bool		notify;			/* a cdcsync function changed something */
 	bool		retry;			/* a user's DDL did */
+	bool		interrupt;		/* what is applied now is not to be waited for */
 	List	   *probes;			/* databases to look into */
 	List	   *holds;			/* databases held */
 	List	   *gone;			/* those of them that this transaction dropped */
@@ -61,6 +62,16 @@ cdc_control_retry_at_commit(void)
 		return;
 	watch_transaction();
 	pending.retry = true;
+}
+
+/* At once, too: a transaction of the worker may have a lock that this one is about to need */
+void
+cdc_control_interrupt_at_commit(void)
+{
+	cdc_control_require();
+	watch_transaction();
+	pending.interrupt = true;
+	cdc_control_interrupt(MyDatabaseId);
 }
 
 void
@@ -173,6 +184,8 @@ give_notices(void)
 {
 	ListCell   *lc;
 
+	if (pending.interrupt)
+		cdc_control_interrupt(MyDatabaseId);
 	if ((pending.notify || pending.retry) && !cdc_control_notify(MyDatabaseId))
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

@@ -108,6 +108,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 
 	cdc_apply_context_set(item->event->message);
 	m.s.op = item->event->op;
+	m.s.table_by_name = item->event->table_by_name;
 	m.s.own = item->own;
 	m.s.own_echo = item->own_echo;
 	m.s.commit_clock = m.rel->clock == CDC_CLOCK_COMMIT;

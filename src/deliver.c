@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "apply_limit.h"
 #include "apply_context.h"
 #include "batch.h"
 #include "catalog.h"
@@ -31,12 +32,18 @@
 #include "control.h"
 #include "dead_letter.h"
 #include "deliver.h"
+#include "error.h"
+#include "guc.h"
 #include "log_limit.h"
 #include "origin.h"
 #include "partition.h"
 #include "peer.h"
 
 #define UNIQUE_RETRIES 5		/* about 3 s */
+
+/* Each try takes its time: fewer than by halves */
+#define CDC_ERRCODE_TIMED_OUT ERRCODE_PROGRAM_LIMIT_EXCEEDED
+#define TIMED_OUT_PARTS	16
 #define HINT_RESUME "Mend the cause, then run cdcsync.resume."
 
 /* A message with what it decodes to; item is NULL if there is nothing to apply */
@@ -58,16 +65,18 @@ typedef struct Run
 
 
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static void deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts);
 static bool is_of_a_peer(int sqlstate);
 static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
 static void give_up(CdcMessage *message, const ErrorData *error);
 static void stop(CdcMessage *message, const ErrorData *caught);
-static void move_up(CdcMessage *message);
+static bool move_up(CdcMessage *message);
 static void keep(CdcMessage *message, const ErrorData *caught);
 static void report_kept(const CdcMessage *message, const char *subscription, const CdcError *error);
 static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
 static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
 static ErrorData *end_failed_try(MemoryContext context);
+static void say_why(ErrorData *error, CdcCancelled cancelled);
 static void apply_range(CdcMessage **messages, int n, CdcApplyHow how);
 static Prepared *prepare(CdcMessage **messages, int n);
 static Run	take_run(Prepared *prepared, int n);
@@ -102,29 +111,33 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
 	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
 	ErrorData  *error;
-	int			half;
 
 	n = leave_out_done(messages, n, left);
 	if (n == 0 || (error = try_range(left, n, how)) == NULL)
 		return;
 
-	half = n / 2;
 	if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique});
 	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
 		wait_range(left, n, error);
 	else if (n > 1)
-	{
-		deliver_range(left, half, how);
-		deliver_range(left + half, n - half, how);
-	}
+		deliver_parts(left, n, how, error->sqlerrcode == CDC_ERRCODE_TIMED_OUT ? TIMED_OUT_PARTS : 2);
 	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true});
 	else if (may_be_freed(left[0], error))
 		wait_range(left, n, error);
 	else
 		give_up(left[0], error);
+}
+
+static void
+deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts)
+{
+	int			size = (n + parts - 1) / parts;
+
+	for (int i = 0; i < n; i += size)
+		deliver_range(messages + i, Min(size, n - i), how);
 }
 
 /* No origin is left for a peer: the others, which have theirs, do not wait for that */
@@ -159,26 +172,44 @@ stop(CdcMessage *message, const ErrorData *caught)
 {
 	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
 
-	if (message->offset > message->owner->offset.next_offset)
-		move_up(message);
+	if (message->offset > message->owner->offset.next_offset && !move_up(message))
+		return;
 	cdc_partition_stop(message->owner, &error);
 	if (message->owner->state == CDC_PARTITION_ERROR)
 		cdc_conflict_log_write_stashed(message);
 }
 
-/* Where records are missing before it, it is still the one that the partition stops at: skip() names it */
-static void
+/*
+ * Where records are missing before it, it is still the one that the partition stops at:
+ * skip() names it.  False if somebody is at the position: then its partition waits.
+ */
+static bool
 move_up(CdcMessage *message)
 {
 	CdcPartition *p = message->owner;
 	CdcOffset	offset = p->offset;
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile failure = NULL;
 
 	offset.next_offset = message->offset;
 	offset.record_time = -1;
-	cdc_offset_advance(&offset, p->offset.next_offset);
-	cdc_catalog_commit(context);
-	cdc_partition_set_offset(p, &offset);
+	PG_TRY();
+	{
+		(void) cdc_catalog_begin();
+		cdc_offset_advance(&offset, p->offset.next_offset);
+		cdc_catalog_commit(context);
+	}
+	PG_CATCH();
+	{
+		failure = end_failed_try(context);
+	}
+	PG_END_TRY();
+
+	if (failure)
+		wait_range(&message, 1, failure);
+	else
+		cdc_partition_set_offset(p, &offset);
+	return failure == NULL;
 }
 
 /* As a dead letter, and go on behind it */
@@ -275,6 +306,7 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 static ErrorData *
 end_failed_try(MemoryContext context)
 {
+	CdcCancelled cancelled = cdc_apply_limit_end();
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(context);
@@ -285,7 +317,24 @@ end_failed_try(MemoryContext context)
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(context);
 	cdc_apply_context_clear();
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && cancelled != CDC_NOT_CANCELLED)
+		say_why(error, cancelled);
 	return error;
+}
+
+/* The server knows but that it was told to cancel */
+static void
+say_why(ErrorData *error, CdcCancelled cancelled)
+{
+	error->domain = TEXTDOMAIN;
+	if (cancelled == CDC_INTERRUPTED)
+	{
+		error->message = pstrdup("interrupted by a cdcsync function, or for a command that waits for the table");
+		return;
+	}
+	error->sqlerrcode = CDC_ERRCODE_TIMED_OUT;
+	error->message = psprintf("applying it took longer than %d ms", cdc_apply_timeout);
+	error->hint = pstrdup("See the context: a trigger of the table, or a conflict handler, may wait for something.  If it needs the time, increase cdcsync.apply_timeout.");
 }
 
 static void
@@ -383,12 +432,14 @@ static int
 apply_run(Run *run, CdcApplyHow how)
 {
 	CdcApplied	applied = {.context = cdc_batch_context};
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = CurrentMemoryContext;
 	Prepared   *messages = run->messages;
 	TimestampTz hold_until = 0;
 	List	   *offsets = NIL;
 	int			n;
 
+	cdc_apply_limit_begin();
+	(void) cdc_catalog_begin();
 	if (run->peer)
 		cdc_origin_begin(cdc_control_number(), run->peer);
 	n = apply_items(run, how, &applied, &hold_until);
@@ -397,6 +448,7 @@ apply_run(Run *run, CdcApplyHow how)
 		offsets = store_offsets(messages, n);
 	mark_dead_letters(messages, n);
 	cdc_catalog_commit(context);
+	(void) cdc_apply_limit_end();
 
 	if (n == 0)
 		cdc_partition_hold(messages[0].message->owner, hold_until);
@@ -470,6 +522,7 @@ offset_after(const CdcMessage *m)
 	*offset = m->owner->offset;
 	offset->next_offset = m->offset + 1;
 	offset->record_time = m->marker ? -1 : m->timestamp;
+	offset->table = m->owner->tail.table;
 	return offset;
 }
 

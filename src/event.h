@@ -188,6 +188,7 @@ typedef struct CdcEvent
 	int64		time;			/* source.ts_us, µs since 1970 (ts_ms * 1000 before
 								 * Debezium 2.6); 0 for null values */
 	CdcSource	source;
+	bool		table_by_name;	/* of a null value: the topic's name alone tells the table */
 	CdcImage	key;
 	CdcImage	before;
 	CdcImage	after;

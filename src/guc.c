@@ -22,6 +22,7 @@ char	   *cdc_bootstrap_servers = NULL;
 char	   *cdc_kafka_config = NULL;
 char	   *cdc_kafka_config_file = NULL;
 char	   *cdc_node_name = NULL;
+int			cdc_apply_timeout = 30 * 1000;
 int			cdc_apply_workers = 1;
 int			cdc_batch_rows = 10000;
 int			cdc_batch_size = 8192;
@@ -60,6 +61,11 @@ define_integers(void)
 	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER :
 		PGC_SIGHUP;
 
+	DefineCustomIntVariable("cdcsync.apply_timeout",
+							"Sets the time that a transaction may take in which changes are applied.",
+							"What takes longer is tried in parts, down to the one event, which then cannot be applied.  0 means no limit.",
+							&cdc_apply_timeout, 30 * 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.apply_workers",
 							"Sets the number of apply workers of each database that has subscriptions.",
 							"They share the partitions.  Each is one of max_worker_processes.",

@@ -8,6 +8,7 @@
 extern char *cdc_bootstrap_servers; /* cdcsync.bootstrap_servers */
 extern char *cdc_kafka_config;	/* cdcsync.kafka_config: "name=value, …" for librdkafka */
 extern char *cdc_node_name;		/* cdcsync.node_name: this node, = its topic.prefix */
+extern int	cdc_apply_timeout;	/* ms of a local transaction; 0 = no limit */
 extern int	cdc_apply_workers;	/* cdcsync.apply_workers: of each database */
 extern int	cdc_batch_rows;		/* cdcsync.batch_rows: events of one batch at most */
 extern int	cdc_batch_size;		/* cdcsync.batch_size: kB of one batch at most */

@@ -8,10 +8,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "catalog.h"
 #include "identity.h"
@@ -19,17 +21,18 @@
 static bool is_remembered(void);
 static bool is_remembered_by_now(void);
 static void pause_all(void);
+static void take_restored_over(void);
 static Datum *identity_args(void);
 
 void
 cdc_identity_remember(void)
 {
 	static CdcStatement remember = {
-		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) "
-		"SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM cdcsync.local_identity) "
+		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid, written_by) "
+		"SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM cdcsync.local_identity) "
 		"ON CONFLICT (singleton) DO NOTHING",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
+		.nargs = 3,
+		.argtypes = {TEXTOID, OIDOID, XIDOID}
 	};
 
 	cdc_catalog_execute(&remember, identity_args(), NULL);
@@ -89,27 +92,60 @@ pause_all(void)
 				 errhint("In place of the other, as after pg_upgrade: run cdcsync.resume(). Beside it: set cdcsync.node_name to a name of its own first.")));
 }
 
+/*
+ * What a dump has brought was committed when it was restored, and is older than that: by
+ * its commit time it would win over all changes since the dump.  A copy of the files
+ * keeps transactions and their times.
+ */
+static void
+take_restored_over(void)
+{
+	static CdcStatement statements[] = {
+		{
+			.sql = "UPDATE cdcsync.local_identity SET commits_known_from = "
+			"pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) "
+			"WHERE written_by IS NULL OR NOT (xmin OPERATOR(pg_catalog.=) written_by)"
+		},
+		/* when a tombstone was written is known: the delete's transaction ended soon after */
+		{
+			.sql = "UPDATE cdcsync.tombstone_data AS t SET version = "
+			"EXTRACT(epoch FROM t.written_at) OPERATOR(pg_catalog.*) 1000000 "
+			"FROM cdcsync.table_rule AS r WHERE r.relation OPERATOR(pg_catalog.=) t.relation "
+			"AND r.version_column IS NULL AND t.version IS NULL"
+		}
+	};
+
+	cdc_catalog_execute(&statements[0], NULL, NULL);
+	if (SPI_processed == 0)
+		return;
+	cdc_catalog_execute(&statements[1], NULL, NULL);
+	CacheInvalidateRelcacheByRelid(cdc_catalog_table("local_identity"));
+}
+
 /* To be called before a subscription is enabled: the check locks in that order, too */
 void
 cdc_identity_accept(void)
 {
 	static CdcStatement accept = {
-		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid) VALUES ($1, $2) "
+		.sql = "INSERT INTO cdcsync.local_identity (system_identifier, database_oid, written_by) "
+		"VALUES ($1, $2, $3) "
 		"ON CONFLICT (singleton) DO UPDATE SET system_identifier = excluded.system_identifier, "
-		"database_oid = excluded.database_oid",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
+		"database_oid = excluded.database_oid, written_by = excluded.written_by",
+		.nargs = 3,
+		.argtypes = {TEXTOID, OIDOID, XIDOID}
 	};
 
+	take_restored_over();
 	cdc_catalog_execute(&accept, identity_args(), NULL);
 }
 
 static Datum *
 identity_args(void)
 {
-	static Datum args[2];
+	static Datum args[3];
 
 	args[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	args[1] = ObjectIdGetDatum(MyDatabaseId);
+	args[2] = TransactionIdGetDatum(GetCurrentTransactionId());
 	return args;
 }

@@ -77,7 +77,7 @@ index_is_key(Relation rel, Oid indexoid)
 		!has_stored_tree(index, Anum_pg_index_indpred);
 	for (int i = 0; ok && i < form->indnkeyatts; i++)
 		ok = form->indkey.values[i] > 0 &&
-			TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1)->attnotnull;
+			cdc_attribute_is_not_null(RelationGetDescr(rel), form->indkey.values[i] - 1);
 	index_close(index, AccessShareLock);
 	return ok;
 }

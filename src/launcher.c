@@ -30,6 +30,7 @@
 
 #include "compat.h"
 #include "control.h"
+#include "give_way.h"
 #include "guc.h"
 #include "launcher.h"
 #include "ticks.h"
@@ -117,7 +118,7 @@ cdc_launcher_main(Datum main_arg)
 		if (probe_due <= cdc_ticks_now())
 			find_unprobed();
 		probe_databases();
-		wait_until(Min(start_workers(), probe_due));
+		wait_until(Min(Min(start_workers(), probe_due), cdc_give_way_look(cdc_ticks_now())));
 		MemoryContextReset(round_context);
 	}
 }

@@ -28,7 +28,7 @@
 #include "table_write.h"
 #include "unixtime.h"
 
-#define NARGS 7
+#define NARGS 8
 
 /* Columns of cdcsync.subscription_offset, from 0 */
 #define SUBSCRIPTION	0
@@ -37,6 +37,7 @@
 #define NEXT_OFFSET		3
 #define RECORD_TIME		4
 #define CLUSTER_ID		5
+#define EVENTS_OF		7
 
 static bool update_in_place(CdcOffset *offset, int64 from);
 static bool fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot);
@@ -53,7 +54,7 @@ cdc_offset_load_all(void)
 {
 	static CdcStatement load = {
 		.sql = "SELECT subscription, topic, partition, next_offset, record_time, cluster_id, ctid, "
-		"(EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint "
+		"(EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint, events_of "
 		"FROM cdcsync.subscription_offset"
 	};
 	MemoryContext context = CurrentMemoryContext;
@@ -79,6 +80,7 @@ cdc_offset_load_all(void)
 		offset->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 7, &isnull));
 		datum = SPI_getbinval(tuple, desc, 8, &isnull);
 		offset->rewind_to = isnull ? -1 : DatumGetInt64(datum);
+		offset->table = SPI_getvalue(tuple, desc, 9);
 		offsets = lappend(offsets, offset);
 		MemoryContextSwitchTo(old);
 	}
@@ -175,6 +177,9 @@ store_position(TupleTableSlot *slot, const TupleTableSlot *stored, const CdcOffs
 	slot->tts_isnull[CLUSTER_ID] = offset->cluster_id == NULL;
 	if (offset->cluster_id)
 		slot->tts_values[CLUSTER_ID] = CStringGetTextDatum(offset->cluster_id);
+	slot->tts_isnull[EVENTS_OF] = offset->table == NULL;
+	if (offset->table)
+		slot->tts_values[EVENTS_OF] = CStringGetTextDatum(offset->table);
 	ExecStoreVirtualTuple(slot);
 }
 
@@ -184,12 +189,12 @@ update_by_key(CdcOffset *offset, int64 from)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.subscription_offset "
-		"SET next_offset = $4, record_time = $5, cluster_id = $6 "
+		"SET next_offset = $4, record_time = $5, cluster_id = $6, events_of = $8 "
 		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
 		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
 		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
 		.nargs = NARGS,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID}
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
@@ -243,7 +248,7 @@ upsert(CdcOffset *offset)
 		"DO UPDATE SET next_offset = excluded.next_offset, "
 		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
 		"RETURNING ctid",
-		.nargs = NARGS - 1,
+		.nargs = NARGS - 2,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
 	};
 	Datum		args[NARGS];
@@ -271,6 +276,11 @@ set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
 	else
 		nulls[5] = 'n';
 	args[6] = Int64GetDatum(from);
+	args[7] = (Datum) 0;
+	if (offset->table)
+		args[7] = CStringGetTextDatum(offset->table);
+	else
+		nulls[7] = 'n';
 }
 
 static void

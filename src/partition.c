@@ -203,6 +203,8 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 	p->offset.topic = pstrdup(offset->topic);
 	if (offset->cluster_id)
 		p->offset.cluster_id = pstrdup(offset->cluster_id);
+	if (offset->table)
+		p->tail.table = pstrdup(offset->table);
 	p->position = p->offset.next_offset;
 	p->end_offset = -1;
 	p->failed_at = -1;
@@ -269,7 +271,7 @@ unassign(CdcPartition *p)
 		cdc_consumer_unassign(p->offset.topic, p->offset.partition);
 	p->assigned = false;
 	p->verifying = false;
-	cdc_apply_tail_reset(&p->tail);
+	cdc_log_tail_reset(&p->tail);
 }
 
 /*

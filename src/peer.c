@@ -103,6 +103,7 @@ static const char *const sign_names[CDC_NSIGNS] = {
 	[CDC_SIGN_DEFAULTS] = "defaults",
 	[CDC_SIGN_NO_BEFORE] = "no_before",
 	[CDC_SIGN_BLIND_DELETES] = "blind_deletes",
+	[CDC_SIGN_TRUNCATES] = "truncates",
 	[CDC_SIGN_TWO_LOGS] = "two_logs",
 	[CDC_SIGN_OWN_NAME] = "own_name",
 	[CDC_SIGN_OWN_NEWS] = "own_news",
@@ -175,8 +176,7 @@ cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
 	PeerTable  *t;
 
 	/* at a door, a person may try anything */
-	if (item->options->subscription == NULL || event->op == CDC_OP_NULL_VALUE ||
-		event->op == CDC_OP_TRUNCATE)
+	if (item->options->subscription == NULL || event->op == CDC_OP_NULL_VALUE)
 		return;
 	t = find_peer(event);
 	t->dirty = true;
@@ -184,7 +184,9 @@ cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
 	copy_text(t->stat.subscription, item->options->subscription,
 			  strlen(item->options->subscription), NAME_SIZE);
 	see_source(t, event);
-	if (event->op == CDC_OP_READ)
+	if (event->op == CDC_OP_TRUNCATE)
+		set_sign(t, CDC_SIGN_TRUNCATES, !rel->rule->truncate && !item->own && !item->skip);
+	if (event->op == CDC_OP_READ || event->op == CDC_OP_TRUNCATE)
 		return;
 	see_fields(t, event->after.present ? &event->after : &event->before, rel,
 			   item->options->producer);

@@ -17,6 +17,7 @@ typedef enum CdcPeerSign
 	CDC_SIGN_DEFAULTS,			/* NULL arrives as the column's default */
 	CDC_SIGN_NO_BEFORE,			/* updates do not show the row that they replace */
 	CDC_SIGN_BLIND_DELETES,		/* deletes do not show the row that they delete */
+	CDC_SIGN_TRUNCATES,			/* truncates that this node does not obey */
 	CDC_SIGN_TWO_LOGS,			/* events of two databases take turns under one name */
 	CDC_SIGN_OWN_NAME,			/* events under this node's name that it did not write */
 	CDC_SIGN_OWN_NEWS			/* own changes come back that are not known here */

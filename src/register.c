@@ -46,14 +46,14 @@
 #include "owner.h"
 #include "register.h"
 #include "register_check.h"
-#include "session.h"
 #include "stat.h"
 #include "subscription.h"
 #include "subscription_check.h"
 #include "table_query.h"
 #include "table_rule.h"
 #include "tombstone_key.h"
-#include "writing.h"
+#include "unsent.h"
+#include "unversioned.h"
 
 #define EXTENSION_NAME		"cdcsync"	/* its schema has the same name */
 #define PUBLICATION_NAME	"cdcsync"
@@ -90,9 +90,6 @@ static char *key_change_condition(Oid relid);
 static char *key_column_differs(const CdcKeyColumn *col);
 static void keep_triggers(Oid relid);
 static bool is_own_trigger(const char *name);
-static void give_versions(Oid relid, const char *column);
-static void write_versions(Oid relid, const char *column);
-static bool is_not_null(Oid relid, const char *column);
 static void drop_triggers(Oid relid);
 
 /* The publication */
@@ -296,56 +293,6 @@ cdc_register_keep(Oid relid)
 {
 	keep_triggers(relid);
 	return set_identity_of(relid);
-}
-
-/*
- * To rows that were written while no trigger fired: a delete of one could say no version.
- * They are written as the owner, who then gives each its version by the trigger.
- */
-static void
-give_versions(Oid relid, const char *column)
-{
-	CdcOwnerScope scope;
-	int			nestlevel;
-
-	if (is_not_null(relid, column))
-		return;
-	nestlevel = cdc_session_begin();
-	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
-	write_versions(relid, quote_identifier(column));
-	cdc_owner_end(&scope);
-	cdc_session_end(nestlevel);
-}
-
-static void
-write_versions(Oid relid, const char *column)
-{
-	char	   *sql = psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", table_name(relid),
-							   column, column, column);
-	CdcWriting	outer = cdc_writing_begin(InvalidOid);
-
-	PG_TRY();
-	{
-		if (SPI_execute(sql, false, 0) < 0)
-			elog(ERROR, "could not execute \"%s\"", sql);
-	}
-	PG_FINALLY();
-	{
-		cdc_writing_end(outer);
-	}
-	PG_END_TRY();
-}
-
-static bool
-is_not_null(Oid relid, const char *column)
-{
-	HeapTuple	tuple = SearchSysCacheAttName(relid, column);
-	bool		result = HeapTupleIsValid(tuple) &&
-		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return result;
 }
 
 static void
@@ -685,6 +632,7 @@ cdcsync_add_table(PG_FUNCTION_ARGS)
 	follow_key(change.relid);
 	if (change.version_column == NULL)
 		cdc_subscription_warn_of_paths();
+	cdc_unsent_note_rows(change.relid, change.relid);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -713,11 +661,13 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 		refuse_shared_source(&change);
 
 	cdc_table_rule_update(&change);
+	cdc_unsent_forget(change.relid, CDC_UNSENT_TRUNCATE);
+	cdc_unsent_forget(change.relid, CDC_UNSENT_DETACH);
 	set_up(change.relid, rule->version_column != NULL);
 	follow_key(change.relid);
 	if (rule->version_column != NULL)
-		give_versions(change.relid, change.version_column ? change.version_column :
-					  rule->version_column);
+		cdc_unversioned_mend(change.relid, change.version_column ? change.version_column :
+							 rule->version_column);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -62,6 +62,7 @@ static bool map_is_full(const CdcRelation *map);
 static CdcRelation *map_build(const char *schema, const char *table);
 static void map_free(CdcRelation *map);
 static void map_fill(CdcRelation *map, Relation rel);
+static void check_name(const CdcRelation *map);
 static void check_writable(CdcRelation *map, Relation rel);
 static bool is_plain(Relation rel);
 static bool has_generated(Relation rel);
@@ -242,6 +243,7 @@ map_fill(CdcRelation *map, Relation rel)
 	fill_triggers(map, rel);
 	map->plain = is_plain(rel) && !map->fires;
 	map->qualified_name = name_of(rel);
+	check_name(map);
 	check_writable(map, rel);
 	fill_columns(map, rel);
 	fill_key(map, rel);
@@ -249,6 +251,23 @@ map_fill(CdcRelation *map, Relation rel)
 	fill_order(map);
 	fill_batch_desc(map, rel);
 	map->unique_indexes = cdc_key_find_unique_indexes(rel, map->key->index);
+}
+
+/*
+ * Who changes a table by a copy that takes its place means the copy with its name; its
+ * rule is still that of the one that went.
+ */
+static void
+check_name(const CdcRelation *map)
+{
+	if (OidIsValid(cdc_table_rule_usurper(map->rule)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s is not the one that is registered under this name",
+						map->source_name),
+				 errdetail("That was renamed, and is %s.", map->qualified_name),
+				 errhint("Run SELECT cdcsync.remove_table(%s), and cdcsync.add_table for the new one.",
+						 quote_literal_cstr(map->qualified_name))));
 }
 
 /* What add_table refuses may have come to be since */

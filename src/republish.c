@@ -32,6 +32,7 @@
 #include "row_json.h"
 #include "session.h"
 #include "subxact.h"
+#include "unsent.h"
 #include "writing.h"
 
 /* What is written once more */
@@ -384,6 +385,8 @@ cdcsync_republish(PG_FUNCTION_ARGS)
 	if (r.reg == NULL)
 		cdc_register_no_such_rule(relid);
 	republish(&r);
+	if (TIMESTAMP_IS_NOBEGIN(r.since))
+		cdc_unsent_forget(relid, CDC_UNSENT_ROWS);
 	table_close(r.rel, NoLock);
 	SPI_finish();
 	values[0] = Int64GetDatum(r.rows);

@@ -41,6 +41,7 @@ static const char *resolve(int64 id, const char *choice, Jsonb *given);
 static Conflict read_conflict(int64 id);
 static Jsonb *tuple_jsonb(int column);
 static void check_rights(Oid relid);
+static Jsonb *whole(Jsonb *row);
 static Jsonb *choose(const Conflict *conflict, const char *choice, Jsonb *given);
 static Jsonb *complete(const Conflict *conflict, Jsonb *row);
 static const char *write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel,
@@ -143,6 +144,20 @@ check_rights(Oid relid)
 				 errhint("To resolve its conflicts takes the rights to SELECT, INSERT, UPDATE and DELETE.")));
 }
 
+/* A part of a value is not to be written */
+static Jsonb *
+whole(Jsonb *row)
+{
+	char	   *column = row ? cdc_row_json_cut_column(row) : NULL;
+
+	if (column)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the record of the conflict has the value of column \"%s\" in part only", column),
+				 errhint("Give the row as a JSON object, with that column.")));
+	return row;
+}
+
 /* A row that is given may leave out columns: what is here now keeps them */
 static Jsonb *
 choose(const Conflict *conflict, const char *choice, Jsonb *given)
@@ -150,9 +165,9 @@ choose(const Conflict *conflict, const char *choice, Jsonb *given)
 	if (given)
 		return cdc_row_json_merge(given, conflict->key);
 	if (strcmp(choice, "local") == 0)
-		return conflict->local_row;
+		return whole(conflict->local_row);
 	if (strcmp(choice, "remote") == 0)
-		return conflict->remote_row;
+		return whole(conflict->remote_row);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid choice \"%s\"", choice),
@@ -166,8 +181,8 @@ choose(const Conflict *conflict, const char *choice, Jsonb *given)
 static Jsonb *
 complete(const Conflict *conflict, Jsonb *row)
 {
-	return cdc_row_json_merge(conflict->remote_row ? conflict->remote_row :
-							  conflict->local_row, row);
+	return whole(cdc_row_json_merge(conflict->remote_row ? conflict->remote_row :
+									conflict->local_row, row));
 }
 
 static const char *

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -20,25 +22,79 @@
 #include "register.h"
 #include "register_check.h"
 #include "table_rule.h"
+#include "unsent.h"
 
 #define SIGNAL_TABLE "signal"
 
+/* But the dot, which matches itself, too */
+#define REGEX_CHARACTERS "\\^$|?*+()[]{}"
+
 static char *signal_data(Oid relid);
+static char *collection_name(const char *schema, const char *table);
+static bool is_one_word(const char *name);
+static char *quote(const char *name);
 static char *escape_regex(const char *name);
 static void write_signal(const char *data);
 
-/* Debezium takes names of tables as regular expressions */
 static char *
 signal_data(Oid relid)
 {
-	char	   *name = psprintf("%s.%s", get_namespace_name(get_rel_namespace(relid)),
-								get_rel_name(relid));
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"type\": \"incremental\", \"data-collections\": [");
-	escape_json(&buf, escape_regex(name));
+	escape_json(&buf, collection_name(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid)));
 	appendStringInfoString(&buf, "]}");
+	return buf.data;
+}
+
+/*
+ * Debezium takes it as a regular expression, and then takes the names that match apart at
+ * dots and blanks.  What matches no name it takes apart as it stands, with its quotes.
+ */
+static char *
+collection_name(const char *schema, const char *table)
+{
+	char	   *name = psprintf("%s.%s", schema, table);
+
+	if (is_one_word(schema) && is_one_word(table))
+		return escape_regex(name);
+	if (strpbrk(name, REGEX_CHARACTERS) || strstr(name, "''") || strstr(name, "``"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the connector cannot be asked for table %s",
+						quote_qualified_identifier(schema, table)),
+				 errdetail("It would take the name for a regular expression."),
+				 errhint("Use cdcsync.republish, which needs no signal.")));
+	return psprintf("%s.%s", quote(schema), quote(table));
+}
+
+static bool
+is_one_word(const char *name)
+{
+	for (const char *c = name; *c; c++)
+	{
+		if (isspace((unsigned char) *c) || strchr(".\"'`", *c))
+			return false;
+	}
+	return true;
+}
+
+static char *
+quote(const char *name)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '"');
+	for (const char *c = name; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(&buf, '"');
+		appendStringInfoChar(&buf, *c);
+	}
+	appendStringInfoChar(&buf, '"');
 	return buf.data;
 }
 
@@ -50,7 +106,7 @@ escape_regex(const char *name)
 	initStringInfo(&buf);
 	for (const char *c = name; *c; c++)
 	{
-		if (strchr("\\^$.|?*+()[]{}", *c))
+		if (*c == '.' || strchr(REGEX_CHARACTERS, *c))
 			appendStringInfoChar(&buf, '\\');
 		appendStringInfoChar(&buf, *c);
 	}
@@ -97,6 +153,7 @@ cdcsync_resync_table(PG_FUNCTION_ARGS)
 		cdc_register_no_such_rule(relid);
 	cdc_register_publish(cdc_catalog_table(SIGNAL_TABLE));
 	write_signal(signal_data(relid));
+	cdc_unsent_forget(relid, CDC_UNSENT_ROWS);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

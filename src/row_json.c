@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
@@ -18,6 +19,10 @@
 #include "compat.h"
 #include "row_json.h"
 #include "subxact.h"
+
+/* Of rows that are larger, values that are longer are cut */
+#define CUT_ROW_SIZE	8192
+#define CUT_VALUE_SIZE	1024
 
 /* A value of type json on its way to jsonb */
 typedef struct JsonText
@@ -35,6 +40,10 @@ static void push_text(JsonbInState *state, char *text);
 static bool is_plain_number(Oid type, Datum value);
 static void push_embedded(JsonbInState *state, Jsonb *jsonb);
 static bool has_name(Jsonb *object, const char *name);
+static bool is_long(const JsonbValue *v);
+static Jsonb *cut_value(JsonbValue *v);
+static char *value_text(JsonbValue *v, int *len);
+static bool is_cut(JsonbContainer *container);
 
 Jsonb *
 cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
@@ -254,6 +263,94 @@ cdc_row_json_undecodable(const char *name, const char *text)
 	push_embedded(&state, cdc_row_json_pair("undecodable", text));
 	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(state.result);
+}
+
+Jsonb *
+cdc_row_json_cut(Jsonb *row)
+{
+	JsonbInState state = {0};
+	JsonbIterator *it = JsonbIteratorInit(&row->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	if (VARSIZE(row) <= CUT_ROW_SIZE || !JB_ROOT_IS_OBJECT(row))
+		return DatumGetJsonbPCopy(JsonbPGetDatum(row));
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_VALUE && is_long(&v))
+			push_embedded(&state, cut_value(&v));
+		else
+			pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &v : NULL);
+	}
+	return JsonbValueToJsonb(state.result);
+}
+
+static bool
+is_long(const JsonbValue *v)
+{
+	return (v->type == jbvString && v->val.string.len > CUT_VALUE_SIZE) ||
+		(v->type == jbvNumeric && VARSIZE(v->val.numeric) > CUT_VALUE_SIZE) ||
+		(v->type == jbvBinary && v->val.binary.len > CUT_VALUE_SIZE);
+}
+
+static Jsonb *
+cut_value(JsonbValue *v)
+{
+	JsonbInState state = {0};
+	JsonbValue	number = {.type = jbvNumeric};
+	int			len;
+	char	   *text = value_text(v, &len);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_name(&state, "cut");
+	push_text(&state, pnstrdup(text, pg_mbcliplen(text, len, CUT_VALUE_SIZE)));
+	push_name(&state, "bytes");
+	number.val.numeric = int64_to_numeric(len);
+	pushJsonbValue(&state, WJB_VALUE, &number);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
+}
+
+static char *
+value_text(JsonbValue *v, int *len)
+{
+	char	   *text = v->val.string.val;
+
+	*len = v->val.string.len;
+	if (v->type == jbvString)
+		return text;
+	text = v->type == jbvBinary ? JsonbToCString(NULL, v->val.binary.data, v->val.binary.len) :
+		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
+	*len = strlen(text);
+	return text;
+}
+
+char *
+cdc_row_json_cut_column(Jsonb *row)
+{
+	JsonbIterator *it = JsonbIteratorInit(&row->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	char	   *column = NULL;
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			column = pnstrdup(v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvBinary && is_cut(v.val.binary.data))
+			return column;
+	}
+	return NULL;
+}
+
+static bool
+is_cut(JsonbContainer *container)
+{
+	JsonbValue	buffer;
+
+	return JsonContainerIsObject(container) && JsonContainerSize(container) == 2 &&
+		getKeyJsonValueFromContainer(container, "cut", 3, &buffer) != NULL &&
+		getKeyJsonValueFromContainer(container, "bytes", 5, &buffer) != NULL;
 }
 
 Jsonb *

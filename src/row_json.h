@@ -33,6 +33,13 @@ extern Jsonb *cdc_row_json_pair(const char *name, const char *value);
 /* An object of one value that cannot be decoded: {name: {"undecodable": its text}} */
 extern Jsonb *cdc_row_json_undecodable(const char *name, const char *text);
 
+/*
+ * A copy in which long values of a large row stand in part, as {"cut": the beginning,
+ * "bytes": the length of the whole}; and the name of the first such column, NULL if none.
+ */
+extern Jsonb *cdc_row_json_cut(Jsonb *row);
+extern char *cdc_row_json_cut_column(Jsonb *row);
+
 /* base with the fields that top has; base may be NULL */
 extern Jsonb *cdc_row_json_merge(Jsonb *base, Jsonb *top);
 

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "common/int.h"
+#include "access/xlog.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -225,7 +226,10 @@ cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,
 	if (!lock_partition(handle))
 		return;
 	if (next_offset >= 0)
+	{
 		partitions[handle].next_offset = next_offset;
+		partitions[handle].commit_end = XactLastCommitEnd;
+	}
 	if (end_offset >= 0)
 		partitions[handle].end_offset = end_offset;
 	if (event_at != DT_NOBEGIN)

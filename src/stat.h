@@ -5,6 +5,7 @@
 #ifndef CDC_STAT_H
 #define CDC_STAT_H
 
+#include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
@@ -64,6 +65,7 @@ typedef struct CdcPartitionStat
 	int32		partition;		/* -1: none known */
 	CdcPartitionState state;
 	int64		next_offset;
+	XLogRecPtr	commit_end;		/* of the transaction that stored it */
 	int64		end_offset;
 	int64		retention_ms;	/* how long records are kept; -1 for ever, less: unknown */
 	TimestampTz last_event_at;

@@ -349,6 +349,8 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	char		nulls[] = {PG_ARGISNULL(0) ? 'n' : ' ', ' '};
 
 	cdc_control_notify_at_commit();
+	if (!enabled)
+		cdc_control_interrupt_at_commit();
 	cdc_catalog_execute(&update, values, nulls);
 	if (SPI_processed == 0 && !PG_ARGISNULL(0))
 		no_such_subscription(values[0]);
@@ -479,6 +481,7 @@ cdcsync_unsubscribe(PG_FUNCTION_ARGS)
 	Datum		name = CStringGetTextDatum(name_arg(fcinfo));
 
 	cdc_control_notify_at_commit();
+	cdc_control_interrupt_at_commit();
 	SPI_connect();
 	cdc_catalog_execute(&delete, &name, NULL);
 	if (SPI_processed == 0)

@@ -10,8 +10,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "catalog.h"
 #include "table_rule.h"
@@ -19,19 +21,19 @@
 #define RULE_SELECT \
 	"SELECT r.relation, (pg_catalog.parse_ident(r.source_table))[1], " \
 	"(pg_catalog.parse_ident(r.source_table))[2], r.version_column, r.column_map, r.truncate, " \
-	"r.conflicts " \
+	"r.conflicts, r.own_name " \
 	"FROM cdcsync.table_rule AS r " \
 	"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation WHERE "
 
 /* What a statement that changes a rule takes, in order */
-#define RULE_CHANGE_TYPES {OIDOID, NAMEOID, TEXTOID, TEXTOID, JSONBOID, BOOLOID}
-#define RULE_CHANGE_NARGS 6
+#define RULE_CHANGE_TYPES {OIDOID, NAMEOID, TEXTOID, TEXTOID, JSONBOID, BOOLOID, BOOLOID}
+#define RULE_CHANGE_NARGS 7
 
-static CdcTableRule *read_rule(CdcStatement *select, Datum *values);
+static CdcTableRule *read_rule(CdcStatement *select, Datum *values, int *n);
 static CdcTableRule *rule_from_tuple(HeapTuple tuple, TupleDesc desc);
 static char *pair_text(const JsonbValue *value);
 static void execute_change(CdcStatement *statement, const CdcTableRuleChange *change);
-static void delete_tombstones(Oid relid);
+static void delete_memory(Oid relid);
 static void delete_conflicts(Oid relid);
 
 CdcTableRule *
@@ -47,7 +49,7 @@ cdc_table_rule_for_source(const char *schema, const char *table)
 
 	values[0] = CStringGetTextDatum(schema);
 	values[1] = CStringGetTextDatum(table);
-	return read_rule(&select, values);
+	return read_rule(&select, values, NULL);
 }
 
 CdcTableRule *
@@ -60,11 +62,52 @@ cdc_table_rule_for_relation(Oid relid)
 	};
 	Datum		value = ObjectIdGetDatum(relid);
 
-	return read_rule(&select, &value);
+	return read_rule(&select, &value, NULL);
+}
+
+/* As Debezium names it: an underscore for what a topic cannot have, two beyond UCS-2 */
+#define TOPIC_NAME \
+	"'.' OPERATOR(pg_catalog.||) pg_catalog.regexp_replace(pg_catalog.regexp_replace(" \
+	"pg_catalog.array_to_string(pg_catalog.parse_ident(r.source_table), '.'), " \
+	"'[\\U00010000-\\U0010FFFF]', '__', 'g'), '[^A-Za-z0-9._-]', '_', 'g')"
+
+CdcTableRule *
+cdc_table_rule_for_topic(const char *topic, int *n)
+{
+	static CdcStatement select = {
+		.sql = RULE_SELECT "pg_catalog.right($1, pg_catalog.length(" TOPIC_NAME ")) "
+		"OPERATOR(pg_catalog.=) (" TOPIC_NAME ")",
+		.nargs = 1,
+		.argtypes = {TEXTOID}
+	};
+	Datum		value = CStringGetTextDatum(topic);
+
+	return read_rule(&select, &value, n);
+}
+
+bool
+cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
+{
+	char	   *name = get_rel_name(relid);
+
+	return name != NULL && strcmp(name, table) == 0 &&
+		strcmp(get_namespace_name(get_rel_namespace(relid)), schema) == 0;
+}
+
+Oid
+cdc_table_rule_usurper(const CdcTableRule *rule)
+{
+	Oid			other;
+
+	if (!rule->own_name ||
+		cdc_table_rule_is_name(rule->relid, rule->source_schema, rule->source_table))
+		return InvalidOid;
+	other = get_relname_relid(rule->source_table, get_namespace_oid(rule->source_schema, true));
+	return OidIsValid(other) && cdc_table_rule_for_relation(other) == NULL ? other : InvalidOid;
 }
 
 static CdcTableRule *
-read_rule(CdcStatement *select, Datum *values)
+read_rule(CdcStatement *select, Datum *values, int *n)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	CdcTableRule *rule = NULL;
@@ -72,6 +115,8 @@ read_rule(CdcStatement *select, Datum *values)
 	SPI_connect();
 	cdc_catalog_execute(select, values, NULL);
 	MemoryContextSwitchTo(caller);
+	if (n)
+		*n = SPI_processed;
 	if (SPI_processed > 0)
 		rule = rule_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	SPI_finish();
@@ -98,6 +143,7 @@ rule_from_tuple(HeapTuple tuple, TupleDesc desc)
 	value = SPI_getbinval(tuple, desc, 7, &isnull);
 	if (!isnull)
 		rule->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
+	rule->own_name = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
 	return rule;
 }
 
@@ -154,8 +200,8 @@ cdc_table_rule_insert(const CdcTableRuleChange *change)
 {
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.table_rule "
-		"(relation, version_column, conflicts, source_table, column_map, truncate) "
-		"VALUES ($1, $2, $3, $4, $5, COALESCE($6, false))",
+		"(relation, version_column, conflicts, source_table, column_map, truncate, own_name) "
+		"VALUES ($1, $2, $3, $4, $5, COALESCE($6, false), $7)",
 		.nargs = RULE_CHANGE_NARGS,
 		.argtypes = RULE_CHANGE_TYPES
 	};
@@ -172,7 +218,8 @@ cdc_table_rule_update(const CdcTableRuleChange *change)
 		"conflicts = COALESCE($3, conflicts), "
 		"source_table = COALESCE($4, source_table), "
 		"column_map = COALESCE($5, column_map), "
-		"truncate = COALESCE($6, truncate) "
+		"truncate = COALESCE($6, truncate), "
+		"own_name = COALESCE($7, own_name) "
 		"WHERE relation OPERATOR(pg_catalog.=) $1",
 		.nargs = RULE_CHANGE_NARGS,
 		.argtypes = RULE_CHANGE_TYPES
@@ -202,6 +249,11 @@ execute_change(CdcStatement *statement, const CdcTableRuleChange *change)
 		values[5] = BoolGetDatum(*change->truncate);
 	else
 		nulls[5] = 'n';
+	if (change->source_table)
+		values[6] = BoolGetDatum(cdc_table_rule_is_name(change->relid, change->source_schema,
+														change->source_table));
+	else
+		nulls[6] = 'n';
 	for (int i = 1; i < 5; i++)
 	{
 		if (values[i] == (Datum) 0)
@@ -223,7 +275,7 @@ cdc_table_rule_delete(Oid relid)
 	cdc_catalog_execute(&delete, &value, NULL);
 	if (SPI_processed == 0)
 		return false;
-	delete_tombstones(relid);
+	delete_memory(relid);
 	return true;
 }
 
@@ -249,14 +301,14 @@ cdc_table_rule_delete_gone(void)
 	}
 	foreach(lc, gone)
 	{
-		delete_tombstones(lfirst_oid(lc));
+		delete_memory(lfirst_oid(lc));
 		delete_conflicts(lfirst_oid(lc));
 	}
 	return gone;
 }
 
 static void
-delete_tombstones(Oid relid)
+delete_memory(Oid relid)
 {
 	static CdcStatement statements[] = {
 		{
@@ -267,6 +319,11 @@ delete_tombstones(Oid relid)
 		{
 			.sql = "DELETE FROM cdcsync.tombstone_horizon "
 			"WHERE relation OPERATOR(pg_catalog.=) $1",
+			.nargs = 1,
+			.argtypes = {OIDOID}
+		},
+		{
+			.sql = "DELETE FROM cdcsync.unsent WHERE relation OPERATOR(pg_catalog.=) $1",
 			.nargs = 1,
 			.argtypes = {OIDOID}
 		}

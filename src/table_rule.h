@@ -21,6 +21,7 @@ typedef struct CdcTableRule
 	Oid			relid;
 	char	   *source_schema;	/* the table's name as events say it */
 	char	   *source_table;
+	bool		own_name;		/* which was the local table's own when it was given */
 	char	   *version_column; /* NULL: commit timestamp */
 	List	   *column_map;		/* of CdcColumnPair *; columns not named keep their name */
 	bool		truncate;		/* obey truncate events */
@@ -34,6 +35,18 @@ typedef struct CdcTableRule
  */
 extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
+
+/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
+extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
+
+/* Is that the local table's own name now? */
+extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
+
+/*
+ * A table that is not registered and has taken the name under which the rule's was, which
+ * was renamed; InvalidOid: none.
+ */
+extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
 
 /*
  * The rest is for register.c; SPI is connected by the caller, who has locked the

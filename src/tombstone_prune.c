@@ -78,6 +78,8 @@ keep_commit_times(Datum *blocks)
 		"AND t.version IS NULL AND pg_catalog.pg_xact_commit_timestamp(t.xmin) IS NOT NULL "
 		"AND t.relation OPERATOR(pg_catalog.=) ANY ("
 		"SELECT r.relation FROM cdcsync.table_rule AS r WHERE r.version_column IS NULL) "
+		/* what a dump has brought waits for resume() */
+		"AND EXISTS (SELECT FROM cdcsync.local_identity AS l WHERE l.xmin OPERATOR(pg_catalog.=) l.written_by) "
 		"FOR UPDATE OF t SKIP LOCKED))",
 		.nargs = 2,
 		.argtypes = {TIDOID, TIDOID}

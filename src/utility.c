@@ -34,6 +34,7 @@
 #include "register.h"
 #include "register_ddl.h"
 #include "stat.h"
+#include "subxact.h"
 #include "utility.h"
 
 #define EXTENSION_NAME "cdcsync"	/* and its schema's */
@@ -59,6 +60,9 @@ static Aftermath before_command(Node *stmt);
 static void after_command(const Aftermath *aftermath);
 
 /* databases */
+static void drop_origins(Oid dboid);
+static void attempt_drop_origins(void *arg);
+static bool is_any_error(const ErrorData *error);
 static Oid	hold_database(const char *name);
 static void hold_template(const CreatedbStmt *stmt);
 static Oid	alter_database(const AlterDatabaseStmt *stmt);
@@ -119,7 +123,8 @@ before_command(Node *stmt)
 {
 	Aftermath	aftermath = {0};
 
-	aftermath.ddl = aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
+	aftermath.ddl = aftermath.retry || IsA(stmt, TruncateStmt);
 	if (aftermath.ddl)
 		aftermath.of_tables = cdc_register_ddl_begin(stmt);
 	switch (nodeTag(stmt))
@@ -160,7 +165,7 @@ after_command(const Aftermath *aftermath)
 {
 	if (OidIsValid(aftermath->dropped))
 	{
-		cdc_origin_drop_all(aftermath->dropped);
+		drop_origins(aftermath->dropped);
 		cdc_stat_forget_database(aftermath->dropped);
 		cdc_peer_forget_database(aftermath->dropped);
 	}
@@ -178,6 +183,33 @@ after_command(const Aftermath *aftermath)
 	}
 	if (aftermath->retry)
 		cdc_control_retry_at_commit();
+}
+
+/* The database's files are gone: nothing may undo that it is gone from the catalog */
+static void
+drop_origins(Oid dboid)
+{
+	ErrorData  *error = cdc_subxact_attempt(attempt_drop_origins, &dboid, is_any_error);
+
+	if (error != NULL)
+		ereport(WARNING,
+				(errmsg("the replication origins of the dropped database stay: %s", error->message),
+				 errhint("Run SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE 'cdcsync:%u:%%'.",
+						 dboid)));
+}
+
+static void
+attempt_drop_origins(void *arg)
+{
+	HOLD_INTERRUPTS();			/* an error ends that, too */
+	cdc_origin_drop_all(*(Oid *) arg);
+	RESUME_INTERRUPTS();
+}
+
+static bool
+is_any_error(const ErrorData *error)
+{
+	return true;
 }
 
 /* Returns the database's oid, or InvalidOid if the command will fail or do nothing */

@@ -300,7 +300,11 @@ is_reached(const CdcPartitionStat *target, List *partitions)
 		{
 			int64		end = target->end_offset >= 0 ? target->end_offset : stat->end_offset;
 
-			return end >= 0 && stat->next_offset >= end;
+			if (end < 0 || stat->next_offset < end)
+				return false;
+			/* commits are asynchronous: what is said to be applied survives a crash */
+			XLogFlush(stat->commit_end);
+			return true;
 		}
 	}
 	return false;

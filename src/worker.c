@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 
 #include "apply_context.h"
+#include "apply_limit.h"
 #include "batch.h"
 #include "catalog.h"
 #include "compat.h"
@@ -101,6 +102,7 @@ cdc_worker_main(Datum main_arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	cdc_apply_limit_init();
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 
@@ -132,6 +134,7 @@ initialize(void)
 static void
 leave(int code, Datum arg)
 {
+	flush_commits();			/* who is told of them asks another worker then */
 	cdc_control_answer_ticket(0);
 	cdc_consumer_close();
 	cdc_origin_reset();
@@ -226,6 +229,7 @@ take_configuration(void)
 
 	do
 	{
+		cdc_apply_limit_forget();
 		generation = cdc_control_generation();
 		if (load_configuration())
 		{

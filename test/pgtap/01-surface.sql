@@ -32,7 +32,7 @@ SELECT results_eq(
 	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
 	'check(orphans boolean DEFAULT true) TABLE(level text, subject text, problem text, remedy text)',
-	'check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean, OUT workers integer, OUT own_topics boolean, OUT wal_room bigint) record',
+	'check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean, OUT workers integer, OUT own_topics boolean, OUT wal_room bigint, OUT applying_since timestamp with time zone) record',
 	'check_orphans() TABLE(level text, subject text, problem text, remedy text)',
 	'check_peers() TABLE(level text, subject text, problem text, remedy text)',
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',
@@ -58,6 +58,7 @@ SELECT results_eq(
 	'republish(relation regclass, since timestamp with time zone, OUT rows bigint, OUT deletes bigint) record',
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
+	'restart_workers() integer',
 	'resume(subscription text DEFAULT NULL::text) void',
 	'resync_table(relation regclass) void',
 	'retry_dead_letter(id bigint) void',
@@ -87,7 +88,7 @@ SELECT is_empty(
 
 -- tables and views
 SELECT tables_are('cdcsync', ARRAY['subscription', 'table_rule', 'subscription_offset',
-	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal']);
+	'tombstone_data', 'tombstone_horizon', 'conflict_data', 'dead_letter_data', 'local_identity', 'signal', 'unsent']);
 SELECT views_are('cdcsync', ARRAY['stat_subscription', 'stat_table', 'stat_origin', 'tombstone',
 	'conflict_history', 'dead_letter']);
 
@@ -95,9 +96,9 @@ SELECT columns_are('cdcsync', 'subscription', ARRAY['name', 'topics', 'enabled',
 	'origin', 'start_at', 'event_time', 'on_error', 'on_unknown_table', 'producer', 'peers',
 	'created_at', 'started']);
 SELECT columns_are('cdcsync', 'table_rule', ARRAY['relation', 'version_column',
-	'source_table', 'conflicts', 'column_map', 'truncate', 'tombstone_key', 'created_at']);
+	'source_table', 'conflicts', 'column_map', 'truncate', 'own_name', 'tombstone_key', 'created_at']);
 SELECT columns_are('cdcsync', 'subscription_offset', ARRAY['subscription', 'topic',
-	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to']);
+	'partition', 'next_offset', 'record_time', 'cluster_id', 'rewind_to', 'events_of']);
 
 SELECT results_eq(
 	$$ SELECT (attname || ' ' || format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute
@@ -221,14 +222,14 @@ SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'cdcsync_admin'::regrole $$,
-	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'unsent SELECT', 'stat_subscription SELECT',
 		'stat_table SELECT', 'stat_origin SELECT', 'tombstone SELECT', 'conflict_history SELECT', 'dead_letter SELECT'],
 	'cdcsync_admin reads, and writes through functions only');
 SELECT set_eq(
 	$$ SELECT (c.relname || ' ' || a.privilege_type) COLLATE "default"
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.relnamespace = 'cdcsync'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
-	ARRAY['subscription SELECT', 'table_rule SELECT', 'stat_subscription SELECT',
+	ARRAY['subscription SELECT', 'table_rule SELECT', 'unsent SELECT', 'stat_subscription SELECT',
 		'stat_table SELECT', 'stat_origin SELECT'],
 	'pg_monitor reads what holds no row data');
 

@@ -57,11 +57,17 @@ SELECT pg_temp.shown($$ VALUES ('s', 'a', 0, 'streaming', 15::bigint, 20::bigint
 
 INSERT INTO report VALUES ('ended', 'a', 0, 'streaming', 1, 15, 20);
 SELECT cdcsync.pause() \g /dev/null
+SELECT pg_temp.shown($$ VALUES ('s', 'a', 0, 'streaming', 15::bigint, 20::bigint, 5::bigint,
+		NULL::text), ('s', 'a', 1, 'streaming', 7, 5, 0, NULL),
+		('s', 'b', 0, 'paused', 3, NULL, NULL, 'no topic'),
+		('s', 'c1', 0, 'paused', 4, NULL, NULL, NULL) $$,
+	'a partition is paused when the worker says so; subscriptions that ended do not show');
+UPDATE report SET state = 'paused' WHERE partition IS NOT NULL;
 SELECT pg_temp.shown($$ VALUES ('s', 'a', 0, 'paused', 15::bigint, 20::bigint, 5::bigint,
 		NULL::text), ('s', 'a', 1, 'paused', 7, 5, 0, NULL),
 		('s', 'b', 0, 'paused', 3, NULL, NULL, 'no topic'),
 		('s', 'c1', 0, 'paused', 4, NULL, NULL, NULL) $$,
-	'paused at once, whatever the worker says; subscriptions that ended do not show');
+	'... all are');
 
 -- lag_seconds
 DELETE FROM cdcsync.subscription_offset;

@@ -60,4 +60,24 @@ $reader->sql('SELECT cdcsync.skip(subscription, topic, partition, next_offset) F
 wait_equal(\@both, 'loose', where => '(SELECT count(*) = 1 FROM loose WHERE v = 1)', name => 'the hint mends it');
 $author->sql('DELETE FROM loose');
 wait_equal(\@both, 'loose', where => 'NOT EXISTS (SELECT FROM loose)', name => '... and deletes go again');
+
+# rows of before, which a connector that is there already does not send; TRUNCATE; another name
+$_->sql('CREATE TABLE before (id int PRIMARY KEY, body text, v bigint)') foreach @both;
+$author->sql(q{INSERT INTO before VALUES (1, 'of before', 1)});
+my ($out, $notice);
+$author->psql('app', q{SELECT cdcsync.add_table('before', version_column => 'v')}, stdout => \$out, stderr => \$notice);
+like($notice, qr/NOTICE:  rows that table "before" has already are not sent to other nodes.*republish\('public.before', '-infinity'\)/s, 'add_table says that rows are not sent');
+$reader->sql(q{SELECT cdcsync.add_table('before', version_column => 'v')});
+like($author->sql($lines), qr/^warning table public.before: it had rows before its changes were captured/, '... and so does check()');
+$author->sql($author->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'table public.before'}));
+wait_equal(\@both, 'before', where => '(SELECT count(*) = 1 FROM before)', name => 'what it says sends them');
+is($author->sql($lines), '', '... and the line is gone');
+$author->sql('TRUNCATE before');
+like($author->sql($lines), qr/^warning table public.before: it was emptied by TRUNCATE here/, 'TRUNCATE is remembered where it was typed');
+like($author->log_text, qr/WARNING:  TRUNCATE of table "before" is not known to other nodes/, '... and in the log');
+$reader->sql('TRUNCATE before');
+$author->sql($1) if $author->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'table public.before'}) =~ /then: (.*)/;
+is($author->sql($lines), '', '... until somebody has seen to it');
+$author->sql('ALTER TABLE before RENAME TO earlier');
+like($author->sql($lines), qr/^warning table public.earlier: it was renamed: other nodes still name it public.before/, 'a table that was renamed');
 done_testing();
