@@ -188,6 +188,23 @@ SELECT DISTINCT level, problem FROM cdcsync.check_triggers() WHERE level = 'info
 DROP TABLE later, committed;
 
 --
+-- A function that leans on search_path, which is empty.
+--
+CREATE FUNCTION norm(x text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT lower(x) $$;
+CREATE FUNCTION slug(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN norm(x); END $$;
+CREATE TABLE page (id int PRIMARY KEY, title text, v bigint);
+CREATE INDEX ON page (slug(title));
+SELECT cdcsync.add_table('page', version_column => 'v');
+\set SHOW_CONTEXT errors
+SELECT go('c', 'page', NULL, '{"id": 1, "title": "X", "v": 1}');
+ALTER FUNCTION slug(text) SET search_path = public;
+SELECT go('c', 'page', NULL, '{"id": 1, "title": "X", "v": 1}');
+-- cdcsync's own errors of that kind say what they say
+SELECT go('c', 'nowhere', NULL, '{"id": 1}');
+\set SHOW_CONTEXT never
+DROP TABLE page;
+
+--
 -- A trigger that writes other rows of the table.
 --
 CREATE TABLE tree (id int PRIMARY KEY, parent int, children int DEFAULT 0, v bigint);
@@ -269,6 +286,6 @@ INSERT INTO lifted VALUES (3, 'b', 1, 200);
 
 SET client_min_messages = warning;
 DROP TABLE lifted, target, cust, ord, seen;
-DROP FUNCTION see, note_role, ord_count, spot_fired, spot_orphan, lower_version, lifted_fired, meanwhile, stamp, count_child CASCADE;
+DROP FUNCTION see, note_role, ord_count, spot_fired, spot_orphan, lower_version, lifted_fired, meanwhile, stamp, count_child, norm, slug CASCADE;
 DROP ROLE regress_cdcsync_writer;
 RESET client_min_messages;

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "apply_context.h"
 
 static const CdcMessage *current = NULL;
@@ -14,6 +16,8 @@ static const CdcMessage *alone = NULL;
 static Oid	relid = InvalidOid;
 static char name[NAME_SIZE];
 static char source[NAME_SIZE];
+
+static void say_hint(void);
 
 void
 cdc_apply_context_set(const CdcMessage *message)
@@ -63,6 +67,24 @@ cdc_apply_context_line(void)
 					m->topic, m->partition, m->offset);
 }
 
+/* Operators are functions here, types objects */
+static bool
+is_lost_name(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_FUNCTION || sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		sqlstate == ERRCODE_UNDEFINED_OBJECT;
+}
+
+const char *
+cdc_apply_context_hint(const ErrorData *error)
+{
+	bool		own = error->domain && strcmp(error->domain, TEXTDOMAIN) == 0;
+
+	if (own || !is_lost_name(error->sqlerrcode))
+		return NULL;
+	return "search_path is empty while changes are applied. Give the name its schema where it stands, or run ALTER FUNCTION ... SET search_path for the function that CONTEXT names.";
+}
+
 void
 cdc_apply_context_callback(void *arg)
 {
@@ -70,4 +92,20 @@ cdc_apply_context_callback(void *arg)
 
 	if (line)
 		errcontext("%s", line);
+	if (is_lost_name(geterrcode()))
+		say_hint();
+}
+
+/* While an error is being made there is no other way to see whose it is */
+static void
+say_hint(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ErrorData  *error = CopyErrorData();
+	const char *hint = cdc_apply_context_hint(error);
+
+	MemoryContextSwitchTo(old);
+	if (hint)
+		errhint("%s", hint);
+	FreeErrorData(error);
 }

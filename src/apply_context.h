@@ -31,7 +31,10 @@ extern CdcApplyTable cdc_apply_context_table(void);
 /* "message of topic ...", or NULL */
 extern char *cdc_apply_context_line(void);
 
-/* An ErrorContextCallback's: says where the message at work stands */
+/* What cdcsync itself has to say of an error of other code, which knows nothing of apply's settings; or NULL */
+extern const char *cdc_apply_context_hint(const ErrorData *error);
+
+/* An ErrorContextCallback's: says where the message at work stands, and that hint */
 extern void cdc_apply_context_callback(void *arg);
 
 #endif							/* CDC_APPLY_CONTEXT_H */

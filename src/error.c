@@ -43,17 +43,20 @@ cdc_error_caught(const ErrorData *error, const char *hint)
 	CdcApplyTable table = cdc_apply_context_table();
 	bool		own = is_own(error);
 	bool		of_it = is_of_table(error, &table);
+	const char *said = cdc_apply_context_hint(error);
 
+	if (said == NULL && error->hint == NULL)
+		said = hint;
 	return (CdcError)
 	{
 		.sqlstate = error->sqlerrcode,
 			.own = own,
 			.relid = of_it ? table.relid : InvalidOid,
 			.source_table = of_it && table.source ? pstrdup(table.source) : NULL,
-			.own_hint = error->hint ? own : hint != NULL,
+			.own_hint = said ? true : error->hint && own,
 			.message = cdc_printable(error->message ? error->message : "unknown error"),
 			.detail = printable_or_null(error->detail),
-			.hint = printable_or_null(error->hint ? error->hint : hint),
+			.hint = printable_or_null(said ? said : error->hint),
 			.context = error->context ? cdc_printable_lines(error->context) : NULL
 	};
 }

@@ -62,10 +62,17 @@ cdc_tombstone_table_close(CdcTombstoneTable *table)
 	table_close(table->rel, NoLock);
 }
 
+/*
+ * A serializable transaction would remember what it has looked at, pages that all tables
+ * share, and fail for what others do to other keys.  What it meets here is committed or its
+ * own, and no part of what it reads.  Without a snapshot a tombstone may slip by that is
+ * replaced at this moment: the AFTER trigger looks again.
+ */
 void
 cdc_tombstone_look_begin(CdcTombstoneLook *look, const CdcTombstoneTable *table, Oid relid)
 {
-	look->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	look->snapshot = IsolationIsSerializable() ? SnapshotSelf :
+		RegisterSnapshot(GetLatestSnapshot());
 	look->slot = table_slot_create(table->rel, NULL);
 	look->scan = index_beginscan_compat(table->rel, table->index, look->snapshot,
 										lengthof(look->keys), 0);
@@ -80,7 +87,8 @@ cdc_tombstone_look_end(CdcTombstoneLook *look)
 {
 	index_endscan(look->scan);
 	ExecDropSingleTupleTableSlot(look->slot);
-	UnregisterSnapshot(look->snapshot);
+	if (IsMVCCSnapshot(look->snapshot))
+		UnregisterSnapshot(look->snapshot);
 }
 
 void

@@ -71,6 +71,20 @@ is_silent(3, @all);
 $_->sql('ALTER TABLE stamped ENABLE TRIGGER stamp') foreach $first, $second;
 wait_equal(\@all, 'stamped', where => '(SELECT count(*) = 10 FROM stamped)', name => 'what the error says mends it');
 
+# --- a function that leans on search_path ----------------------------------------------------------------------
+
+$second->sql(<<'END');
+CREATE FUNCTION norm(x text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT lower(x) $$;
+CREATE FUNCTION slug(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN norm(x); END $$;
+CREATE INDEX ON stamped (slug(body));
+END
+$first->sql("INSERT INTO stamped VALUES (20, 'Slug')");
+wait_until('the partition stops', sub { $second->sql($stopped) ne '' });
+like($second->sql($stopped), qr/function norm\(text\) does not exist/, 'a name without a schema is not found');
+like($second->sql($stopped), qr/\nHINT: search_path is empty while changes are applied.*ALTER FUNCTION/, '... and the error says why');
+$second->sql('ALTER FUNCTION slug(text) SET search_path = public; SELECT cdcsync.resume(NULL)');
+wait_equal(\@all, 'stamped', where => '(SELECT count(*) = 11 FROM stamped)', name => '... and what mends it');
+
 # --- a trigger that writes other rows of the table -----------------------------------------------------------
 
 $second->sql(<<'END');

@@ -10,7 +10,7 @@ use warnings;
 use Converge::Plan;
 
 our @ISA = ('Converge::Plan');
-our @TABLES = grep { $_->{name} =~ /^(?:v_time|v_pair|c_one)$/ } @Converge::Plan::TABLES;
+our @TABLES = grep { $_->{name} =~ /^(?:v_time|v_pair|v_long|v_shadow|c_one)$/ } @Converge::Plan::TABLES;
 our @COUNTED = ('', '_c');    # the tables' suffixes: with a version column, under the commit clock
 
 my $counters = 2;    # writers of counted transactions at a node

@@ -62,8 +62,9 @@ sub make_node
 		'deadlock_timeout = 100ms');
 
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
-	$node->sql("CREATE EXTENSION cdcsync;\n" . join('', map { Converge::Plan::table_sql($_) } @{ $self->{tables} }));
+	$node->sql("CREATE EXTENSION cdcsync;\nCREATE EXTENSION amcheck;\n" . join('', map { Converge::Plan::table_sql($_) } @{ $self->{tables} }));
 	$node->{control} = Converge::Session->new($node, 'control');
+	$node->{maker} = Converge::Session->new($node, 'maker');
 	$node->{writers} = [ map { Converge::Session->new($node, "writer-$_") } 0 .. $self->writers - 1 ];
 	return $node;
 }
@@ -285,6 +286,27 @@ sub strike_clock
 	return;
 }
 
+# It waits for writers' locks: it is sent, and not waited for.  A crash may undo it
+sub strike_partition
+{
+	my ($self, $node, $event) = @_;
+
+	push @{ $node->{partitions} }, $event->{sql};
+	$node->{maker}->send("$event->{sql};\n");
+	return;
+}
+
+sub finish_partitions
+{
+	my ($self, $node) = @_;
+
+	foreach my $sql (splice(@{ $node->{partitions} // [] }))
+	{
+		wait_until($sql, sub { ($node->{maker}->ask($sql) // '') =~ /^CREATE TABLE$/m }) or return 0;
+	}
+	return 1;
+}
+
 sub _connect
 {
 	my ($name, $verb) = @_;
@@ -340,6 +362,7 @@ sub resume_nodes
 		{
 			$writer->drain(60) or diag($node->name . ': a writer does not end'), return 0;
 		}
+		$self->finish_partitions($node) or return 0;
 	}
 	return 1;
 }
@@ -436,6 +459,10 @@ sub rows
 	return \%rows;
 }
 
+# Of the extension and of its tables: has each row its entries, and is each where it belongs?
+my $check_indexes = q{SELECT bt_index_check(c.oid, true) FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
+	WHERE c.relkind = 'i' AND a.amname = 'btree' AND c.relnamespace IN ('public'::regnamespace, 'cdcsync'::regnamespace)};
+
 # What is wrong besides the rows: a list of texts
 sub complaints
 {
@@ -449,6 +476,7 @@ sub complaints
 		my $letters = $node->{control}->ask(q{SELECT CASE WHEN to_regclass('cdcsync.dead_letter') IS NULL THEN '0'
 			ELSE (xpath('//n/text()', query_to_xml('SELECT count(*) AS n FROM cdcsync.dead_letter', false, true, '')))[1]::text END});
 		push @wrong, $node->name . ': dead letters: ' . $letters if $letters != 0;
+		push @wrong, map { $node->name . ": $_" } grep { /ERROR/ } split(/\n/, $node->{control}->ask($check_indexes) // 'ERROR: no answer');
 	}
 	return @wrong;
 }
@@ -462,6 +490,7 @@ my $expected = join('|',
 	'terminating connection because of crash',
 	'canceling statement due to lock timeout',
 	'savepoint "s" does not exist',
+	'no partition of relation "v_part" found for row',
 	'can only be used in transaction blocks',    # the BEGIN was lost with its server
 	'the database system is (?:in recovery mode|starting up|not yet accepting connections)');
 

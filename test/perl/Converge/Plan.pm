@@ -13,17 +13,29 @@ package Converge::Plan;
 use strict;
 use warnings;
 
+use constant LONG_KEY => <<'END';
+CREATE FUNCTION long_key(n int) RETURNS text IMMUTABLE LANGUAGE sql AS $$
+	SELECT left('k' || n || ' ' || string_agg(md5(format('%s %s', n, i)), '' ORDER BY i), 2650) FROM generate_series(1, 90) AS i
+$$;
+END
+
+# part: partitions are made while it is written, one in each round, for that round's keys.  shadow: what is written to that
+# table, by the worker too, a trigger writes here.  long: of keys almost as long as an index takes
 our @TABLES = (
 	{ name => 'v_time', key => [ [ k => 'int' ] ], version => 'timestamptz' },
 	{ name => 'v_count', key => [ [ k => 'text' ] ], version => 'bigint' },
 	{ name => 'v_pair', key => [ [ a => 'int' ], [ b => 'text' ] ], version => 'numeric' },
 	{ name => 'v_equal', key => [ [ k => 'numeric' ] ], version => 'timestamp' },
+	{ name => 'v_part', key => [ [ a => 'int' ], [ b => 'text' ] ], version => 'timestamptz', part => 1 },
+	{ name => 'v_long', key => [ [ k => 'text' ] ], version => 'bigint', long => 1 },
+	{ name => 'v_shadow', key => [ [ k => 'int' ] ], version => 'timestamptz', shadow => 'v_time' },
 	{ name => 'c_one', key => [ [ k => 'int' ] ] },
 	{ name => 'c_pair', key => [ [ a => 'int' ], [ b => 'text' ] ] });
 
 my $keys = 12;
 my $hot = 4;
 my $writers = 2;
+my $round_number = 0;
 
 # kind of operation => weight
 my @operations = (
@@ -32,6 +44,7 @@ my @operations = (
 	upsert => 10,
 	update => 26,
 	update_large => 3,
+	update_huge => 0.3,
 	update_null => 3,
 	update_nothing => 3,
 	update_some => 3,
@@ -72,7 +85,7 @@ sub next_round
 {
 	my ($self) = @_;
 
-	$self->{round}++;
+	$round_number = ++$self->{round};
 	srand(($self->{seed} * 100_003 + $self->{round}) % 2**32);
 	my $style = weighted(@styles);
 	my $round = {
@@ -84,6 +97,7 @@ sub next_round
 	};
 	$self->draw_clocks($round);
 	$self->draw_faults($round);
+	$self->draw_partitions($round);
 	$self->draw_writes($round);
 	$round->{events} = [ sort { $a->{at} <=> $b->{at} } @{ $round->{events} } ];
 	return $round;
@@ -176,6 +190,20 @@ sub draw_faults
 	return;
 }
 
+# A node gets the partition of this round's keys at any time; until then such rows can neither be written nor applied there
+sub draw_partitions
+{
+	my ($self, $round) = @_;
+
+	foreach my $table (grep { $_->{part} } @{ $self->{tables} })
+	{
+		push @{ $round->{events} },
+		  { at => rand($round->{length}), do => 'partition', node => $_, sql => partition_sql($table) }
+		  foreach 0 .. $self->{nodes} - 1;
+	}
+	return;
+}
+
 # --- transactions ---------------------------------------------------------------------------------
 
 sub draw_writes
@@ -241,7 +269,7 @@ sub draw_transaction
 
 sub begin
 {
-	return chance(10) ? 'BEGIN ISOLATION LEVEL REPEATABLE READ;' : 'BEGIN;';
+	return 'BEGIN' . (chance(10) ? ' ISOLATION LEVEL REPEATABLE READ' : chance(15) ? ' ISOLATION LEVEL SERIALIZABLE' : '') . ';';
 }
 
 # Returns [table, [keys], SQL] per statement; '?' in it stands for the step's name.
@@ -263,6 +291,7 @@ sub draw_operation
 		upsert => sub { $one->(insert($table, $key) . " ON CONFLICT (@{[ columns($table) ]}) DO UPDATE SET t = excluded.t, n = $table->{name}.n + 1") },
 		update => sub { $one->("UPDATE $on t = '?', n = n + 1 $where") },
 		update_large => sub { $one->("UPDATE $on t = '?', x = (SELECT string_agg(md5((i + $large)::text), '') FROM generate_series(1, 100) AS i) $where") },
+		update_huge => sub { $one->("UPDATE $on t = '?', x = (SELECT string_agg(md5((i + $large)::text), '') FROM generate_series(1, 32768) AS i) $where") },
 		update_null => sub { $one->("UPDATE $on x = " . one_of('NULL', "'?'", "''") . " $where") },
 		update_nothing => sub { $one->("UPDATE $on t = t $where") },
 		update_some => sub { [ $table, [ $key, $other ], "UPDATE $on t = '?' WHERE " . is_key($table, $key) . ' OR ' . is_key($table, $other) ] },
@@ -327,6 +356,8 @@ sub key_values
 {
 	my ($table, $n) = @_;
 
+	return ($round_number, sprintf("'b%d'", 100 * $round_number + $n)) if $table->{part};
+	return "long_key($n)" if $table->{long};
 	return ($n % 3, "'b$n'") if @{ $table->{key} } == 2;
 	return "'k$n'" if $table->{key}[0][1] eq 'text';
 	return $n . one_of('', '.0', '.00') if $table->{key}[0][1] eq 'numeric';
@@ -357,9 +388,36 @@ sub table_sql
 	my $key = join(', ', map { "$_->[0] $_->[1]" } @{ $table->{key} });
 	my $version = $table->{version} ? ", v $table->{version}" : '';
 
-	return "CREATE TABLE $table->{name} ($key, t text, n int, x text$version, PRIMARY KEY (" . columns($table) . "));\n"
+	return ($table->{long} ? LONG_KEY : '')
+	  . "CREATE TABLE $table->{name} ($key, t text, n int, x text$version, PRIMARY KEY (" . columns($table) . '))'
+	  . ($table->{part} ? " PARTITION BY LIST ($table->{key}[0][0])" : '') . ";\n"
 	  . "ALTER TABLE $table->{name} ALTER x SET STORAGE EXTERNAL;\n"
-	  . "SELECT cdcsync.add_table('$table->{name}'" . ($table->{version} ? ", version_column => 'v'" : '') . ");\n";
+	  . "SELECT cdcsync.add_table('$table->{name}'" . ($table->{version} ? ", version_column => 'v'" : '') . ");\n"
+	  . ($table->{shadow} ? shadow_sql($table) : '');
+}
+
+sub partition_sql
+{
+	my ($table) = @_;
+
+	return "CREATE TABLE IF NOT EXISTS $table->{name}_$round_number PARTITION OF $table->{name} FOR VALUES IN ($round_number)";
+}
+
+# What it writes where changes are applied are changes of that node: all nodes come to the same in the end, and rest
+sub shadow_sql
+{
+	my ($table) = @_;
+
+	return <<"END";
+CREATE FUNCTION write_$table->{name}() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+	INSERT INTO public.$table->{name} AS s (k, t) VALUES (NEW.k, NEW.t)
+	ON CONFLICT (k) DO UPDATE SET t = excluded.t WHERE s.t IS DISTINCT FROM excluded.t;
+	RETURN NULL;
+END \$\$;
+CREATE TRIGGER shadow AFTER INSERT OR UPDATE ON $table->{shadow} FOR EACH ROW EXECUTE FUNCTION write_$table->{name}();
+ALTER TABLE $table->{shadow} ENABLE ALWAYS TRIGGER shadow;
+END
 }
 
 1;
