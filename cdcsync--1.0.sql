@@ -1444,6 +1444,13 @@ FROM member AS m JOIN pg_class AS c ON c.oid = m.relid
 WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p')
 
 UNION ALL
+-- from 18 on; pg_upgrade brings a publication that knows nothing of them
+SELECT 'error', 'table ' || r.relation, 'its generated columns are not published: no row of it can be updated or deleted', r.repair
+FROM rule AS r, publication AS p
+WHERE to_jsonb(p) ->> 'pubgencols' = 'n'
+	AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attgenerated = 's' AND NOT a.attisdropped)
+
+UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass,
 	format('trigger %I %s: %s', t.name, CASE WHEN g.oid IS NULL THEN 'is missing'
 		WHEN g.tgenabled <> 'A' THEN 'does not fire in every session' ELSE 'is another one' END, t.purpose),
@@ -1581,6 +1588,11 @@ RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+WITH made_elsewhere AS MATERIALIZED (
+	SELECT i.database_oid <> d.oid OR i.system_identifier <> c.system_identifier::text AS is
+	FROM cdcsync.local_identity AS i, pg_control_system() AS c, pg_database AS d
+	WHERE d.datname = current_database()
+)
 SELECT CASE s.state WHEN 'error' THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ' || s.topic, ', partition ' || s.partition),
 	concat_ws(': ', s.state, split_part(s.last_error, E'\n', 1)),
@@ -1611,7 +1623,20 @@ WHERE s.lag > 0 AND s.lag_seconds > k.seconds / 2
 
 UNION ALL
 SELECT 'info', 'subscription ' || s.name, 'it is paused', format('SELECT cdcsync.resume(%L)', s.name)
-FROM cdcsync.subscription AS s WHERE NOT s.enabled
+FROM cdcsync.subscription AS s WHERE NOT s.enabled AND NOT EXISTS (SELECT FROM made_elsewhere AS m WHERE m.is)
+
+UNION ALL
+SELECT 'warning', 'subscription ' || s.name,
+	'it is paused, for its database was made in another server or as another database: this is a copy of it, or the same after pg_upgrade',
+	format('In place of the other: SELECT cdcsync.resume(%L). Beside it, first: ALTER DATABASE %I SET cdcsync.node_name = ''...''; and connect again',
+		s.name, current_database())
+FROM cdcsync.subscription AS s, made_elsewhere AS m WHERE NOT s.enabled AND m.is
+
+UNION ALL
+SELECT 'warning', 'table ' || r.relation,
+	'it has no version column, and when its rows were written is not known any more, for the database was made elsewhere: the oldest event wins over them',
+	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README'
+FROM cdcsync.table_rule AS r, made_elsewhere AS m WHERE r.version_column IS NULL AND m.is
 
 UNION ALL
 SELECT 'warning', 'subscription ' || s.name, format('table %s has no version column, and its changes may come over several paths', r.relation),
@@ -1885,3 +1910,4 @@ GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.unsent, cdcsyn
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;
+GRANT SELECT (system_identifier, database_oid) ON cdcsync.local_identity TO cdcsync_admin, pg_monitor;
