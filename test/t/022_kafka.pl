@@ -99,7 +99,7 @@ becomes($node, state_of('short'), qr/^error 3 events are gone: the topic begins 
 is($node->sql(position_of($short, 0)), 'error 5', '... and where it stands');
 like(error_of($node, "SELECT cdcsync.wait_for('short')"), qr/DETAIL:  3 events are gone/, '... wait_for says so too');
 my $had = rows();
-$node->sql("SELECT cdcsync.unsubscribe('short'); SELECT cdcsync.subscribe('short', '{$short}')");
+$node->sql("SELECT cdcsync.reset_subscription('short')");
 is($node->sql("SELECT cdcsync.wait_for('short', '20s')"), 't', '... the way out is to begin anew');
 is(rows(), $had + 2, '... with those that are left');
 
