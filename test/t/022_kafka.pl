@@ -25,7 +25,7 @@ my ($start, $cpu) = (time, cpu_seconds($worker));
 is($node->sql("SELECT cdcsync.wait_for('early', '1s')"), 'f', '... wait_for has to wait');
 $kafka->stack('services', 'start', '--base-port', $kafka->{base}, '--kafka-only');
 idle('... meanwhile');
-becomes($node, state_of('early'), 'waiting the topic does not exist (yet)', 'with the broker it goes on by itself: no topic');
+becomes($node, state_of('early'), qr/^waiting the topic does not exist \(yet\)\nHINT: Debezium makes a topic/, 'with the broker it goes on by itself: no topic');
 is($node->sql("SELECT cdcsync.wait_for('early', '10s')"), 't', '... in which there is nothing to wait for');
 make_topic($kafka, 'early', 1);
 produce($kafka, $early, item(0), item(0));
