@@ -87,7 +87,7 @@ memcheck:
 lint:
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
 		--max-configs=1 --library=test/cppcheck.cfg -Isrc src
-	@clang-tidy --quiet src/*.c bench/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
+	@clang-tidy --quiet src/*.c bench/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE -include src/domain.h
 
 # make bench B='bulk latency' size=0.01 rounds=1
 .PHONY: bench

@@ -308,6 +308,16 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.unsubscribe(text) IS
 'end a subscription and forget its positions: a later subscribe() starts again by its start_at';
 
+CREATE FUNCTION cdcsync.reset_subscription(
+	subscription text,
+	start_at text DEFAULT 'earliest')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_reset_subscription'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.reset_subscription(text, text) IS
+'forget its positions and begin by start_at, as for topics that were deleted and created again; its options stay';
+
 CREATE FUNCTION cdcsync.pause(subscription text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'cdcsync_pause'
@@ -612,6 +622,7 @@ DECLARE
 	node text := nullif(current_setting('cdcsync.node_name', true), '');
 	published text;
 	config jsonb;
+	grants text;
 BEGIN
 	IF node IS NULL THEN
 		RAISE EXCEPTION USING
@@ -657,6 +668,18 @@ BEGIN
 	INTO published
 	FROM pg_publication_tables AS p
 	WHERE p.pubname = 'cdcsync' AND p.schemaname <> 'cdcsync';
+
+	SELECT string_agg(format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %I.%I TO %I', p.schemaname, r.rolname, p.schemaname, p.tablename, r.rolname),
+		'; ' ORDER BY p.schemaname, p.tablename)
+	INTO grants
+	FROM pg_publication_tables AS p JOIN pg_roles AS r ON r.rolname = connector_config."user"
+	WHERE p.pubname = 'cdcsync' AND p.schemaname <> 'cdcsync' AND NOT cdcsync.role_may_select(r.oid, p.schemaname, p.tablename);
+	IF grants IS NOT NULL THEN
+		RAISE WARNING USING
+			ERRCODE = 'insufficient_privilege',
+			MESSAGE = format('role "%s" may not read tables of publication "cdcsync": the connector would send nothing', "user"),
+			HINT = format('Run %s.', grants);
+	END IF;
 
 	SELECT jsonb_object_agg(p.name, p.value) INTO config
 	FROM (VALUES
@@ -1121,6 +1144,19 @@ $$;
 COMMENT ON FUNCTION cdcsync.shell_word(text) IS
 'part of check(): the text as one word of a shell';
 
+CREATE FUNCTION cdcsync.role_may_select(role oid, schema_name name, table_name name)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT has_schema_privilege(role, n.oid, 'USAGE') AND has_table_privilege(role, c.oid, 'SELECT')
+	FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE n.nspname = schema_name AND c.relname = table_name
+$$;
+
+COMMENT ON FUNCTION cdcsync.role_may_select(oid, name, name) IS
+'part of check() and connector_config(): whether a connector''s role may read a table';
+
 CREATE FUNCTION cdcsync.psql_command()
 RETURNS text
 LANGUAGE sql STABLE
@@ -1322,6 +1358,19 @@ SELECT 'warning', 'slot ' || s.slot_name, format('nobody reads it, the connector
 FROM slot AS s, facts AS f WHERE NOT s.active AND s.wal_status NOT IN ('lost', 'unreserved')
 
 UNION ALL
+-- Kafka Connect says RUNNING all the same
+SELECT 'warning', 'role ' || r.rolname, format('it may not SELECT %s: a connector that connects as it sends nothing',
+		string_agg(format('%I.%I', t.schemaname, t.tablename), ', ' ORDER BY t.schemaname, t.tablename)),
+	string_agg(format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %I.%I TO %I', t.schemaname, r.rolname, t.schemaname, t.tablename, r.rolname),
+		'; ' ORDER BY t.schemaname, t.tablename)
+FROM pg_roles AS r, pg_publication_tables AS t
+WHERE r.rolreplication AND r.rolcanlogin AND NOT r.rolsuper AND has_database_privilege(r.oid, current_database(), 'CONNECT')
+	AND t.pubname = 'cdcsync' AND t.schemaname <> 'cdcsync'
+	AND EXISTS (SELECT FROM slot AS s WHERE NOT s.active)
+	AND NOT cdcsync.role_may_select(r.oid, t.schemaname, t.tablename)
+GROUP BY r.rolname
+
+UNION ALL
 SELECT 'warning', 'slot ' || s.slot_name, format('it keeps %s of WAL, and is lost at %s (max_slot_wal_keep_size)',
 		pg_size_pretty(s.kept), pg_size_pretty(s.keep_limit)),
 	'Let the connector run, or: ALTER SYSTEM SET max_slot_wal_keep_size = ''...''; SELECT pg_reload_conf()'
@@ -1393,6 +1442,13 @@ UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass, 'it is not REPLICA IDENTITY FULL: events do not show the row that was there', m.repair
 FROM member AS m JOIN pg_class AS c ON c.oid = m.relid
 WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p')
+
+UNION ALL
+-- from 18 on; pg_upgrade brings a publication that knows nothing of them
+SELECT 'error', 'table ' || r.relation, 'its generated columns are not published: no row of it can be updated or deleted', r.repair
+FROM rule AS r, publication AS p
+WHERE to_jsonb(p) ->> 'pubgencols' = 'n'
+	AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attgenerated = 's' AND NOT a.attisdropped)
 
 UNION ALL
 SELECT 'error', 'table ' || m.relid::regclass,
@@ -1532,6 +1588,11 @@ RETURNS TABLE (level text, subject text, problem text, remedy text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+WITH made_elsewhere AS MATERIALIZED (
+	SELECT i.database_oid <> d.oid OR i.system_identifier <> c.system_identifier::text AS is
+	FROM cdcsync.local_identity AS i, pg_control_system() AS c, pg_database AS d
+	WHERE d.datname = current_database()
+)
 SELECT CASE s.state WHEN 'error' THEN 'error' ELSE 'warning' END,
 	concat('subscription ', s.subscription, ', topic ' || s.topic, ', partition ' || s.partition),
 	concat_ws(': ', s.state, split_part(s.last_error, E'\n', 1)),
@@ -1562,7 +1623,20 @@ WHERE s.lag > 0 AND s.lag_seconds > k.seconds / 2
 
 UNION ALL
 SELECT 'info', 'subscription ' || s.name, 'it is paused', format('SELECT cdcsync.resume(%L)', s.name)
-FROM cdcsync.subscription AS s WHERE NOT s.enabled
+FROM cdcsync.subscription AS s WHERE NOT s.enabled AND NOT EXISTS (SELECT FROM made_elsewhere AS m WHERE m.is)
+
+UNION ALL
+SELECT 'warning', 'subscription ' || s.name,
+	'it is paused, for its database was made in another server or as another database: this is a copy of it, or the same after pg_upgrade',
+	format('In place of the other: SELECT cdcsync.resume(%L). Beside it, first: ALTER DATABASE %I SET cdcsync.node_name = ''...''; and connect again',
+		s.name, current_database())
+FROM cdcsync.subscription AS s, made_elsewhere AS m WHERE NOT s.enabled AND m.is
+
+UNION ALL
+SELECT 'warning', 'table ' || r.relation,
+	'it has no version column, and when its rows were written is not known any more, for the database was made elsewhere: the oldest event wins over them',
+	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README'
+FROM cdcsync.table_rule AS r, made_elsewhere AS m WHERE r.version_column IS NULL AND m.is
 
 UNION ALL
 SELECT 'warning', 'subscription ' || s.name, format('table %s has no version column, and its changes may come over several paths', r.relation),
@@ -1598,7 +1672,8 @@ WITH peer AS MATERIALIZED (
 	-- a peer may say anything
 	SELECT p.*, substring(p.source_version, '^\d+')::numeric AS major,
 		substring(p.source_version, '^\d+\.(\d+)')::numeric AS minor,
-		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column
+		s.origin = 'none' OR s.conflicts IN ('hub', 'spoke') AS needs_origin, r.version_column, r.relation,
+		r.column_map, coalesce(r.column_map ->> p.missing_column, p.missing_column) AS local_column
 	FROM cdcsync.stat_peers() AS p
 	JOIN cdcsync.subscription AS s ON s.name = p.subscription
 	JOIN cdcsync.table_rule AS r ON r.source_table = p.source_table
@@ -1631,8 +1706,15 @@ GROUP BY p.peer, k.sign, k.level, k.problem, k.remedy
 
 UNION ALL
 SELECT DISTINCT 'info', 'peer ' || p.peer, format('table %s: its events have no column %I, which keeps its value or its default here', p.source_table, p.missing_column),
-	format('On node %s: ALTER TABLE %s ADD COLUMN %I ..., if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column)
-FROM peer AS p WHERE p.missing_column IS NOT NULL
+	CASE WHEN p.column_map ? p.missing_column
+		THEN format('If it was renamed there: SELECT cdcsync.alter_table_rule(%L, column_map => ''{}''), with what else is to be mapped.',
+			p.relation::text)
+		ELSE format('On node %s: ALTER TABLE %s ADD COLUMN %I %s, if it was forgotten.', cdcsync.shell_word(p.peer), p.source_table, p.missing_column,
+			format_type(a.atttypid, a.atttypmod))
+	END
+FROM peer AS p
+LEFT JOIN pg_attribute AS a ON a.attrelid = p.relation AND a.attname = p.local_column
+WHERE p.missing_column IS NOT NULL
 
 UNION ALL
 SELECT 'warning', 'node ' || f.node_name,
@@ -1822,8 +1904,10 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcs
 	cdcsync.only_receives(), cdcsync.check_server(), cdcsync.check_tables(), cdcsync.check_subscriptions(),
 	cdcsync.check_peers(), cdcsync.find_orphans(oid), cdcsync.check_orphans(), cdcsync.count_unversioned(regclass),
 	cdcsync.check_versions(), cdcsync.check(boolean),
-	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command() TO pg_monitor;
+	cdcsync.printable(text), cdcsync.shell_word(text), cdcsync.psql_command(), cdcsync.role_may_select(oid, name, name)
+	TO pg_monitor;
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.unsent, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
 GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;
+GRANT SELECT (system_identifier, database_oid) ON cdcsync.local_identity TO cdcsync_admin, pg_monitor;

@@ -13,7 +13,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -77,6 +81,7 @@ static CdcApplyItem *part_of(const CdcApplyItem *item, CdcOp op);
 static void take_change(CdcTableGroup *group, CdcApplyItem *item);
 static void take_truncate(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
 static void skip_unknown(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item);
+static bool is_partition_here(const CdcEvent *event);
 pg_noreturn static void refuse_unknown(const CdcEvent *event);
 static void skip(CdcApply *apply, CdcTableGroup *group, CdcApplyItem *item, const char *outcome);
 static void flush_groups(CdcApply *apply);
@@ -461,7 +466,30 @@ refuse_unknown(const CdcEvent *event)
 			 is_null ? errdetail("Of a null value only the topic tells the table.") : 0,
 			 is_null ?
 			 errhint("Where several connectors write to one topic, set tombstones.on.delete=false in them; set on_unknown_table => 'skip' with cdcsync.alter_subscription to get past it.") :
+			 is_partition_here(event) ?
+			 errhint("It is a partition of a table that is registered: on the node that sent it, run ALTER PUBLICATION cdcsync SET (publish_via_partition_root = true); get past events that were sent already with cdcsync.skip.") :
 			 errhint("Register it with cdcsync.add_table, or set on_unknown_table => 'skip' with cdcsync.alter_subscription.")));
+}
+
+/* add_table would refuse it, and its root is registered already */
+static bool
+is_partition_here(const CdcEvent *event)
+{
+	Oid			schema;
+	Oid			relid;
+	ListCell   *lc;
+
+	if (!IsTransactionState() || !OidIsValid(schema = get_namespace_oid(event->schema, true)))
+		return false;
+	relid = get_relname_relid(event->table, schema);
+	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
+		return false;
+	foreach(lc, get_partition_ancestors(relid))
+	{
+		if (cdc_table_rule_for_relation(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
 }
 
 /* Counted under the table, or under none */

@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "objection.h"
 #include "register_check.h"
+#include "row_rights.h"
 #include "table_query.h"
 #include "table_rule.h"
 #include "unversioned.h"
@@ -126,7 +127,7 @@ cdcsync_count_unversioned(PG_FUNCTION_ARGS)
 	Datum		result;
 	bool		isnull;
 
-	if (!cdc_objection_is_table(relid) || !cdc_table_query_may_read(relid) ||
+	if (!cdc_objection_is_table(relid) || !cdc_may_read_rows(relid) ||
 		!cdc_table_query_sees_all(cdc_table_query_owner(relid), relid))
 		PG_RETURN_NULL();
 	rule = cdc_table_rule_for_relation(relid);

@@ -12,7 +12,9 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/varlena.h"
 
 #include "catalog.h"
 #include "consumer_query.h"
@@ -28,6 +30,7 @@
 
 #define QUERY_TIMEOUT_MS	1000
 #define RETENTION_INTERVAL_MS 60000
+#define MAX_TYPOS			3
 #define HEARTBEAT_PREFIX	"__debezium-heartbeat."
 
 /* Something subscribed that is not there (yet) */
@@ -78,7 +81,9 @@ static void take_found(List *found);
 static void note_others(const Found *f);
 static void renew_placeholders(List *topics);
 static void keep_placeholders(bool wanted);
-static const char *why_missing(List *topics, const char *name);
+static CdcError missing_error(CdcSubscription *sub, List *topics, const char *name);
+static const char *similar_topic(List *topics, const char *name);
+static void tell_missing(List *topics);
 static void want_missing(CdcSubscription *sub, const char *topic, const char *message);
 static void want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error);
 static bool has_partition(const CdcSubscription *sub);
@@ -129,6 +134,7 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 	if (cdc_control_is_first() && (found || any_not_started()) && find_starts(found))
 		store_found(found);
 	take_found(found);
+	tell_missing(topics);
 	if (cdc_control_is_first())
 	{
 		renew_placeholders(topics);
@@ -484,12 +490,18 @@ renew_placeholders(List *topics)
 		foreach(t, sub->topics)
 		{
 			char	   *name = lfirst(t);
-			const char *error = cdc_topic_is_regex(name) ? NULL : why_missing(topics, name);
+			const CdcTopic *found = cdc_consumer_find_topic(topics, name);
 
-			if (error)
+			if (cdc_topic_is_regex(name) || (found && found->error == NULL))
+				continue;
+			named = true;
+			if (found)
+				want_missing(sub, name, found->error);
+			else
 			{
-				want_missing(sub, name, error);
-				named = true;
+				CdcError	error = missing_error(sub, topics, name);
+
+				want_placeholder(sub, name, &error);
 			}
 		}
 		if (!named && !has_partition(sub))
@@ -507,13 +519,61 @@ keep_placeholders(bool wanted)
 		((Placeholder *) lfirst(lc))->wanted = wanted;
 }
 
-/* NULL if it is there and can be read */
-static const char *
-why_missing(List *topics, const char *name)
+/* What is not there (yet), and what may be meant */
+static CdcError
+missing_error(CdcSubscription *sub, List *topics, const char *name)
 {
-	const CdcTopic *topic = cdc_consumer_find_topic(topics, name);
+	const char *similar = similar_topic(topics, name);
+	const char *reset = cdc_subscription_reset_command(sub->name);
 
-	return topic ? topic->error : "the topic does not exist (yet)";
+	return cdc_error_own("the topic does not exist (yet)", similar ?
+						 psprintf("Perhaps the topic \"%s\" is meant: see cdcsync.alter_subscription.", similar) :
+						 psprintf("Debezium makes a topic with its first event.  If it was there and was deleted, restart the connector that writes to it, then run %s.", reset));
+}
+
+/* NULL if none is */
+static const char *
+similar_topic(List *topics, const char *name)
+{
+	const char *nearest = NULL;
+	int			bound = Min(MAX_TYPOS, strlen(name) / 4);
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		const char *other = ((CdcTopic *) lfirst(lc))->name;
+		int			distance;
+
+		if (!cdc_topic_is_name(other))
+			continue;
+		distance = varstr_levenshtein_less_equal(name, strlen(name), other, strlen(other), 1, 1, 1, bound, true);
+		if (distance > bound)
+			continue;
+		nearest = other;
+		bound = distance - 1;
+		if (bound < 0)
+			break;
+	}
+	return nearest;
+}
+
+/* Of those that were read, the Kafka client says only that it does not know them */
+static void
+tell_missing(List *topics)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (cdc_consumer_find_topic(topics, p->offset.topic) == NULL)
+		{
+			CdcError	error = missing_error(p->sub, NIL, p->offset.topic);
+
+			cdc_partition_missing(p, &error);
+		}
+	}
 }
 
 static void

@@ -29,6 +29,7 @@
 #include "row.h"
 #include "row_rights.h"
 #include "session.h"
+#include "subscription_check.h"
 #include "unixtime.h"
 
 #define DECODE_COLUMNS 9
@@ -63,6 +64,7 @@ message_from_texts(const char *topic, text *key, text *value, int64 offset)
 {
 	CdcMessage *m = palloc0(sizeof(CdcMessage));
 
+	cdc_check_encoding();
 	m->topic = topic;
 	m->offset = offset;
 	m->timestamp = cdc_unixtime_from_timestamptz(GetCurrentTimestamp()) / 1000;

@@ -89,7 +89,7 @@ pause_all(void)
 		ereport(WARNING,
 				(errmsg("cdcsync subscriptions are paused, for this database is a copy of another one"),
 				 errdetail("Two databases must not act as one node."),
-				 errhint("Set cdcsync.node_name to a name of its own, then run cdcsync.resume().")));
+				 errhint("In place of the other, as after pg_upgrade: run cdcsync.resume(). Beside it: set cdcsync.node_name to a name of its own first.")));
 }
 
 /*

@@ -19,6 +19,7 @@
 #include "utils/syscache.h"
 
 #include "key.h"
+#include "row_rights.h"
 #include "table_query.h"
 
 /* A foreign key */
@@ -153,8 +154,8 @@ cdcsync_find_orphans(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (find_foreign_key(PG_GETARG_OID(0), &fk) && cdc_table_query_may_read(fk.child) &&
-		cdc_table_query_may_read(fk.parent))
+	if (find_foreign_key(PG_GETARG_OID(0), &fk) && cdc_may_read_rows(fk.child) &&
+		cdc_may_read_rows(fk.parent))
 	{
 		char	   *orphans = orphans_text(&fk);
 		Oid			role = common_owner(&fk);

@@ -37,8 +37,6 @@
 #define HOLD_MS				1000
 #define QUERY_TIMEOUT_MS	1000
 
-#define HINT_ANEW \
-	"If the topic was deleted and created again, run cdcsync.unsubscribe and cdcsync.subscribe."
 
 List	   *cdc_partition_list = NIL;
 
@@ -65,6 +63,7 @@ static void publish_errors(void);
 static void unassign(CdcPartition *p);
 static void start(CdcPartition *p);
 static bool rewind_to_time(CdcPartition *p);
+static char *hint_anew(const CdcPartition *p);
 static char *rewind_command(const CdcPartition *p, int64 offset);
 static void stop_short(CdcPartition *p, int64 end_offset);
 static void note_streaming(CdcPartition *p);
@@ -313,6 +312,13 @@ cdc_partition_wait(CdcPartition *p, const CdcError *error)
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
+void
+cdc_partition_missing(CdcPartition *p, const CdcError *error)
+{
+	if (p->state == CDC_PARTITION_WAITING && !p->assigned)
+		set_state(p, CDC_PARTITION_WAITING, error);
+}
+
 /* What is found out here rather than caught */
 static void
 stop_saying(CdcPartition *p, const char *message, const char *hint)
@@ -441,7 +447,8 @@ start(CdcPartition *p)
 	{
 		stop_saying(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s",
 								current_cluster, p->offset.cluster_id),
-					"Check cdcsync.bootstrap_servers; to begin anew, run cdcsync.unsubscribe and cdcsync.subscribe.");
+					psprintf("Check cdcsync.bootstrap_servers; to begin anew in this cluster, run %s.",
+							 cdc_subscription_reset_command(p->offset.subscription)));
 		return;
 	}
 	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
@@ -504,7 +511,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 		if (p->offset.record_time >= 0 && message->timestamp != p->offset.record_time)
 		{
 			stop_saying(p, "the topic is not the one that was read before: its last applied record has another time",
-						HINT_ANEW);
+						hint_anew(p));
 			return false;
 		}
 		p->verifying = false;
@@ -592,8 +599,15 @@ cdc_partition_out_of_range(CdcPartition *p)
 		/* not tried again: the next time would find nothing wrong */
 		p->failed_at = next;
 		stop_saying(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT, next),
-					HINT_ANEW);
+					hint_anew(p));
 	}
+}
+
+static char *
+hint_anew(const CdcPartition *p)
+{
+	return psprintf("If the topic was deleted and created again, restart the connector that writes to it, then run %s.",
+					cdc_subscription_reset_command(p->offset.subscription));
 }
 
 /* SELECT cdcsync.rewind(...), which moves this partition to the offset */
@@ -615,7 +629,7 @@ stop_short(CdcPartition *p, int64 end_offset)
 {
 	stop_saying(p, psprintf("the topic ends at offset " INT64_FORMAT
 							", before the next one to apply, " INT64_FORMAT, end_offset, p->offset.next_offset),
-				HINT_ANEW);
+				hint_anew(p));
 }
 
 void

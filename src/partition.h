@@ -81,6 +81,9 @@ extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const
 extern void cdc_partition_stop(CdcPartition *p, const CdcError *error);
 extern void cdc_partition_wait(CdcPartition *p, const CdcError *error);
 
+/* The broker has no such topic any more: the same, where it waits already */
+extern void cdc_partition_missing(CdcPartition *p, const CdcError *error);
+
 /* Go on at a time: the next event is from the future */
 extern void cdc_partition_hold(CdcPartition *p, TimestampTz until);
 

@@ -56,7 +56,7 @@ typedef struct PeerStat
 	char		subscription[NAME_SIZE];
 	char		version[VERSION_SIZE];	/* Debezium's */
 	char		database[NAMEDATALEN];
-	char		missing[NAMEDATALEN];	/* a column here that its events do not have */
+	char		missing[NAMEDATALEN];	/* a column that its events do not have, by its name there */
 	uint32		signs;
 	int64		ahead;			/* µs that the last local change there was ahead of our clock */
 	TimestampTz seen_at;
@@ -445,7 +445,7 @@ missing_column(const CdcImage *image, const CdcRelation *rel)
 		for (int j = 0; j < image->nfields && !found; j++)
 			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
 		if (!found)
-			return rel->columns[i].name;
+			return rel->columns[i].remote_name;
 	}
 	return "";
 }

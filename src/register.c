@@ -120,6 +120,7 @@ static char *table_name(Oid relid);
 static void
 begin_change(Oid relid)
 {
+	cdc_check_encoding();
 	cdc_register_check_owner(relid);
 	cdc_control_notify_at_commit();
 	cdc_table_rule_lock();

@@ -33,6 +33,7 @@
 
 #include "compat.h"
 #include "decode_json.h"
+#include "decode_schema.h"
 #include "objection.h"
 #include "owner.h"
 #include "relation.h"
@@ -83,6 +84,7 @@ static bool same_names(const CdcShape *shape, const CdcImage *image);
 static CdcShape *make_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 static const char *find_foreign_column(const CdcRelation *rel, const Bitmapset *present);
 static int	find_column(CdcRelation *rel, const CdcField *field);
+static const CdcColumn *find_local_column(const CdcRelation *rel, const char *name);
 static void check_unmapped(CdcRelation *rel, const CdcField *field);
 
 CdcRelation *
@@ -640,18 +642,41 @@ find_column(CdcRelation *rel, const CdcField *field)
 	return -1;
 }
 
+static const CdcColumn *
+find_local_column(const CdcRelation *rel, const char *name)
+{
+	for (int c = 0; c < rel->ncolumns; c++)
+	{
+		if (strcmp(rel->columns[c].name, name) == 0)
+			return &rel->columns[c];
+	}
+	return NULL;
+}
+
 /* A field without a column is an error, unless that column is generated here */
 static void
 check_unmapped(CdcRelation *rel, const CdcField *field)
 {
 	char	   *name = cdc_decode_excerpt(field->name, field->namelen);
 	AttrNumber	attnum = field->namelen < NAMEDATALEN ? get_attnum(rel->relid, name) : 0;
+	const CdcColumn *mapped;
 
 	if (attnum > 0 && get_attgenerated(rel->relid, attnum))
 		return;
+	mapped = attnum > 0 ? find_local_column(rel, name) : NULL;
+	if (mapped)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table %s takes the column \"%s\" of events, and the event has a column \"%s\"",
+						name, rel->qualified_name, mapped->remote_name, name),
+				 errdetail("So says the rule's column_map."),
+				 errhint("If it was renamed at the peer, too, run SELECT cdcsync.alter_table_rule(%s, column_map => '{}'), with what else is to be mapped.",
+						 quote_literal_cstr(rel->qualified_name))));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of the event does not exist in table %s", name,
 					rel->qualified_name),
+			 field->schema ?
+			 errdetail("Its Debezium type is %s.", cdc_decode_schema_name(field->schema)) : 0,
 			 errhint("Add the column, or map it to another one with cdcsync.alter_table_rule.")));
 }

@@ -208,6 +208,12 @@ cdc_subscription_mark_started(const CdcSubscription *sub)
 	cdc_catalog_execute(&update, args, NULL);
 }
 
+char *
+cdc_subscription_reset_command(const char *name)
+{
+	return psprintf("SELECT cdcsync.reset_subscription(%s)", quote_literal_cstr(name));
+}
+
 bool
 cdc_subscription_matches(const CdcSubscription *sub, const char *topic)
 {
@@ -364,7 +370,7 @@ cdc_subscription_warn_of_paths(void)
 		"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation "
 		"WHERE r.version_column IS NULL AND 1 OPERATOR(pg_catalog.<) "
 		"(SELECT pg_catalog.count(*) FROM cdcsync.subscription AS s "
-		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') LIMIT 1"
+		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') ORDER BY 1 LIMIT 1"
 	};
 
 	cdc_catalog_execute(&find, NULL, NULL);
@@ -487,6 +493,35 @@ cdcsync_unsubscribe(PG_FUNCTION_ARGS)
 	if (SPI_processed == 0)
 		no_such_subscription(name);
 	delete_offsets(name);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* reset_subscription(name, start_at): as if it had just been made, with the options it has */
+PG_FUNCTION_INFO_V1(cdcsync_reset_subscription);
+Datum
+cdcsync_reset_subscription(PG_FUNCTION_ARGS)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.subscription SET start_at = $2, started = false, "
+		"created_at = pg_catalog.clock_timestamp() WHERE name OPERATOR(pg_catalog.=) $1",
+		.nargs = 2,
+		.argtypes = {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(name_arg(fcinfo))};
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", "start_at")));
+	values[1] = CStringGetTextDatum(cdc_subscription_check_start(TextDatumGetCString(PG_GETARG_DATUM(1))));
+	cdc_control_notify_at_commit();
+	SPI_connect();
+	lock_subscriptions();
+	cdc_catalog_execute(&update, values, NULL);
+	if (SPI_processed == 0)
+		no_such_subscription(values[0]);
+	delete_offsets(values[0]);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -53,6 +53,9 @@ extern void cdc_subscription_mark_started(const CdcSubscription *sub);
 extern bool cdc_pattern_matches(const char *pattern, const char *name);
 
 /* Does any of the topics' names or regular expressions match this topic? */
+/* For hints: the command that makes it begin anew */
+extern char *cdc_subscription_reset_command(const char *name);
+
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
 
 /*

@@ -63,13 +63,19 @@ static bool is_choice(const char *const *choices, const char *value);
 static char *quoted_choices(const char *const *choices);
 
 void
-cdc_subscription_check_node(void)
+cdc_check_encoding(void)
 {
 	if (GetDatabaseEncoding() != PG_UTF8)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("database encoding %s is not supported", GetDatabaseEncodingName()),
 				 errhint("Use cdcsync in a database with encoding UTF8.")));
+}
+
+void
+cdc_subscription_check_node(void)
+{
+	cdc_check_encoding();
 	for (int i = 0; i < lengthof(needed_settings); i++)
 	{
 		const NeededSetting *needed = &needed_settings[i];

@@ -9,6 +9,9 @@
 
 /* All raise an error that says what is accepted */
 
+/* UTF8, in which events are written */
+extern void cdc_check_encoding(void);
+
 /* Settings and encoding, without which nothing can be consumed */
 extern void cdc_subscription_check_node(void);
 extern void cdc_subscription_check_name(const char *name);

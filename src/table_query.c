@@ -19,15 +19,10 @@
 #include "utils/syscache.h"
 
 #include "owner.h"
+#include "row_rights.h"
 #include "table_query.h"
 
 static void pin(const char *setting, const char *value);
-
-bool
-cdc_table_query_may_read(Oid relid)
-{
-	return cdc_table_query_sees_all(GetUserId(), relid);
-}
 
 bool
 cdc_table_query_sees_all(Oid role, Oid relid)
@@ -52,7 +47,7 @@ cdc_table_query_check(Oid relid)
 				 errmsg("\"%s\" is not a table", name)));
 	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
-	if (!cdc_table_query_may_read(relid))
+	if (!cdc_may_read_rows(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("row security of table \"%s\" applies to you", name),

@@ -6,12 +6,9 @@
 #define CDC_TABLE_QUERY_H
 
 /*
- * May the current user SELECT every row of this table?  Not where row security hides
- * some from him.
+ * May the current user read all rows of this table?  Raises an error if not, or if it is
+ * no table: views and foreign tables are others' code.
  */
-extern bool cdc_table_query_may_read(Oid relid);
-
-/* Raises an error if not, or if it is no table: views and foreign tables are others' code */
 extern void cdc_table_query_check(Oid relid);
 
 /*

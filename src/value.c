@@ -479,6 +479,26 @@ cdc_value_mismatch(CdcConversion *c)
 					cdc_decode_schema_name(c->schema), cdc_value_type_name(c->vt), c->vt->column)));
 }
 
+/* {"string": "x"} */
+static bool
+is_avro_union(const CdcToken *token)
+{
+	static const char *const types[] = {"boolean", "int", "long", "float", "double", "bytes", "string"};
+	const char *s = token->text + 1;
+	const char *end = token->text + token->len;
+
+	while (s < end && strchr(" \t\r\n", *s))
+		s++;
+	for (int i = 0; token->type == CDC_TOKEN_OBJECT && i < lengthof(types); i++)
+	{
+		int			len = strlen(types[i]);
+
+		if (end - s > len + 2 && s[0] == '"' && memcmp(s + 1, types[i], len) == 0 && s[len + 1] == '"')
+			return true;
+	}
+	return false;
+}
+
 /* A value that is none of its type */
 void
 cdc_value_invalid(CdcConversion *c)
@@ -487,7 +507,10 @@ cdc_value_invalid(CdcConversion *c)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("invalid value for column \"%s\" of type %s: %s",
-						c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type))));
+						c->vt->column, cdc_value_type_name(c->vt), form_name(c->token->type)),
+				 is_avro_union(c->token) ?
+				 errdetail("It is a union, as Avro's JSON encoding writes a value that may be null.") : 0,
+				 is_avro_union(c->token) ? errhint(CDC_HINT_CONVERTER) : 0));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("invalid value for column \"%s\" of type %s",

@@ -56,6 +56,7 @@ SELECT results_eq(
 	'psql_command() text',
 	'remove_table(relation regclass) void',
 	'republish(relation regclass, since timestamp with time zone, OUT rows bigint, OUT deletes bigint) record',
+	'reset_subscription(subscription text, start_at text DEFAULT ''earliest''::text) void',
 	'resolve_conflict(id bigint, "row" jsonb) text',
 	'resolve_conflict(id bigint, choice text) text',
 	'restart_workers() integer',
@@ -64,6 +65,7 @@ SELECT results_eq(
 	'retry_dead_letter(id bigint) void',
 	'rewind(subscription text, "to" jsonb) void',
 	'rewind(subscription text, "to" timestamp with time zone) void',
+	'role_may_select(role oid, schema_name name, table_name name) boolean',
 	'shell_word(word text) text',
 	'skip(subscription text, topic text, partition integer, "offset" bigint) void',
 	'skip_dead_letter(id bigint) void',
@@ -214,7 +216,7 @@ SELECT set_eq(
 	ARRAY['stat_partitions', 'stat_tables', 'stat_peers', 'stat_origins', 'wait_for', 'check', 'check_facts', 'check_orphans',
 		'check_peers', 'check_server', 'check_subscriptions', 'check_tables', 'check_triggers', 'check_versions', 'count_unversioned', 'find_orphans',
 		'may_read_rows', 'only_receives',
-		'printable', 'psql_command', 'shell_word', 'table_objection']::name[],
+		'printable', 'psql_command', 'role_may_select', 'shell_word', 'table_objection']::name[],
 	'pg_monitor may look and wait');
 SELECT schema_privs_are('cdcsync', 'cdcsync_admin', ARRAY['USAGE']);
 SELECT schema_privs_are('cdcsync', 'pg_monitor', ARRAY['USAGE']);

@@ -214,6 +214,9 @@ INSERT INTO virtual VALUES (1, 1);
 SELECT lives_ok('UPDATE virtual SET v = 5', 'and the table can be written');
 ALTER PUBLICATION cdcsync SET (publish_generated_columns = none);
 SELECT throws_ok('UPDATE virtual SET v = 6', '42P10', 'cannot update table "virtual"');
+SELECT is(format('%s %s: %s', level, problem, remedy), 'error its generated columns are not published: no row of it can be updated or deleted: '
+	'SELECT cdcsync.alter_table_rule(''public.virtual'')', 'check() knows')
+	FROM cdcsync.check() WHERE subject ~ 'virtual';
 SELECT lives_ok($$ SELECT cdcsync.alter_table_rule('virtual') $$);
 SELECT lives_ok('UPDATE virtual SET v = 6', 'alter_table_rule() mends the publication of an older server');
 SELECT lives_ok($$ SELECT cdcsync.remove_table('virtual') $$);

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use CdcKafka;
 use CdcTest;
+use JSON::PP;
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -175,7 +176,8 @@ foreach my $table (@tables)
 		change(0, 'u', $table, bait_row($table, 2, 0), bait_row($table, 2, 0)),
 		change(0, 'c', $table, undef, bait_row($table, 3, 1)));
 }
-$node->sql(q{SELECT cdcsync.subscribe('peer', '{^t045[.]public[.]}', producer => '{"binary.handling.mode": "bytes"}')});
+my $topics = join(',', map { $topic{$_} } @tables);
+$node->sql(qq{SELECT cdcsync.subscribe('peer', '{$topics}', producer => '{"binary.handling.mode": "bytes"}')});
 is($node->try_sql("SELECT cdcsync.wait_for('peer', '2 minutes')"), 't', 'the worker has taken all baits')
   || diag($node->sql('SELECT topic, state, last_error FROM cdcsync.stat_subscription'));
 nothing_ran('by the worker');
@@ -237,6 +239,251 @@ run_as('dave', 'UPDATE bait_key SET id = other WHERE other = 101');
 is($node->sql('SELECT count(*) FROM bait_key WHERE id = 101'), 1, 'a key with a tombstone is used again');
 nothing_ran('in the session of who writes the table');
 
+# --- who may what ---------------------------------------------------------------------------------
+
+# A table of mallory's with something in it that nobody else may see, in its rows, conflicts, tombstones and dead letters
+as_owner("CREATE TABLE secret (id int PRIMARY KEY, body text, v bigint NOT NULL); GRANT INSERT, UPDATE, DELETE ON secret TO dave");
+$node->sql("SELECT cdcsync.add_table('secret', version_column => 'v')");
+$topic{secret} = make_topic('secret');
+produce($topic{secret},
+	change(0, 'c', 'secret', undef, secret_row(1, 2)),
+	change(0, 'u', 'secret', secret_row(6, 0), secret_row(6, 1)),
+	change(0, 'c', 'secret', undef, secret_row(2, 1)),
+	change(0, 'd', 'secret', secret_row(2, 1), undef),
+	change(0, 'c', 'secret', undef, secret_row(3, 'classified')));
+
+# ... and what who may write to its topic would like to write besides
+produce($topic{secret},
+	[ 0, '{"rolname": "dave"}', event('u', 'pg_authid', undef, { rolname => 'dave', rolsuper => JSON::PP::true }, schema => 'pg_catalog') ],
+	[ 0, '{"relation": 1}', event('c', 'table_rule', undef, { relation => 1, source_table => 'x' }, schema => 'cdcsync') ],
+	change(0, 'c', 'side', undef, { id => 1, n => 1 }),
+	change(0, 'c', 'secret', undef, { id => 4, v => 1, 'body") VALUES (1); ALTER ROLE dave SUPERUSER; --' => 'x' }),
+	change(0, 'c', "secret; ALTER ROLE dave SUPERUSER; --", undef, secret_row(5, 1)));
+$node->sql(qq{SELECT cdcsync.subscribe('secrets', '{$topic{secret}}', on_error => 'dead_letter')});
+is($node->try_sql("SELECT cdcsync.wait_for('secrets', '2 minutes')"), 't', 'the worker has taken the secrets');
+is($node->sql('SELECT count(*) FROM cdcsync.dead_letter'), 6, 'a topic\'s writer writes registered tables alone');
+is($node->sql(q{SELECT (SELECT count(*) FROM side), (SELECT rolsuper FROM pg_roles WHERE rolname = 'dave')}), '0|f', '... and nothing else');
+
+$node->safe_psql('postgres', 'CREATE ROLE erin LOGIN CREATEDB; CREATE DATABASE other OWNER erin');
+my %role = (mallory => 'owner', dave => 'writer', carol => 'admin', mona => 'monitor', erin => 'owner of another database');
+
+# Every function: who may call it, which right on the table he must have besides, what he learns, what it can stop (nothing, where it
+# is empty), and arguments that would hurt.
+my %function = (
+	'add_table(regclass,name,text,text,jsonb,boolean)' => [ 'admin', 'own', '', 'apply to his own tables', "'secret'" ],
+	'add_version_column(regclass,name)' => [ 'admin', 'own', '', 'his own table, locked', "'secret'" ],
+	'alter_subscription(text,text[],text,text,text,text,text,jsonb,text[])' => [ 'admin', '', '', 'the subscription', "'peer', origin => 'none'" ],
+	'alter_table_rule(regclass,name,text,text,jsonb,boolean)' => [ 'admin', 'own', '', 'apply to his own tables', "'secret'" ],
+	'apply(text,text,text,jsonb,text)' => [ 'admin', '', 'what was decided', 'what a change does', "'t045.public.secret', '{\"id\": 1}', EVENT" ],
+	'apply(text,text[],text[],jsonb,text)' => [ 'admin', '', 'what was decided', 'what a change does', "'t045.public.secret', ARRAY['{\"id\": 1}'], ARRAY[EVENT]" ],
+	'check(boolean)' => [ 'admin monitor', '', 'how it is set up', '', '' ],
+	'check_facts()' => [ 'admin monitor', '', 'how it is set up', '', '' ],
+	'check_orphans()' => [ 'admin monitor', '', 'numbers, of tables that he may read', '', '' ],
+	'check_peers()' => [ 'admin monitor', '', 'names of peers and tables', '', '' ],
+	'check_server()' => [ 'admin monitor', '', 'settings', '', '' ],
+	'check_subscriptions()' => [ 'admin monitor', '', 'errors without values', '', '' ],
+	'check_tables()' => [ 'admin monitor', '', 'catalogs', '', '' ],
+	'check_triggers()' => [ 'admin monitor', '', 'catalogs', '', '' ],
+	'check_versions()' => [ 'admin monitor', '', 'numbers, of tables that he may read', '', '' ],
+	'compare(text,regclass)' => [ 'admin', 'read', 'digests', '', "'peer', 'secret'" ],
+	'connector_config(text,integer,text,text,text,text,boolean,jsonb)' => [ 'admin', '', 'names of published tables', '', "'localhost'" ],
+	'count_unversioned(regclass)' => [ 'admin monitor', '', 'a number, of a table that he may read', '', "'secret'" ],
+	'decode(text,text,text,jsonb)' => [ 'admin', '', 'what he gives', '', "'t045.public.secret', '{\"id\": 1}', EVENT" ],
+	'drop_origin(text)' => [ 'admin', '', '', 'nobody who is at work', "'nobody'" ],
+	'find_orphans(oid)' => [ 'admin monitor', '', 'a number, of tables that he may read', '', '0' ],
+	'may_read_rows(regclass)' => [ 'public', '', 'his own rights', '', "'secret'" ],
+	'only_receives()' => [ 'admin monitor', '', 'how it is set up', '', '' ],
+	'pause(text)' => [ 'admin', '', '', 'all subscriptions', '' ],
+	'peer_digests(text,regclass)' => [ 'admin', 'read', 'digests', '', "'peer', 'secret'" ],
+	'printable(text)' => [ 'admin monitor', '', '', '', "'x'" ],
+	'prune_conflicts()' => [ 'admin', '', 'a number', '', '' ],
+	'prune_tombstones()' => [ 'admin', '', 'a number', '', '' ],
+	'psql_command()' => [ 'admin monitor', '', 'port and name of the database', '', '' ],
+	'remove_table(regclass)' => [ 'admin', 'own', '', 'apply to his own tables', "'secret'" ],
+	'republish(regclass,timestamp with time zone)' => [ 'admin', 'own', 'numbers', 'writers of his own tables', "'secret', '-infinity'" ],
+	'reset_subscription(text,text)' => [ 'admin', '', '', 'the subscription', "'secrets'" ],
+	'resolve_conflict(bigint,jsonb)' => [ 'admin', 'write', '', '', "(SELECT max(id) FROM ids), '{\"body\": \"x\"}'::jsonb" ],
+	'resolve_conflict(bigint,text)' => [ 'admin', 'write', '', '', "(SELECT max(id) FROM ids), 'remote'" ],
+	'restart_workers()' => [ 'admin', '', '', 'all workers, which start anew', '' ],
+	'resume(text)' => [ 'admin', '', '', 'what somebody paused goes on', '' ],
+	'resync_table(regclass)' => [ 'admin', 'own', '', '', "'secret'" ],
+	'retry_dead_letter(bigint)' => [ 'admin', '', '', 'a dead letter', '1' ],
+	'rewind(text,jsonb)' => [ 'admin', '', '', 'the subscription', "'secrets', '{\"t045.public.secret\": {\"0\": 0}}'::jsonb" ],
+	'rewind(text,timestamp with time zone)' => [ 'admin', '', '', 'the subscription', "'secrets', '2020-01-01'::timestamptz" ],
+	'role_may_select(oid,name,name)' => [ 'admin monitor', '', 'rights of others, as the catalogs say', '', "0::oid, 'public', 'secret'" ],
+	'shell_word(text)' => [ 'admin monitor', '', '', '', "'x'" ],
+	'skip(text,text,integer,bigint)' => [ 'admin', '', '', 'a message', "'secrets', 't045.public.secret', 0, 0" ],
+	'skip_dead_letter(bigint)' => [ 'admin', '', '', 'a dead letter', '1' ],
+	'stat_origins()' => [ 'admin monitor', '', 'names of peers', '', '' ],
+	'stat_partitions()' => [ 'admin monitor', '', 'errors without values', '', '' ],
+	'stat_peers()' => [ 'admin monitor', '', 'names of peers and tables', '', '' ],
+	'stat_tables()' => [ 'admin monitor', '', 'numbers', '', '' ],
+	'subscribe(text,text[],text,text,text,text,text,text,jsonb,boolean,text[])' => [ 'admin', '', '', 'nobody else', "'more', '{more}'" ],
+	'table_digest(regclass,integer)' => [ 'admin', 'read', 'a digest', '', "'secret'" ],
+	'table_objection(regclass)' => [ 'admin monitor', '', 'catalogs', '', "'secret'" ],
+	'tombstone_trigger()' => [ 'public', 'trigger', '', '', '' ],
+	'unsubscribe(text)' => [ 'admin', '', '', 'the subscription', "'secrets'" ],
+	'version_check_trigger()' => [ 'public', 'trigger', '', '', '' ],
+	'version_trigger()' => [ 'public', 'trigger', '', '', '' ],
+	'wait_for(text,interval)' => [ 'admin monitor', '', 'whether all is applied', '', "'secrets', '10 s'" ],
+);
+
+# Every relation: who may read it, and what he learns. Nobody writes one.
+my %relation = (
+	conflict_data => [ '', '' ],
+	conflict_data_id_seq => [ '', '' ],
+	conflict_history => [ 'admin', 'rows, of tables that he may read' ],
+	dead_letter => [ 'admin', 'messages, of tables that he may read' ],
+	dead_letter_data => [ '', 'subscription and status, for admin and monitor' ],
+	dead_letter_data_id_seq => [ '', '' ],
+	local_identity => [ '', 'which database it is, for admin and monitor' ],
+	signal => [ '', '' ],
+	stat_origin => [ 'admin monitor', 'names of peers' ],
+	stat_subscription => [ 'admin monitor', 'errors without values' ],
+	stat_table => [ 'admin monitor', 'numbers' ],
+	subscription => [ 'admin monitor', 'names of topics' ],
+	subscription_offset => [ '', '' ],
+	table_rule => [ 'admin monitor', 'names of tables and columns' ],
+	tombstone => [ 'admin', 'keys, of tables that he may read' ],
+	tombstone_data => [ '', '' ],
+	tombstone_horizon => [ '', '' ],
+	unsent => [ 'admin monitor', 'names of tables' ],
+);
+
+# Every setting: its context, and whether everybody sees it. Superusers alone set one.
+my %setting = (
+	(map { ("cdcsync.$_" => [ 'sighup', 1 ]) }
+		qw(apply_timeout apply_workers batch_rows batch_size conflict_log_limit conflict_retention dead_letter_retention max_clock_skew
+		tombstone_retention topic_refresh_interval)),
+	(map { ("cdcsync.$_" => [ 'postmaster', 1 ]) } qw(max_partitions max_tables)),
+	(map { ("cdcsync.$_" => [ 'superuser', 1 ]) } qw(max_origins node_name)),
+	(map { ("cdcsync.$_" => [ 'sighup', 0 ]) } qw(bootstrap_servers kafka_config_file)),
+);
+my %unlisted = ('cdcsync.kafka_config' => 'it may hold passwords');
+
+# Every hook, with what a plain role or the owner of another database could try to stop by it
+my %hook = (
+	ProcessUtility_hook => [
+		'DROP EXTENSION cdcsync', 'DROP SCHEMA cdcsync CASCADE', 'DROP DATABASE app', 'ALTER DATABASE app RENAME TO mine',
+		'CREATE DATABASE copy TEMPLATE app', 'DROP OWNED BY postgres', "ALTER DATABASE app SET cdcsync.node_name = 'x'",
+		'ALTER DATABASE app SET TABLESPACE pg_default', 'CREATE TEMP TABLE t ()' ],
+	needs_fmgr_hook => [],    # what runs under it: the baits above
+	fmgr_hook => [],
+	shmem_request_hook => [],
+	shmem_startup_hook => [],
+);
+
+# what is new has no line yet
+my $members = q{SELECT %s FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+	AND e.extname = 'cdcsync' AND d.deptype = 'e' };
+lines_of('functions', \%function, sprintf($members, q{translate(replace(d.objid::regprocedure::text, 'cdcsync.', ''), '"', '')}) . "WHERE d.classid = 'pg_proc'::regclass");
+lines_of('relations', \%relation, sprintf($members, 'c.relname') . "JOIN pg_class AS c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass AND c.relkind <> 'c'");
+lines_of('other members', { 'schema cdcsync' => 1, 'type cdcsync.conflict' => 1 },
+	sprintf($members, 'pg_describe_object(d.classid, d.objid, 0)') . "WHERE d.classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass)");
+lines_of('settings', \%setting, q{SELECT name FROM pg_settings WHERE name LIKE 'cdcsync.%'});
+lines_of('settings that pg_settings leaves out', \%unlisted,
+	q{SELECT x FROM unnest(ARRAY['} . join("','", map { /DefineCustom\w+Variable\("([^"]+)"/g } slurp_file("$ENV{CDC_ROOT}/src/guc.c")) .
+	q{']) AS x WHERE x NOT IN (SELECT name FROM pg_settings)});
+lines_of('hooks', \%hook, q{SELECT x FROM unnest(ARRAY['} .
+	join("','", map { slurp_file($_) =~ /^\t(\w+_hook) = /mg } glob("$ENV{CDC_ROOT}/src/*.c")) . q{']) AS x WHERE x NOT LIKE 'prev%'});
+
+# functions, tried by everybody
+$node->sql('CREATE VIEW ids AS SELECT id FROM cdcsync.conflict_data WHERE relation = \'secret\'::regclass; GRANT SELECT ON ids TO PUBLIC');
+my $state = state();
+my $event = "'" . event('u', 'secret', { id => 1, body => 'y', v => 1 }, { id => 1, body => 'x', v => 2 }) . "'";
+foreach my $function (sort keys %function)
+{
+	my ($may, $wants, $learns, $stops, $arguments) = @{ $function{$function} };
+	my ($name) = $function =~ /^(\w+)/;
+	my $call = "SELECT * FROM cdcsync.$name(" . ($arguments =~ s/EVENT/$event/r) . ')';
+
+	# what stops something is tried only by those who may not, or undone
+	$call = "BEGIN; $call; ROLLBACK" if $stops ne '';
+	foreach my $user (sort keys %role)
+	{
+		my $granted = $may =~ /\b\Q$role{$user}\E\b/ || ($may eq 'public' && $role{$user} =~ /^(?:admin|monitor)$/);
+		my $refusal =
+		    !$granted ? qr/permission denied for (?:schema|function)/
+		  : $wants eq 'trigger' ? qr/trigger/
+		  : $wants eq 'own' ? qr/must be owner of table secret/
+		  : $wants eq 'read' ? qr/permission denied for table secret/
+		  : $wants eq 'write' ? qr/conflict \d+ does not exist/
+		  : undef;
+
+		next if $granted && $name eq 'restart_workers';    # at once, and not to be undone
+		my $answer = run_as($user, $call);
+
+		ok(($refusal ? $answer =~ $refusal : $answer !~ /permission denied|must be owner/) && $answer !~ /classified/, "$name by $role{$user}")
+		  || diag($answer);
+	}
+}
+is(state(), $state, 'none of them has stopped anything');
+
+# relations
+foreach my $relation (sort keys %relation)
+{
+	my ($may) = @{ $relation{$relation} };
+
+	foreach my $user (sort keys %role)
+	{
+		my $answer = run_as($user, "SELECT * FROM cdcsync.$relation");
+		my $granted = $may =~ /\b\Q$role{$user}\E\b/;
+
+		ok(($granted ? $answer !~ /^error/ : $answer =~ /permission denied/) && $answer !~ /classified/, "$relation by $role{$user}")
+		  || diag($answer);
+	}
+}
+is( $node->sql(
+		q{SELECT count(*) FROM pg_class AS c, unnest('{mallory,dave,carol,mona,erin}'::regrole[]) AS r, unnest('{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p
+		WHERE c.relnamespace = 'cdcsync'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege(r, c.oid, p)}),
+	0, 'nobody writes a relation');
+is(run_as('mallory', 'SELECT DISTINCT body FROM secret'), 'classified', 'the owner reads his own');
+as_owner('GRANT SELECT, INSERT, UPDATE, DELETE ON secret TO carol');
+ok(run_as('carol', "SELECT * FROM cdcsync.$_") =~ /classified/, "who may read the table reads its rows in $_") foreach qw(conflict_history dead_letter);
+like(run_as('carol', 'SELECT key FROM cdcsync.tombstone'), qr/"id": "2"/, '... and in tombstone');
+is(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), 'remote')"), 'updated', '... and resolves its conflicts');
+as_owner("CREATE POLICY nobody ON secret USING (false); ALTER TABLE secret ENABLE ROW LEVEL SECURITY");
+ok(run_as('carol', "SELECT * FROM cdcsync.$_") !~ /classified/, "... but not where row security binds him: $_") foreach qw(conflict_history dead_letter tombstone);
+like(run_as('carol', "SELECT cdcsync.table_digest('secret')"), qr/row security of table "secret" applies to you/, '... nor a digest');
+
+# what could still be done: who has TRIGGER has his code run by whoever writes, and that is the owner; what is left for later is refused
+as_owner('ALTER TABLE secret DISABLE ROW LEVEL SECURITY; GRANT TRIGGER ON secret TO dave');
+$node->sql('GRANT CREATE ON SCHEMA public TO dave');
+run_as('dave', q{CREATE FUNCTION lend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'lend ran as %', current_user; RETURN NEW; END $$;
+	CREATE TRIGGER lend BEFORE UPDATE ON secret FOR EACH ROW EXECUTE FUNCTION lend()});
+is(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), 'remote')"), 'updated', 'a conflict is resolved by an administrator');
+ok($node->log_text =~ /lend ran as mallory$/m, '... which runs triggers as the owner');
+as_owner('CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON secret DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION evil_trigger()');
+like(run_as('carol', "SELECT cdcsync.resolve_conflict((SELECT max(id) FROM ids), 'remote')"), qr/cannot fire deferred trigger/, '... but for what would run later');
+as_owner('DROP TRIGGER later ON secret');
+
+# settings
+foreach my $setting (sort keys %setting, sort keys %unlisted)
+{
+	my ($context, $public) = @{ $setting{$setting} // [ 'sighup', 0 ] };
+
+	is($node->sql("SELECT context FROM pg_settings WHERE name = '$setting'"), $context, "$setting is of its context") if $setting{$setting};
+	foreach my $user (sort keys %role)
+	{
+		like(run_as($user, "SET $setting = DEFAULT"), qr/permission denied|cannot be changed/, "$setting set by $role{$user}");
+		next if $public || $role{$user} eq 'monitor';
+		like(run_as($user, "SHOW $setting"), qr/permission denied|must be superuser|\*{8}/, "$setting shown to $role{$user}");
+	}
+}
+
+# hooks
+$state = state();
+foreach my $command (map { @{ $hook{$_} } } sort keys %hook)
+{
+	foreach my $user (sort grep { $_ ne 'mallory' } keys %role)
+	{
+		my $answer = run_as($user, $command);
+
+		like($answer, qr/must be owner|permission denied|must be member/, "$command by $role{$user}") if $command !~ /TEMP/;
+	}
+}
+is(state(), $state, 'no command of theirs has stopped anything');
+
 $node->sql("SELECT cdcsync.remove_table('$_')") foreach @tables;
 nothing_ran('at the end');
 
@@ -267,6 +514,34 @@ sub bait_row
 sub bytes
 {
 	return encode_base64($_[0], '');
+}
+
+sub secret_row
+{
+	my ($id, $v) = @_;
+
+	return { id => $id, body => 'classified', v => $v };
+}
+
+# An assertion: the table has a line for each name that the query gives, and no other
+sub lines_of
+{
+	my ($what, $table, $sql) = @_;
+
+	is(join("\n", sort split(/\n/, $node->sql($sql))), join("\n", sort keys %$table), "every one has its line: $what");
+	return;
+}
+
+# what nobody is to change or to stop
+sub state
+{
+	return $node->sql(q{
+		SELECT s.* FROM cdcsync.subscription AS s ORDER BY 1;
+		SELECT r.* FROM cdcsync.table_rule AS r ORDER BY 1;
+		SELECT count(*) FROM cdcsync.dead_letter_data WHERE status = 'failed';
+		SELECT tablename FROM pg_publication_tables WHERE pubname = 'cdcsync' AND schemaname <> 'cdcsync' ORDER BY 1;
+		SELECT roname FROM pg_replication_origin ORDER BY 1;
+		SELECT datname, pid FROM pg_stat_activity WHERE backend_type = 'cdcsync apply worker'});
 }
 
 sub as_owner

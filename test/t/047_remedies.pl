@@ -74,4 +74,67 @@ my $command = $node->safe_psql($odd, 'SELECT cdcsync.psql_command()');
 local $ENV{PGHOST} = $node->host;
 is(`$command -Atc 'SELECT current_database()'`, "$odd\n", '... and the database, whatever its name');
 
+# --- what mends it ----------------------------------------------------------------------------------------
+
+# a topic that is deleted and made anew while nobody reads it: one command, and no option is lost
+my $home = make_node('home');
+my $lost = make_topic('lost');
+my $options = q{SELECT topics, conflicts, origin, event_time, on_error, on_unknown_table, producer FROM cdcsync.subscription WHERE name = 'it''s'};
+$home->sql(q{CREATE TABLE lost (id int PRIMARY KEY, v bigint NOT NULL); SELECT cdcsync.add_table('lost', version_column => 'v')});
+$home->sql("SELECT cdcsync.subscribe('it''s', '{$lost}', conflicts => '{\"update_exists\": \"error\"}', on_unknown_table => 'skip', producer => '{}')");
+my $had = $home->sql($options);
+produce($lost, map { change(0, 'c', 'lost', undef, { id => $_, v => 1 }) } 1 .. 3);
+becomes($home, 'SELECT count(*) FROM lost', 3, 'a topic is read');
+$home->stop;
+stack('topic-delete', $lost);
+$home->start;
+becomes($home, q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'does not exist'}, qr/restart the connector.*SELECT cdcsync\.reset_subscription\('it''s'\)/, 'it is gone: what to do');
+$home->stop;
+make_topic('lost');
+produce($lost, change(0, 'c', 'lost', undef, { id => 4, v => 1 }));
+$home->start;
+becomes($home, q{SELECT state FROM cdcsync.stat_subscription}, 'error', 'it is another: the partition stops');
+my ($reset) = $home->sql(q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'the topic'}) =~ /(SELECT cdcsync\.reset_subscription.*)\.$/;
+$home->sql('SELECT cdcsync.resume()');
+becomes($home, q{SELECT state FROM cdcsync.stat_subscription}, 'error', 'resume is no way out');
+$home->sql($reset);
+becomes($home, 'SELECT count(*) FROM lost', 4, 'what is said is one');
+is($home->sql($options), $had, '... with the options it had');
+is($home->sql("SELECT cdcsync.wait_for('it''s', '20s')"), 't', '... and all is well');
+like(error_of($home, "SELECT cdcsync.reset_subscription('nobody')"), qr/subscription "nobody" does not exist/, '... of one that is not there');
+$home->sql("SELECT cdcsync.reset_subscription('it''s', start_at => 'latest')");
+is($home->sql("SELECT cdcsync.wait_for('it''s', '20s')"), 't', '... from its end');
+
+# a typo
+$home->sql("SELECT cdcsync.subscribe('typo', '{t047.public.lsot}')");
+becomes($home, q{SELECT remedy FROM cdcsync.check() WHERE subject ~ 'typo'}, qr/^Perhaps the topic "t047\.public\.lost" is meant/, 'a typo');
+$home->sql(q{SELECT cdcsync.unsubscribe('typo')});
+
+# a column that a peer has no more: its type stands in the command
+$home->sql(q{ALTER TABLE lost ADD note varchar(7), ADD price numeric(8,2)});
+my $row = q{"type": "struct", "optional": true, "fields": [{"field": "id", "type": "int32"}, {"field": "v", "type": "int64"}]};
+produce($lost, [ 0, undef, qq({"schema": {"type": "struct", "fields": [{"field": "before", $row}, {"field": "after", $row}]}, "payload": )
+	. event('c', 'lost', undef, { id => 5, v => 2 }) . '}' ]);
+becomes($home, q{SELECT remedy FROM cdcsync.check() WHERE problem ~ 'no column'},
+	'On node t047: ALTER TABLE public.lost ADD COLUMN note character varying(7), if it was forgotten.', 'a column that events do not have');
+
+# a slot nobody reads, for the connector's role may read nothing
+$home->sql(q{CREATE ROLE "De bezium" LOGIN REPLICATION; SELECT pg_create_logical_replication_slot('cdcsync_home', 'pgoutput')});
+like($home->sql(q{SELECT problem FROM cdcsync.check() WHERE subject = 'role De bezium'}), qr/^it may not SELECT public\.lost:/, 'a role without rights');
+my $warning = error_of($home, q{SELECT cdcsync.connector_config('h', "user" => 'De bezium')});
+like($warning, qr/WARNING:  role "De bezium" may not read tables/, '... connector_config says so, too');
+$home->sql($home->sql(q{SELECT remedy FROM cdcsync.check() WHERE subject = 'role De bezium'}));
+is($home->sql(q{SELECT count(*) FROM cdcsync.check() WHERE subject = 'role De bezium'}), 0, '... mended by what is said');
+unlike(error_of($home, q{SELECT cdcsync.connector_config('h', "user" => 'De bezium')}), qr/WARNING/, '... in both');
+
+# only UTF8
+$home->safe_psql('postgres', q{CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0});
+$home->safe_psql('ascii', 'CREATE EXTENSION cdcsync; CREATE TABLE t (id int PRIMARY KEY, v bigint)');
+foreach my $call (q{add_table('t', version_column => 'v')}, q{apply('t', NULL, '{}')}, q{decode('t', NULL, '{}')})
+{
+	my $error;
+	$home->psql('ascii', "SELECT cdcsync.$call", stderr => \$error);
+	like($error, qr/database encoding SQL_ASCII is not supported/, "$call: refused");
+}
+
 done_testing();
