@@ -36,7 +36,7 @@ chdir $new->basedir;
 my $bindir = $new->config_data('--bindir');
 my $said;
 ok( IPC::Run::run(
-		[ 'pg_upgrade', '-b', $ENV{CDC_OLD_BINDIR} // $bindir, '-B', $bindir, '-d', $old->data_dir, '-D', $new->data_dir,
+		[ 'pg_upgrade', '-b', $ENV{CDC_OLD_BINDIR} || $bindir, '-B', $bindir, '-d', $old->data_dir, '-D', $new->data_dir,
 			'-p', $old->port, '-P', $new->port, '-s', $new->basedir ], '<', '/dev/null', '>&', \$said),
 	'pg_upgrade, with cdcsync preloaded in both') or BAIL_OUT("pg_upgrade fails: $said");
 
