@@ -93,7 +93,7 @@ sub message
 		qq({"id":$id}),
 		qq({"op":"$op","before":null,)
 		  . qq("after":{"id":$id,"part":$part,"off":$off,"body":"b$off","v":$v},)
-		  . q("source":{"connector":"postgresql","name":"once","schema":"public","table":"item",)
+		  . q("source":{"connector":"postgresql","name":"t020","schema":"public","table":"item",)
 		  . q("ts_ms":1767225600000,"ts_us":1767225600000000}})
 	];
 }
