@@ -56,6 +56,21 @@ SELECT cdcsync.alter_table_rule('memo');
 SELECT now() - '1970-01-01 UTC'::timestamptz - version::float8 * interval '1 microsecond' < '1 min' AS recent FROM cdcsync.tombstone_horizon WHERE relation = 'memo'::regclass;
 SELECT cdcsync.remove_table('memo');
 DROP TABLE memo;
+-- by the commit clock they keep the time of their delete, and one of this transaction waits for its commit
+CREATE TABLE memo (a int, b int, PRIMARY KEY (a, b));
+SELECT cdcsync.add_table('memo');
+INSERT INTO memo VALUES (1, 1), (2, 2);
+DELETE FROM memo WHERE a = 1;
+SELECT version AS deleted FROM tombstones('memo') \gset
+BEGIN;
+DELETE FROM memo;
+ALTER TABLE memo DROP CONSTRAINT memo_pkey, ADD PRIMARY KEY (b, a);
+SELECT cdcsync.alter_table_rule('memo');
+SELECT key, version IS NULL AS to_come FROM tombstones('memo');
+COMMIT;
+SELECT key, version = :'deleted' AS as_deleted FROM tombstones('memo');
+SELECT cdcsync.remove_table('memo');
+DROP TABLE memo;
 -- nor where versions do not grow with time: then somebody must say so
 CREATE TABLE counted (id int PRIMARY KEY, tenant int NOT NULL DEFAULT 1, v bigint);
 SELECT cdcsync.add_table('counted', version_column => 'v');

@@ -2,6 +2,8 @@
 -- The extension, and a way to write events by hand.
 --
 CREATE EXTENSION cdcsync;
+-- no worker runs to note it: this is the database that the catalogs belong to
+SELECT cdcsync.resume();
 
 -- modes of the connector that the events below are written in
 CREATE FUNCTION modes() RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$

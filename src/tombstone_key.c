@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -42,7 +43,7 @@ static void store_description(Oid relid, const char *description);
 static CdcKey former_key(const CdcKey *key, const char *description);
 static char *former_name(const CdcKeyColumn *col, Jsonb *columns);
 static void rekey_all(Rekeying *r);
-static void rekey(Rekeying *r, Datum tid, Jsonb *stored);
+static void rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin);
 static void lose(Rekeying *r, Datum tid);
 static void report_lost(const Rekeying *r);
 
@@ -208,7 +209,7 @@ static void
 rekey_all(Rekeying *r)
 {
 	static CdcStatement select = {
-		.sql = "SELECT t.ctid, t.key FROM cdcsync.tombstone_data AS t "
+		.sql = "SELECT t.ctid, t.key, t.xmin FROM cdcsync.tombstone_data AS t "
 		"WHERE t.relation OPERATOR(pg_catalog.=) $1",
 		.nargs = 1,
 		.argtypes = {OIDOID}
@@ -231,7 +232,8 @@ rekey_all(Rekeying *r)
 
 			CHECK_FOR_INTERRUPTS();
 			rekey(r, SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull),
-				  DatumGetJsonbP(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
+				  DatumGetJsonbP(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)),
+				  DatumGetTransactionId(SPI_getbinval(table->vals[i], table->tupdesc, 3, &isnull)));
 		}
 		SPI_freetuptable(table);
 		MemoryContextReset(context);
@@ -241,17 +243,27 @@ rekey_all(Rekeying *r)
 	SPI_cursor_close(portal);
 }
 
+/*
+ * What is written anew has another transaction: under the commit clock the delete's time
+ * is kept, or else when its tombstone was written, if the commit time is gone (pg_upgrade)
+ * or is a restore's.  A delete of this transaction still has its commit to come.
+ */
 static void
-rekey(Rekeying *r, Datum tid, Jsonb *stored)
+rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin)
 {
 	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.tombstone_data SET key_hash = $2, key = $3 "
-		"WHERE ctid OPERATOR(pg_catalog.=) $1",
-		.nargs = 3,
-		.argtypes = {TIDOID, INT8OID, JSONBOID}
+		.sql = "UPDATE cdcsync.tombstone_data AS t SET key_hash = $2, key = $3, "
+		"version = COALESCE(t.version, CASE WHEN $4 THEN "
+		"EXTRACT(epoch FROM COALESCE(CASE WHEN EXISTS (SELECT FROM cdcsync.local_identity AS l "
+		"WHERE l.xmin OPERATOR(pg_catalog.=) l.written_by) "
+		"THEN pg_catalog.pg_xact_commit_timestamp(t.xmin) END, t.written_at)) "
+		"OPERATOR(pg_catalog.*) 1000000 END) "
+		"WHERE t.ctid OPERATOR(pg_catalog.=) $1",
+		.nargs = 4,
+		.argtypes = {TIDOID, INT8OID, JSONBOID, BOOLOID}
 	};
 	Datum		values[INDEX_MAX_KEYS];
-	Datum		args[3] = {tid};
+	Datum		args[4] = {tid};
 
 	if (!cdc_key_from_jsonb(&r->former, stored, values))
 	{
@@ -260,6 +272,8 @@ rekey(Rekeying *r, Datum tid, Jsonb *stored)
 	}
 	args[1] = Int64GetDatum(cdc_key_hash(r->key, values));
 	args[2] = JsonbPGetDatum(cdc_key_to_jsonb(r->key, values));
+	args[3] = BoolGetDatum(r->clock == CDC_CLOCK_COMMIT &&
+						   !TransactionIdIsCurrentTransactionId(xmin));
 	cdc_catalog_execute(&update, args, NULL);
 }
 
