@@ -85,13 +85,13 @@ $node->append_conf('postgresql.conf', qq{cdcsync.kafka_config = '"sasl.password=
 $node->reload;
 item();
 comes('the setting overrides the file');
-my $connected = log_lines($node, 'connects to Kafka anew');
+my $connected = log_lines($node, 'LOG:  cdcsync connects to Kafka anew');
 $node->reload;
 unlink $file;
 $node->reload;
 item();
 comes('a reload with nothing new, and a file that is gone: what runs goes on');
-is(log_lines($node, 'connects to Kafka anew'), $connected, '... without a new connection');
+is(log_lines($node, 'LOG:  cdcsync connects to Kafka anew'), $connected, '... without a new connection');
 
 # --- secrets ------------------------------------------------------------------------------------------
 
