@@ -36,7 +36,8 @@ foreach my $node ($author, $reader)
 	$node->sql(q{CREATE TABLE item (id int PRIMARY KEY, n numeric, at timestamp, b bytea, d text DEFAULT 'x', v bigint);
 		SELECT cdcsync.add_table('item', version_column => 'v')});
 }
-$author->sql('ALTER TABLE item REPLICA IDENTITY DEFAULT');
+# the utility hook would set it back
+$author->sql(q{UPDATE pg_class SET relreplident = 'd' WHERE relname = 'item'});
 post_connector($author, qq{$settings, extra => '{"decimal.handling.mode": "double", "time.precision.mode": "connect",
 	"binary.handling.mode": "base64", "value.converter.replace.null.with.default": true}'});
 $reader->sql(qq{SELECT cdcsync.subscribe('author', '{$name.public.item}', producer => '{"binary.handling.mode": "base64"}')});
