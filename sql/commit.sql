@@ -271,6 +271,19 @@ TABLE former;
 SELECT cdcsync.remove_table('former');
 DROP TABLE former;
 
+-- of what a restore has brought nothing is known, also when the first look at how far that goes fails
+CALL clear('memo');
+INSERT INTO memo VALUES (1, 'restored');
+UPDATE cdcsync.local_identity SET commits_known_from = pg_snapshot_xmax(pg_current_snapshot()), written_by = pg_current_xact_id()::xid;
+\c
+BEGIN;
+ALTER TABLE cdcsync.local_identity RENAME commits_known_from TO away;
+SELECT cdcsync.apply('peer.public.memo', '{"id": 1}', event('u', 'memo', NULL, '{"id": 1, "body": "x"}', at => at(10)), modes());
+ROLLBACK;
+CALL take(10, 'u', NULL, '{"id": 1, "body": "newer"}');
+TABLE here;
+UPDATE cdcsync.local_identity SET commits_known_from = NULL, written_by = pg_current_xact_id()::xid;
+
 -- several paths are warned of
 BEGIN;
 SELECT cdcsync.subscribe('one', '{a}');

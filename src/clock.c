@@ -44,6 +44,7 @@ static const ClockType clock_types[] = {
 /* Of transactions before it, commit times say nothing; 0: none */
 static uint64 commits_known_from = 0;
 static bool commits_known_valid = false;
+static uint64 invalidations = 0;	/* of it */
 static Oid	identity_table = InvalidOid;
 
 static bool is_of_restore(TransactionId xid);
@@ -229,25 +230,30 @@ read_commits_known(void)
 	};
 	bool		isnull = true;
 	Datum		from = 0;
+	uint64		before;
 
 	if (!watching)
 		CacheRegisterRelcacheCallback(forget_commits_known, (Datum) 0);
 	watching = true;
-	commits_known_valid = true;
+	identity_table = cdc_catalog_table("local_identity");
+	before = invalidations;
 	SPI_connect();
 	cdc_catalog_execute(&select, NULL, NULL);
 	if (SPI_processed > 0)
 		from = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	commits_known_from = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(from));
-	identity_table = cdc_catalog_table("local_identity");
 	SPI_finish();
+	/* not if it failed, and what came in meanwhile makes it stale again */
+	commits_known_valid = (before == invalidations);
 }
 
 static void
 forget_commits_known(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == identity_table)
-		commits_known_valid = false;
+	if (OidIsValid(relid) && relid != identity_table)
+		return;
+	invalidations++;
+	commits_known_valid = false;
 }
 
 CdcVersion
