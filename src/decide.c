@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "apply_context.h"
@@ -86,6 +87,7 @@ static CdcConflictRecord *make_record(Meeting *m, const CdcDecision *d);
 static Jsonb *key_jsonb(const Meeting *m);
 static Jsonb *before_or_null(Meeting *m);
 static Jsonb *row_or_null(CdcRelation *rel, const CdcRow *row);
+static void free_rows(CdcConflictRecord *record);
 static void keep_record(Meeting *m, const CdcConflictRecord *record);
 
 void
@@ -146,7 +148,10 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 	}
 	carry_out(&m, &d);
 	if (record)
+	{
 		keep_record(&m, record);
+		free_rows(record);
+	}
 	count(&m, &d);
 	item->outcome = d.reason;
 	item->blind = m.s.made_up;
@@ -734,7 +739,32 @@ before_or_null(Meeting *m)
 static Jsonb *
 row_or_null(CdcRelation *rel, const CdcRow *row)
 {
-	return row->exists ? cdc_row_to_jsonb(rel, row) : NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch;
+	Jsonb	   *jsonb;
+
+	if (!row->exists)
+		return NULL;
+	scratch = AllocSetContextCreate(caller, "cdcsync row of a record", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(scratch);
+	jsonb = cdc_row_to_jsonb(rel, row);
+	MemoryContextSwitchTo(caller);
+	jsonb = DatumGetJsonbPCopy(JsonbPGetDatum(jsonb));
+	MemoryContextDelete(scratch);
+	return jsonb;
+}
+
+/* They may be large, and conflicts many: what is kept of them is a copy, of long values in part */
+static void
+free_rows(CdcConflictRecord *record)
+{
+	Jsonb	   *rows[] = {record->local_row, record->remote_row, record->before_row};
+
+	for (int i = 0; i < lengthof(rows); i++)
+	{
+		if (rows[i])
+			pfree(rows[i]);
+	}
 }
 
 static void
