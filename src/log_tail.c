@@ -107,7 +107,8 @@ set_seen(const char *seen, CdcEvent *event)
 
 	if (seen[0] == '\0')
 		event->schema = event->table = "";	/* nobody knows */
-	else if (SplitIdentifierString(pstrdup(seen), '.', &names) && list_length(names) == 3)
+	/* as quoted, but not cut to an identifier's length: a node's name may be longer */
+	else if (SplitGUCList(pstrdup(seen), '.', &names) && list_length(names) == 3)
 	{
 		event->peer = linitial(names);
 		event->schema = lsecond(names);

@@ -44,6 +44,16 @@ $node->restart;
 becomes($node, "SELECT state FROM cdcsync.stat_subscription WHERE topic = '$topic'", 'error', '... and lasts');
 $node->sql("SELECT cdcsync.unsubscribe('peer')");
 
+# a node's name may be longer than a table's
+my $long = 'n' x 70;
+$topic = make_topic('long_notes', 1);
+produce($topic, change(0, 'c', 'my notes', undef, { id => 7, body => 'there' }, name => $long), change(0, 'c', 'my notes', undef, { id => 8, body => 'there' }, name => $long),
+	[ 0, '{"id":7}', undef ]);
+$node->sql("SELECT cdcsync.subscribe('long', '{$topic}', peers => '{$long}')");
+is($node->sql("SELECT cdcsync.wait_for('long', '60s')"), 't', 'null values of a node with a long name are its own');
+is($node->sql(q(SELECT string_agg(id::text, ' ') FROM "my notes" WHERE id > 6)), '8', '... and delete');
+$node->sql("SELECT cdcsync.unsubscribe('long')");
+
 # --- values of before, in a batch -----------------------------------------------------------------------
 
 my $visits = make_topic('visit', 1);
