@@ -39,7 +39,10 @@ becomes($node, position_of($slow, 0), 'streaming 40', '... or is kept as a dead 
 
 $node->sql("ALTER SYSTEM SET cdcsync.apply_timeout = 0");
 $node->reload;
-becomes($node, q{SELECT current_setting('cdcsync.apply_timeout')}, '0', 'no limit');
+# a worker that begins now has the new setting
+my $old = worker_pid($node);
+$node->sql('SELECT cdcsync.restart_workers()');
+becomes($node, "SELECT count(*) FROM cdcsync.stat_subscription WHERE pid <> $old AND state = 'streaming'", 2, 'no limit');
 my $id = 100;
 sub sleeps
 {
