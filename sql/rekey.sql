@@ -96,6 +96,12 @@ UPDATE cdcsync.tombstone_data SET key_hash = -key_hash;
 UPDATE cdcsync.table_rule SET tombstone_key = replace(tombstone_key, '-endian', '-endian elsewhere') WHERE relation = 'moved'::regclass;
 SELECT late('moved', '{"id": "17"}', '4');
 SELECT count(*) FROM cdcsync.tombstone_data JOIN hashes USING (key, key_hash);
+-- what is right stays as it is
+CREATE TABLE places AS SELECT ctid AS place, key FROM cdcsync.tombstone_data WHERE relation = 'moved'::regclass;
+UPDATE cdcsync.table_rule SET tombstone_key = replace(tombstone_key, '-endian', '-endian elsewhere') WHERE relation = 'moved'::regclass;
+SELECT cdcsync.alter_table_rule('moved');
+SELECT count(*) FROM cdcsync.tombstone_data AS t JOIN places AS p ON t.ctid = p.place AND t.key = p.key;
+DROP TABLE places;
 SELECT cdcsync.remove_table('moved');
 DROP TABLE moved, hashes;
 DROP FUNCTION late, tombstones(regclass);

@@ -43,7 +43,7 @@ static void store_description(Oid relid, const char *description);
 static CdcKey former_key(const CdcKey *key, const char *description);
 static char *former_name(const CdcKeyColumn *col, Jsonb *columns);
 static void rekey_all(Rekeying *r);
-static void rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin);
+static void rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc);
 static void lose(Rekeying *r, Datum tid);
 static void report_lost(const Rekeying *r);
 
@@ -209,7 +209,7 @@ static void
 rekey_all(Rekeying *r)
 {
 	static CdcStatement select = {
-		.sql = "SELECT t.ctid, t.key, t.xmin FROM cdcsync.tombstone_data AS t "
+		.sql = "SELECT t.ctid, t.key, t.xmin, t.key_hash, t.version IS NULL FROM cdcsync.tombstone_data AS t "
 		"WHERE t.relation OPERATOR(pg_catalog.=) $1",
 		.nargs = 1,
 		.argtypes = {OIDOID}
@@ -228,12 +228,8 @@ rekey_all(Rekeying *r)
 
 		for (uint64 i = 0; i < n; i++)
 		{
-			bool		isnull;
-
 			CHECK_FOR_INTERRUPTS();
-			rekey(r, SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull),
-				  DatumGetJsonbP(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)),
-				  DatumGetTransactionId(SPI_getbinval(table->vals[i], table->tupdesc, 3, &isnull)));
+			rekey(r, table->vals[i], table->tupdesc);
 		}
 		SPI_freetuptable(table);
 		MemoryContextReset(context);
@@ -247,9 +243,10 @@ rekey_all(Rekeying *r)
  * What is written anew has another transaction: under the commit clock the delete's time
  * is kept, or else when its tombstone was written, if the commit time is gone (pg_upgrade)
  * or is a restore's.  A delete of this transaction still has its commit to come.
+ * Most that an upgrade of the server leaves are right as they are, and may be very many.
  */
 static void
-rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin)
+rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc)
 {
 	static CdcStatement update = {
 		.sql = "UPDATE cdcsync.tombstone_data AS t SET key_hash = $2, key = $3, "
@@ -263,6 +260,14 @@ rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin)
 		.argtypes = {TIDOID, INT8OID, JSONBOID, BOOLOID}
 	};
 	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull;
+	Datum		tid = SPI_getbinval(tuple, desc, 1, &isnull);
+	Jsonb	   *stored = DatumGetJsonbP(SPI_getbinval(tuple, desc, 2, &isnull));
+	TransactionId xmin = DatumGetTransactionId(SPI_getbinval(tuple, desc, 3, &isnull));
+	Datum		hash = SPI_getbinval(tuple, desc, 4, &isnull);
+	bool		is_open = r->clock == CDC_CLOCK_COMMIT &&
+		DatumGetBool(SPI_getbinval(tuple, desc, 5, &isnull));
+	Jsonb	   *key;
 	Datum		args[4] = {tid};
 
 	if (!cdc_key_from_jsonb(&r->former, stored, values))
@@ -271,7 +276,11 @@ rekey(Rekeying *r, Datum tid, Jsonb *stored, TransactionId xmin)
 		return;
 	}
 	args[1] = Int64GetDatum(cdc_key_hash(r->key, values));
-	args[2] = JsonbPGetDatum(cdc_key_to_jsonb(r->key, values));
+	key = cdc_key_to_jsonb(r->key, values);
+	if (!is_open && DatumGetInt64(hash) == DatumGetInt64(args[1]) &&
+		compareJsonbContainers(&stored->root, &key->root) == 0)
+		return;
+	args[2] = JsonbPGetDatum(key);
 	args[3] = BoolGetDatum(r->clock == CDC_CLOCK_COMMIT &&
 						   !TransactionIdIsCurrentTransactionId(xmin));
 	cdc_catalog_execute(&update, args, NULL);
