@@ -163,7 +163,7 @@ SELECT go('d', 'note', '{"id": 1}', NULL);
 -- nor an upsert
 SELECT go('u', 'note', NULL, '{"id": 1, "body": "b"}');
 
--- a version that cannot grow does not begin anew
+-- a version that cannot grow is not taken
 CALL clear('note');
 SELECT go('c', 'note', NULL, '{"id": 1, "body": "last", "v": 9223372036854775807}');
 UPDATE note SET body = 'one more';

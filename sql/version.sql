@@ -82,7 +82,19 @@ INSERT INTO ints VALUES (2, 'again');
 SELECT * FROM ints ORDER BY id;
 SELECT key, version FROM cdcsync.tombstone;
 UPDATE ints SET v = 2147483647 WHERE id = 1;
-UPDATE ints SET body = 'too far' WHERE id = 1;
+UPDATE ints SET body = 'as before' WHERE id = 1 RETURNING v;
+-- nor may an event leave no room: neither a row nor a delete
+SELECT cdcsync.apply('peer.public.ints', '{"id": 1}',
+	event('u', 'ints', NULL, '{"id": 1, "body": "x", "v": 2147483647}'), modes());
+SELECT cdcsync.apply('peer.public.ints', '{"id": 1}',
+	event('d', 'ints', '{"id": 1, "body": "x", "v": 2147483646}', NULL), modes());
+-- it may come near, and grow from there
+SELECT cdcsync.apply('peer.public.ints', '{"id": 1}',
+	event('u', 'ints', NULL, '{"id": 1, "body": "near", "v": 2013265920}'), modes());
+UPDATE ints SET body = 'on' WHERE id = 1 RETURNING v;
+SELECT cdcsync.apply('peer.public.ints', '{"id": 1}',
+	event('u', 'ints', NULL, '{"id": 1, "body": "peer", "v": 2013265930}'), modes());
+SELECT * FROM ints WHERE id = 1;
 SELECT cdcsync.remove_table('ints');
 DROP TABLE ints;
 
@@ -91,6 +103,7 @@ SELECT cdcsync.add_table('nums', version_column => 'v');
 INSERT INTO nums VALUES (1, NULL), (2, 1.5), (3, 1e30);
 UPDATE nums SET id = id;
 INSERT INTO nums VALUES (4, 'NaN');
+INSERT INTO nums VALUES (4, 1e100);
 SELECT * FROM nums ORDER BY id;
 SELECT cdcsync.remove_table('nums');
 DROP TABLE nums;

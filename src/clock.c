@@ -50,6 +50,7 @@ static Oid	identity_table = InvalidOid;
 static bool is_of_restore(TransactionId xid);
 static void read_commits_known(void);
 static void forget_commits_known(Datum arg, Oid relid);
+static int64 largest(CdcClock clock);
 static int64 increment(CdcClock clock, int64 value);
 static int64 clock_now(CdcClock clock);
 
@@ -254,6 +255,39 @@ forget_commits_known(Datum arg, Oid relid)
 		return;
 	invalidations++;
 	commits_known_valid = false;
+}
+
+/*
+ * The last sixteenth of a type's range is for versions to grow into, by small steps: a leap
+ * there would leave a key that nobody can write any more.
+ */
+bool
+cdc_clock_leaves_room(CdcClock clock, const CdcVersion *version, const CdcVersion *floor)
+{
+	int64		bound;
+
+	if (!version->known || (floor->known && cdc_clock_compare(version, floor) <= 0))
+		return true;
+	if (clock == CDC_CLOCK_NUMERIC)
+	{
+		Datum		text = DirectFunctionCall1(numeric_out, NumericGetDatum(version->numeric));
+		size_t		length = strlen(DatumGetCString(text));
+
+		pfree(DatumGetPointer(text));
+		return length <= CDC_VERSION_MAX_LENGTH;
+	}
+	bound = largest(clock) - largest(clock) / 16;
+	return version->value <= bound ||
+		(floor->known && floor->value >= bound - CDC_VERSION_MAX_STEP &&
+		 version->value - floor->value <= CDC_VERSION_MAX_STEP);
+}
+
+static int64
+largest(CdcClock clock)
+{
+	return clock == CDC_CLOCK_INT2 ? PG_INT16_MAX :
+		clock == CDC_CLOCK_INT4 ? PG_INT32_MAX :
+		clock == CDC_CLOCK_INT8 ? PG_INT64_MAX : END_TIMESTAMP - 1;
 }
 
 CdcVersion

@@ -66,6 +66,17 @@ extern bool cdc_clock_has_commit_times(void);
  * commit time is forgotten.  Raises an error where commit times are not kept.
  */
 extern CdcVersion cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer);
+
+#define CDC_VERSION_MAX_LENGTH 100	/* of a numeric one, in characters */
+#define CDC_VERSION_MAX_STEP 1000	/* near the end of a type's range */
+
+/*
+ * May a version be written over "floor", the one that its key has (unknown: none)?  False
+ * if it is too long, or leaps so near to its type's end that later writes had no room.
+ */
+extern bool cdc_clock_leaves_room(CdcClock clock, const CdcVersion *version,
+								  const CdcVersion *floor);
+
 extern CdcVersion cdc_clock_of_time(TimestampTz time);
 
 /*

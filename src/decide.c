@@ -47,6 +47,7 @@ static CdcVersion event_version(const Meeting *m);
 static CdcVersion time_version(const Meeting *m);
 static CdcVersion after_version(const Meeting *m);
 static CdcVersion before_version(const Meeting *m);
+static void check_room(const Meeting *m);
 pg_noreturn static void refuse_delete(const Meeting *m, bool is_null);
 
 /* What there is to compare */
@@ -122,6 +123,8 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 		meet_row(&m);
 	if (!m.s.row || m.s.own)
 		meet_tombstone(&m);
+	if (!m.s.commit_clock && !m.s.own)
+		check_room(&m);
 	if (ta->changes->how.unique && m.after.exists && !m.s.equal)
 		meet_others(&m);
 
@@ -201,6 +204,25 @@ after_version(const Meeting *m)
 				 errhint("The column must be part of the source table and of its publication.")));
 	return cdc_clock_read(rel->clock, m->after.values[rel->version],
 						  m->after.nulls[rel->version]);
+}
+
+/* An event may not make a key unwritable; its value is not for everybody to read */
+static void
+check_room(const Meeting *m)
+{
+	CdcVersion	floor = {0};
+
+	if (m->s.row)
+		floor = m->ks->version;
+	if (m->s.tombstone && cdc_clock_compare(&m->ks->tombstone.version, &floor) > 0)
+		floor = m->ks->tombstone.version;
+	if (!cdc_clock_leaves_room(m->rel->clock, &m->version, &floor))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version of an event of table %s leaves no room for later ones",
+						m->rel->qualified_name),
+				 errdetail("It is too long, or too near to the largest value of its type."),
+				 errhint("Write a smaller version at the event's author, and leave the event out with cdcsync.skip.")));
 }
 
 /* The row had no version, or Debezium says NULL for what the log does not have */

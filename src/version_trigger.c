@@ -25,6 +25,8 @@ static bool key_changed(CdcRegistered *reg, TriggerData *trigdata);
 static bool raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple,
 						TupleDesc desc);
 static CdcVersion tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc);
+static void check_room(CdcRegistered *reg, const CdcVersion *version,
+					   const CdcVersion *floor);
 static void lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid,
 					 const CdcVersion *floor);
 static void write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot,
@@ -66,6 +68,17 @@ tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
 	Datum		value = heap_getattr(tuple, reg->version_attnum, desc, &isnull);
 
 	return cdc_clock_read(reg->clock, value, isnull);
+}
+
+static void
+check_room(CdcRegistered *reg, const CdcVersion *version, const CdcVersion *floor)
+{
+	if (!cdc_clock_leaves_room(reg->clock, version, floor))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version leaves no room for later ones"),
+				 errdetail("It is too long, or too near to the largest value of its type."),
+				 errhint("Write a smaller value, or NULL, into the version column.")));
 }
 
 /*
@@ -137,7 +150,10 @@ cdcsync_version_trigger(PG_FUNCTION_ARGS)
 	if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) || key_changed(reg, trigdata))
 		raise_floor(&floor, reg, tuple, desc);
 	if (version.known && cdc_clock_compare(&version, &floor) > 0)
+	{
+		check_room(reg, &version, &floor);
 		PG_RETURN_POINTER(tuple);
+	}
 
 	version = cdc_clock_next(reg->clock, &floor);
 	value = cdc_clock_to_datum(reg->clock, &version);
