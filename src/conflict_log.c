@@ -22,7 +22,6 @@
 #include "guc.h"
 #include "log_limit.h"
 #include "printable.h"
-#include "row_json.h"
 #include "subxact.h"
 
 /* A record whose transaction was undone, with the message it is about */
@@ -47,9 +46,9 @@ cdc_conflict_log_copy(const CdcConflictRecord *record)
 
 	*copy = *record;
 	copy->key = copy_jsonb(record->key);
-	copy->local_row = record->local_row ? cdc_row_json_cut(record->local_row) : NULL;
-	copy->remote_row = record->remote_row ? cdc_row_json_cut(record->remote_row) : NULL;
-	copy->before_row = record->before_row ? cdc_row_json_cut(record->before_row) : NULL;
+	copy->local_row = copy_jsonb(record->local_row);
+	copy->remote_row = copy_jsonb(record->remote_row);
+	copy->before_row = copy_jsonb(record->before_row);
 	copy->local_version = copy_text(record->local_version);
 	copy->remote_version = copy_text(record->remote_version);
 	copy->local_origin = copy_text(record->local_origin);

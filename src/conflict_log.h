@@ -37,7 +37,7 @@ typedef struct CdcConflictRecord
 /* The columns of cdcsync.conflict, in order */
 #define CDC_CONFLICT_COLUMNS 15
 
-/* A deep copy, in CurrentMemoryContext; long values of its rows are cut */
+/* A deep copy, in CurrentMemoryContext */
 extern CdcConflictRecord *cdc_conflict_log_copy(const CdcConflictRecord *record);
 
 /* As values of cdcsync.conflict; both arrays have CDC_CONFLICT_COLUMNS */

@@ -89,6 +89,7 @@ static Jsonb *key_jsonb(const Meeting *m);
 static Jsonb *before_or_null(Meeting *m);
 static Jsonb *row_or_null(CdcRelation *rel, const CdcRow *row);
 static void free_rows(CdcConflictRecord *record);
+static void cut_rows(CdcConflictRecord *record);
 static void keep_record(Meeting *m, const CdcConflictRecord *record);
 
 void
@@ -143,6 +144,8 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 			record = make_record(&m, &d);
 		}
 	}
+	if (record)
+		cut_rows(record);
 	if (d.action == CDC_ACTION_ERROR)
 	{
 		if (record)
@@ -786,6 +789,19 @@ free_rows(CdcConflictRecord *record)
 	{
 		if (rows[i])
 			pfree(rows[i]);
+	}
+}
+
+/* What is kept of large rows, after whoever handles the conflict has seen them whole */
+static void
+cut_rows(CdcConflictRecord *record)
+{
+	Jsonb	  **rows[] = {&record->local_row, &record->remote_row, &record->before_row};
+
+	for (int i = 0; i < lengthof(rows); i++)
+	{
+		if (*rows[i] != NULL)
+			*rows[i] = cdc_row_json_cut(*rows[i]);
 	}
 }
 

@@ -24,6 +24,7 @@
 #include "decode.h"
 #include "decode_json.h"
 #include "decode_schema.h"
+#include "token.h"
 
 /* Room for the headers of what is made of a value */
 #define MAX_TEXT_LENGTH ((int) (MaxAllocSize - 1024))

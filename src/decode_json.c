@@ -16,10 +16,10 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "decode.h"
 #include "decode_json.h"
 #include "printable.h"
 #include "decode_scan.h"
+#include "token.h"
 
 #define EXCERPT_LENGTH	100
 

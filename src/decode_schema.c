@@ -17,8 +17,8 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "decode.h"
 #include "decode_schema.h"
+#include "token.h"
 
 #define MAX_PREFIXES	2048
 #define MAX_MEMORY		(32 * 1024 * 1024)

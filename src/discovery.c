@@ -26,6 +26,7 @@
 #include "stat.h"
 #include "subscription_check.h"
 #include "ticks.h"
+#include "topic_name.h"
 #include "topic_partition.h"
 
 #define QUERY_TIMEOUT_MS	1000

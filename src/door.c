@@ -30,6 +30,7 @@
 #include "row_rights.h"
 #include "session.h"
 #include "subscription_check.h"
+#include "token.h"
 #include "unixtime.h"
 
 #define DECODE_COLUMNS 9

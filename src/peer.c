@@ -27,9 +27,9 @@
 #include "utils/tuplestore.h"
 
 #include "control.h"
-#include "decode.h"
 #include "guc.h"
 #include "peer.h"
+#include "token.h"
 #include "unixtime.h"
 
 #define PEER_TRANCHE "cdcsync_peer"

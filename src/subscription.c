@@ -26,6 +26,7 @@
 #include "identity.h"
 #include "subscription.h"
 #include "subscription_check.h"
+#include "topic_name.h"
 #include "unixtime.h"
 
 /* Arguments of subscribe(), in order; those of its statement are the same */

@@ -64,7 +64,4 @@ extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *top
  */
 extern void cdc_subscription_warn_of_paths(void);
 
-/* Is this element of topics a regular expression (begins with '^')? */
-#define cdc_topic_is_regex(topic) ((topic)[0] == '^')
-
 #endif							/* CDC_SUBSCRIPTION_H */

@@ -16,9 +16,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "conflict_rules.h"
 #include "guc.h"
-#include "subscription.h"
 #include "subscription_check.h"
+#include "topic_name.h"
 #include "unixtime.h"
 
 #define MAX_CHOICES			6

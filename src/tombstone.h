@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "key.h"
+#include "tombstone_row.h"
 
 typedef struct CdcTombstone
 {
@@ -29,14 +30,6 @@ typedef struct CdcTombstoneScan CdcTombstoneScan;
 extern CdcTombstoneScan *cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock);
 extern CdcTombstone cdc_tombstone_scan_read(CdcTombstoneScan *scan, const Datum *values);
 extern void cdc_tombstone_scan_end(CdcTombstoneScan *scan);
-
-/* One delete to remember */
-typedef struct CdcTombstoneRow
-{
-	const Datum *key;
-	CdcVersion	version;
-	const char *peer;
-} CdcTombstoneRow;
 
 /*
  * Remember deletes; a newer tombstone that is there already stays.  The keys of one

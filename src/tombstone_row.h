@@ -9,7 +9,16 @@
 #include "executor/tuptable.h"
 #include "storage/lockdefs.h"
 
-#include "tombstone.h"
+#include "clock.h"
+#include "key.h"
+
+/* One delete to remember */
+typedef struct CdcTombstoneRow
+{
+	const Datum *key;
+	CdcVersion	version;
+	const char *peer;
+} CdcTombstoneRow;
 
 /* Columns of cdcsync.tombstone_data; its index has the first two */
 #define Anum_tombstone_relation		1

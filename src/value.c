@@ -26,9 +26,9 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "decode.h"
 #include "decode_json.h"
 #include "decode_schema.h"
+#include "token.h"
 #include "value.h"
 #include "value_convert.h"
 

@@ -10,9 +10,9 @@
 #include "common/md5.h"
 #include "utils/array.h"
 
-#include "decode.h"
 #include "decode_json.h"
 #include "decode_schema.h"
+#include "token.h"
 #include "value_convert.h"
 
 static CdcValueStatus convert_array(CdcConversion *c, Datum *value);

@@ -18,7 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/varbit.h"
 
-#include "decode.h"
 #include "value_convert.h"
 
 static CdcValueStatus convert_bytes(CdcConversion *c, Datum *value);

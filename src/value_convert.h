@@ -8,7 +8,9 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "value.h"
+#include "event.h"
+#include "producer.h"
+#include "value_type.h"
 
 /* One conversion under way */
 typedef struct CdcConversion

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/float.h"
 
-#include "decode.h"
+#include "token.h"
 #include "value_convert.h"
 
 #define WKB_LINE_STRING	2

@@ -15,7 +15,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#include "decode.h"
+#include "token.h"
 #include "value_convert.h"
 
 /* The most bytes, digits after and zeros before the point that a numeric can need */

@@ -13,7 +13,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
-#include "decode.h"
+#include "token.h"
 #include "value_convert.h"
 
 #define MAX_MEMBERS 8

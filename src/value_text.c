@@ -7,7 +7,7 @@
 
 #include "lib/stringinfo.h"
 
-#include "decode.h"
+#include "token.h"
 #include "value_convert.h"
 
 static CdcValueStatus convert_uuid(CdcConversion *c, Datum *value);

@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "decode.h"
+#include "token.h"
 #include "value_convert.h"
 
 #define EPOCH_DAYS		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
