@@ -15,10 +15,10 @@ MODULE_big = cdcsync
 DATA = $(sort $(wildcard cdcsync--*.sql))
 PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
 
 # domain.h marks the errors that are cdcsync's own
-PG_CPPFLAGS = -Isrc -include $(srcdir)/src/domain.h
+PG_CPPFLAGS = -Isrc -include $(srcdir)/src/base/domain.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 SHLIB_LINK = -lrdkafka
 
@@ -36,7 +36,7 @@ include $(PGXS)
 CONTRIB_TESTDB = regress
 
 # a changed header rebuilds all: the library is small
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*/*.h)
 
 include test/stack/stack.mk
 
@@ -85,9 +85,15 @@ memcheck:
 # cppcheck 2.10 passes value*.c by: it cannot expand the macros of value_convert.h. clang-tidy: what .clang-tidy says
 .PHONY: lint
 lint:
+	@test/house
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
 		--max-configs=1 --library=test/cppcheck.cfg -Isrc src
-	@clang-tidy --quiet src/*.c bench/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE -include src/domain.h
+	@clang-tidy --quiet src/*/*.c bench/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE -include src/base/domain.h
+
+# how large functions and files are, how much is shared (test/house)
+.PHONY: house
+house:
+	@test/house figures
 
 # make bench B='bulk latency' size=0.01 rounds=1
 .PHONY: bench

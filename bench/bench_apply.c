@@ -14,15 +14,15 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "apply.h"
-#include "catalog.h"
-#include "decode.h"
-#include "image_row.h"
-#include "owner.h"
-#include "relation.h"
-#include "row.h"
-#include "session.h"
-#include "write.h"
+#include "apply/apply.h"
+#include "base/catalog.h"
+#include "event/decode.h"
+#include "rows/image_row.h"
+#include "base/owner.h"
+#include "table/relation.h"
+#include "rows/row.h"
+#include "base/session.h"
+#include "rows/write.h"
 
 PG_MODULE_MAGIC;
 

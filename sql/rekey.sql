@@ -1,5 +1,5 @@
 --
--- Tombstones follow the key of their table, and how it is hashed (src/tombstone_key.c).
+-- Tombstones follow the key of their table, and how it is hashed (src/table/tombstone_key.c).
 --
 CREATE FUNCTION late(tab text, key jsonb, version jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT cdcsync.apply('peer.public.' || tab, key::text, event('u', tab, NULL, key || jsonb_build_object('v', version)), modes())

@@ -1,5 +1,5 @@
 --
--- Tombstones of local deletes, written row by row (src/tombstone_row.c).
+-- Tombstones of local deletes, written row by row (src/table/tombstone_row.c).
 --
 CREATE TABLE doc (id int PRIMARY KEY, body text, v bigint);
 SELECT cdcsync.add_table('doc', version_column => 'v');

@@ -23,10 +23,10 @@
 #include "utils/resowner.h"
 
 /* for its cache, which is emptied from time to time */
-#include "../../src/decode_schema.c"
+#include "../../src/event/decode_schema.c"
 
 /* to compare the quick scan with the parser */
-#include "../../src/decode_json.c"
+#include "../../src/event/decode_json.c"
 
 #define TOPIC "peer.public.typed"
 

@@ -2,13 +2,13 @@
  * ablation.c
  *		The rules taken away one at a time: each must be missed somewhere.
  *
- * A rule is taken away by falsifying what src/conflict.c is told, or what it answers;
+ * A rule is taken away by falsifying what src/apply/conflict.c is told, or what it answers;
  * what is not decided there, but belongs to the rules, by flags that the rest of the
  * model heeds.
  */
 #include "postgres.h"
 
-#include "conflict.h"
+#include "apply/conflict.h"
 
 #include "ablation.h"
 

@@ -1,15 +1,15 @@
 /*
  * apply.c
- *		A node takes in events of one log, deciding by src/conflict.c.
+ *		A node takes in events of one log, deciding by src/apply/conflict.c.
  *
- * Does for one key of the model what src/apply_table.c and src/net.c do for the keys of
+ * Does for one key of the model what src/apply/apply_table.c and src/apply/net.c do for the keys of
  * a batch: compares, lets cdc_conflict_decide() decide event after event on the row in
  * memory, carries that out, and turns the net effect into the changes that a connector
  * would read from this node's log.
  */
 #include "postgres.h"
 
-#include "conflict.h"
+#include "apply/conflict.h"
 
 #include "ablation.h"
 #include "apply.h"

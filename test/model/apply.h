@@ -1,6 +1,6 @@
 /*
  * apply.h
- *		A node takes in events of one log, deciding by src/conflict.c.
+ *		A node takes in events of one log, deciding by src/apply/conflict.c.
  */
 #ifndef MODEL_APPLY_H
 #define MODEL_APPLY_H

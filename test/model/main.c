@@ -3,7 +3,7 @@
  *		make model: does last-writer-wins end equal and silent, whatever comes first?
  *
  * Looks at every interleaving of a few operations on a few databases, of everything their
- * connectors send and their workers read, deciding by src/conflict.c itself.  In each
+ * connectors send and their workers read, deciding by src/apply/conflict.c itself.  In each
  * configuration all nodes must end with the same row, the largest version, and without a
  * way to go on for ever.  Then each rule is taken away in turn, and must be missed in at
  * least one configuration: a check that could not fail would show nothing.

@@ -1,4 +1,4 @@
-# The rules of src/conflict.c in every interleaving of a few operations: the nearer half of what make model looks at.
+# The rules of src/apply/conflict.c in every interleaving of a few operations: the nearer half of what make model looks at.
 use strict;
 use warnings;
 use Test::More;

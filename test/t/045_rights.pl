@@ -382,10 +382,10 @@ lines_of('other members', { 'schema cdcsync' => 1, 'type cdcsync.conflict' => 1 
 	sprintf($members, 'pg_describe_object(d.classid, d.objid, 0)') . "WHERE d.classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass)");
 lines_of('settings', \%setting, q{SELECT name FROM pg_settings WHERE name LIKE 'cdcsync.%'});
 lines_of('settings that pg_settings leaves out', \%unlisted,
-	q{SELECT x FROM unnest(ARRAY['} . join("','", map { /DefineCustom\w+Variable\("([^"]+)"/g } slurp_file("$ENV{CDC_ROOT}/src/guc.c")) .
+	q{SELECT x FROM unnest(ARRAY['} . join("','", map { /DefineCustom\w+Variable\("([^"]+)"/g } slurp_file("$ENV{CDC_ROOT}/src/base/guc.c")) .
 	q{']) AS x WHERE x NOT IN (SELECT name FROM pg_settings)});
 lines_of('hooks', \%hook, q{SELECT x FROM unnest(ARRAY['} .
-	join("','", map { slurp_file($_) =~ /^\t(\w+_hook) = /mg } glob("$ENV{CDC_ROOT}/src/*.c")) . q{']) AS x WHERE x NOT LIKE 'prev%'});
+	join("','", map { slurp_file($_) =~ /^\t(\w+_hook) = /mg } glob("$ENV{CDC_ROOT}/src/*/*.c")) . q{']) AS x WHERE x NOT LIKE 'prev%'});
 
 # functions, tried by everybody
 $node->sql('CREATE VIEW ids AS SELECT id FROM cdcsync.conflict_data WHERE relation = \'secret\'::regclass; GRANT SELECT ON ids TO PUBLIC');

@@ -1,0 +1,209 @@
+/*
+ * catalog.c
+ *		SPI on cdcsync's own tables, with the rights of the extension's owner.
+ *
+ * Users never have rights on these tables: the SQL functions check what the caller
+ * may do, then come here.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+
+#define EXTENSION_NAME "cdcsync"
+
+static Oid	owner = InvalidOid;		/* if known */
+
+static Oid	extension_owner(Oid extension);
+static void prepare(CdcStatement *statement);
+static void watch_owner(void);
+static void forget_owner(Datum arg, int cacheid, uint32 hashvalue);
+
+Oid
+cdc_catalog_extension(void)
+{
+	return get_extension_oid(EXTENSION_NAME, true);
+}
+
+Oid
+cdc_catalog_owner(void)
+{
+	Oid			extension;
+
+	if (OidIsValid(owner))
+		return owner;
+	watch_owner();
+	extension = cdc_catalog_extension();
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+	return owner = extension_owner(extension);
+}
+
+Oid
+cdc_catalog_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid(EXTENSION_NAME, false));
+}
+
+/*
+ * Nobody tells of changes of pg_extension; but with the extension its schema comes and
+ * goes, and changes hands.
+ */
+static void
+watch_owner(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_owner, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_owner, (Datum) 0);
+	watching = true;
+}
+
+static void
+forget_owner(Datum arg, int cacheid, uint32 hashvalue)
+{
+	owner = InvalidOid;
+}
+
+/* There is no syscache of extensions: one index lookup */
+static Oid
+extension_owner(Oid extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!OidIsValid(result))
+		elog(ERROR, "extension %u has no owner", extension);
+	return result;
+}
+
+MemoryContext
+cdc_catalog_begin(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	return caller;
+}
+
+void
+cdc_catalog_commit(MemoryContext caller)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+prepare(CdcStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
+int
+cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
+{
+	Oid			userid;
+	int			sec_context;
+	int			result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+
+	prepare(statement);
+	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+
+	SetUserIdAndSecContext(userid, sec_context);
+	return result;
+}
+
+Portal
+cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
+{
+	Oid			userid;
+	int			sec_context;
+	Portal		portal;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	prepare(statement);
+	portal = SPI_cursor_open(NULL, statement->plan, values, NULL, false);
+	SetUserIdAndSecContext(userid, sec_context);
+	return portal;
+}
+
+void
+cdc_catalog_command(const char *sql)
+{
+	Oid			userid;
+	int			sec_context;
+	int			result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+Datum
+cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type)
+{
+	int			dims[1] = {n};
+	int			lbs[1] = {1};
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lbs, type, typlen,
+											  typbyval, typalign));
+}

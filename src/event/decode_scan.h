@@ -1,0 +1,47 @@
+/*
+ * decode_scan.h
+ *		Ordinary JSON text -> the fields of its upper levels, in one quick pass.
+ */
+#ifndef CDC_DECODE_SCAN_H
+#define CDC_DECODE_SCAN_H
+
+#include "event/event.h"
+
+typedef struct CdcFieldList
+{
+	CdcField   *fields;
+	int			n;
+	int			max;			/* allocated */
+} CdcFieldList;
+
+/*
+ * Fields of an object and, if depth is 2, of those of them that are objects: of the
+ * object's field i, they begin at first_child[i], which has one element more.
+ */
+typedef struct CdcFieldLevels
+{
+	int			depth;			/* 1 or 2 */
+	CdcFieldList levels[2];
+	int		   *first_child;
+	int			max_first_child;
+} CdcFieldLevels;
+
+/*
+ * False for what is not JSON, not an object, or not ordinary: then the fields mean
+ * nothing, and the server's parser is to be asked.
+ */
+extern bool cdc_decode_scan(const char *text, int len, CdcFieldLevels *found);
+
+/* A new last field of a level; of the first, the children to come are its own */
+extern CdcField *cdc_decode_add_field(CdcFieldLevels *found, int level);
+
+/* The children end here */
+extern void cdc_decode_end_fields(CdcFieldLevels *found);
+
+/* Begin anew, in the same memory */
+extern void cdc_decode_reset_fields(CdcFieldLevels *found);
+
+/* Make room for more than *max items */
+extern void *cdc_decode_grow(void *items, int *max, Size size, int initial);
+
+#endif							/* CDC_DECODE_SCAN_H */

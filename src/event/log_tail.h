@@ -1,0 +1,49 @@
+/*
+ * log_tail.h
+ *		What a log ended with before a message: what its null values mean.
+ */
+#ifndef CDC_LOG_TAIL_H
+#define CDC_LOG_TAIL_H
+
+#include "event/event.h"
+
+/*
+ * The last deletes of a log whose null values are still to come: such a null value says
+ * nothing new.  It comes directly after its delete, but in a topic of several nodes the
+ * others' records may stand between them.
+ */
+#define CDC_TAIL_DELETES 64
+
+typedef struct CdcLogTail
+{
+	char	   *table;			/* the one table that its events are of: peer.schema.table, as
+								 * identifiers; empty: several; NULL: none was seen yet */
+	int			next;			/* slot that the next delete takes */
+	struct
+	{
+		char	   *key;		/* NULL: free */
+		int			len;
+	}			deletes[CDC_TAIL_DELETES];
+} CdcLogTail;
+
+/* Forget the deletes: the log is read from another place */
+extern void cdc_log_tail_reset(CdcLogTail *tail);
+
+/*
+ * What of an event its successors are to know.  Messages may be prepared more than once,
+ * when a batch is repeated in parts: what was seen the first time holds.
+ */
+extern void cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message);
+extern void cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event);
+
+/* Is a null value that of a delete before it? */
+extern bool cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message);
+
+/*
+ * Give a null value its peer, schema and table.  They are those of the events before it;
+ * without any they follow from the topic's name, as far as that says them, which
+ * table_by_name tells.
+ */
+extern void cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event);
+
+#endif							/* CDC_LOG_TAIL_H */

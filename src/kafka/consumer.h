@@ -1,0 +1,65 @@
+/*
+ * consumer.h
+ *		The worker's one Kafka client.
+ *
+ * All functions are for the worker process; none may be called in the
+ * postmaster or in a user's backend.
+ */
+#ifndef CDC_CONSUMER_H
+#define CDC_CONSUMER_H
+
+#include "nodes/pg_list.h"
+
+#include "event/event.h"
+
+typedef enum CdcConsumerEventKind
+{
+	CDC_CONSUMER_MESSAGE,		/* message is set */
+	CDC_CONSUMER_EOF,			/* end of partition reached; offset is the end */
+	CDC_CONSUMER_OUT_OF_RANGE,	/* the broker no longer has the assigned offset */
+	CDC_CONSUMER_PARTITION_ERROR,	/* topic, partition, error are set; told once */
+	CDC_CONSUMER_CLIENT_ERROR,	/* no broker can be reached: error is set; transient
+								 * unless fatal */
+} CdcConsumerEventKind;
+
+typedef struct CdcConsumerEvent
+{
+	CdcConsumerEventKind kind;
+	CdcMessage *message;
+	const char *topic;
+	int32		partition;
+	int64		offset;
+	bool		fatal;			/* the client must be closed and opened again */
+	const char *error;			/* what went wrong, in librdkafka's words */
+} CdcConsumerEvent;
+
+/* Open with the settings in force; raises an error that names a bad setting */
+extern void cdc_consumer_open(void);
+extern bool cdc_consumer_is_open(void);
+
+/* Close, in bounded time; harmless when it is not open */
+extern void cdc_consumer_close(void);
+
+/*
+ * Becomes readable when cdc_consumer_poll has something; PGINVALID_SOCKET if closed.
+ * Clear it, poll until there is nothing, then wait: no other order is safe.
+ */
+extern pgsocket cdc_consumer_socket(void);
+extern void cdc_consumer_clear_socket(void);
+
+/*
+ * Next event, or false if there is none now (never waits).  A message and its
+ * bytes are copied into CurrentMemoryContext, so are the other texts.  The
+ * library's log lines are passed to the server's log on the way.
+ */
+extern bool cdc_consumer_poll(CdcConsumerEvent *event);
+
+/* Start and stop reading one partition; already fetched messages of a stopped one never arrive */
+extern bool cdc_consumer_assign(const char *topic, int32 partition, int64 offset,
+								char **error);
+extern void cdc_consumer_unassign(const char *topic, int32 partition);
+
+/* The newest end of a partition the client has heard of, or -1; asks nobody */
+extern int64 cdc_consumer_cached_end(const char *topic, int32 partition);
+
+#endif							/* CDC_CONSUMER_H */

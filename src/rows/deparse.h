@@ -1,0 +1,22 @@
+/*
+ * deparse.h
+ *		The SQL text of the few statements of one mapped relation.
+ *
+ * All read the ephemeral named relation cdcsync_batch, whose columns are n, tid, xid
+ * and c1 … cN in the order of the relation's columns.  Texts are in CurrentMemoryContext;
+ * nothing is executed here.
+ */
+#ifndef CDC_DEPARSE_H
+#define CDC_DEPARSE_H
+
+#include "table/relation.h"
+
+/* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid and xmin, then the columns */
+extern char *cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind);
+
+/* INSERT of some columns; a key that is there by now is left alone */
+extern char *cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present);
+
+extern char *cdc_deparse_truncate(const CdcRelation *rel);
+
+#endif							/* CDC_DEPARSE_H */

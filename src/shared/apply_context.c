@@ -1,0 +1,111 @@
+/*
+ * apply_context.c
+ *		The message and the table at work, for what is said of errors.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "shared/apply_context.h"
+
+static const CdcMessage *current = NULL;
+static const CdcMessage *alone = NULL;
+
+/* Names are copied: an error is looked at when what they came from is gone */
+#define NAME_SIZE (2 * (2 * NAMEDATALEN + 2) + 2)
+static Oid	relid = InvalidOid;
+static char name[NAME_SIZE];
+static char source[NAME_SIZE];
+
+static void say_hint(void);
+
+void
+cdc_apply_context_set(const CdcMessage *message)
+{
+	current = message;
+}
+
+void
+cdc_apply_context_clear(void)
+{
+	current = NULL;
+}
+
+void
+cdc_apply_context_set_alone(const CdcMessage *message)
+{
+	alone = message;
+}
+
+void
+cdc_apply_context_set_table(Oid table, const char *table_name, const char *table_source)
+{
+	relid = table;
+	strlcpy(name, table_name ? table_name : "", sizeof(name));
+	strlcpy(source, table_source ? table_source : "", sizeof(source));
+}
+
+CdcApplyTable
+cdc_apply_context_table(void)
+{
+	return (CdcApplyTable)
+	{
+		.relid = relid,
+			.name = name,
+			.source = source[0] ? source : NULL
+	};
+}
+
+char *
+cdc_apply_context_line(void)
+{
+	const CdcMessage *m = current ? current : alone;
+
+	if (m == NULL)
+		return NULL;
+	return psprintf("message of topic \"%s\" partition %d offset " INT64_FORMAT,
+					m->topic, m->partition, m->offset);
+}
+
+/* Operators are functions here, types objects */
+static bool
+is_lost_name(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_FUNCTION || sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		sqlstate == ERRCODE_UNDEFINED_OBJECT;
+}
+
+const char *
+cdc_apply_context_hint(const ErrorData *error)
+{
+	bool		own = error->domain && strcmp(error->domain, TEXTDOMAIN) == 0;
+
+	if (own || !is_lost_name(error->sqlerrcode))
+		return NULL;
+	return "search_path is empty while changes are applied. Give the name its schema where it stands, or run ALTER FUNCTION ... SET search_path for the function that CONTEXT names.";
+}
+
+void
+cdc_apply_context_callback(void *arg)
+{
+	char	   *line = cdc_apply_context_line();
+
+	if (line)
+		errcontext("%s", line);
+	if (is_lost_name(geterrcode()))
+		say_hint();
+}
+
+/* While an error is being made there is no other way to see whose it is */
+static void
+say_hint(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ErrorData  *error = CopyErrorData();
+	const char *hint = cdc_apply_context_hint(error);
+
+	MemoryContextSwitchTo(old);
+	if (hint)
+		errhint("%s", hint);
+	FreeErrorData(error);
+}

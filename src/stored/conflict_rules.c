@@ -1,0 +1,223 @@
+/*
+ * conflict_rules.c
+ *		How conflicts are handled, as a subscription or a table rule says it.
+ *
+ * A word stands for all conflict types; a JSON object names some, and leaves the others
+ * to whoever is asked next: the table's rule, the subscription, last_update_wins.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "stored/conflict_rules.h"
+
+#define HINT_WORDS \
+	"Available values: \"last_update_wins\", \"hub\", \"spoke\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a JSON object of conflict types and their handling."
+
+static const struct
+{
+	const char *name;
+	CdcHandling handling;
+}			handlings[] = {
+	{"last_update_wins", CDC_HANDLING_LAST_UPDATE_WINS},
+	{"apply_remote", CDC_HANDLING_APPLY_REMOTE},
+	{"keep_local", CDC_HANDLING_KEEP_LOCAL},
+	{"skip", CDC_HANDLING_SKIP},
+	{"error", CDC_HANDLING_ERROR},
+};
+
+static const struct
+{
+	const char *name;
+	CdcPreset	preset;
+}			presets[] = {
+	{"hub", CDC_PRESET_HUB},
+	{"spoke", CDC_PRESET_SPOKE},
+};
+
+static bool take_word(CdcConflictRules *rules, const char *word);
+static void take_object(CdcConflictRules *rules, const char *text);
+static CdcConflictType type_from_name(const char *name);
+static void take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value);
+static char *quoted_function(const char *name);
+
+CdcConflictRules *
+cdc_conflict_rules_parse(const char *text)
+{
+	CdcConflictRules *rules;
+
+	if (text == NULL)
+		return NULL;
+	rules = palloc0(sizeof(CdcConflictRules));
+	if (take_word(rules, text))
+		return rules;
+	if (text[strspn(text, " \t\r\n")] != '{')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\": \"%s\"", "conflicts", text),
+				 errhint(HINT_WORDS)));
+	take_object(rules, text);
+	return rules;
+}
+
+static bool
+take_word(CdcConflictRules *rules, const char *word)
+{
+	CdcHandling handling = CDC_HANDLING_LAST_UPDATE_WINS;
+
+	for (int i = 0; i < lengthof(presets); i++)
+	{
+		if (strcmp(presets[i].name, word) == 0)
+			rules->preset = presets[i].preset;
+	}
+	if (rules->preset == CDC_PRESET_NONE && !cdc_conflict_rules_find_handling(word, &handling))
+		return false;
+	rules->whole = true;
+	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
+	{
+		rules->given[type] = true;
+		rules->handling[type] = handling;
+	}
+	return true;
+}
+
+bool
+cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
+{
+	for (int i = 0; i < lengthof(handlings); i++)
+	{
+		if (strcmp(handlings[i].name, name) == 0)
+		{
+			*handling = handlings[i].handling;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+take_object(CdcConflictRules *rules, const char *text)
+{
+	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	JsonbIterator *it = JsonbIteratorInit(&object->root);
+	CdcConflictType type = CDC_CT_NONE;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			type = type_from_name(pnstrdup(value.val.string.val, value.val.string.len));
+		else if (token == WJB_VALUE)
+			take_pair(rules, type, &value);
+	}
+}
+
+static CdcConflictType
+type_from_name(const char *name)
+{
+	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
+	{
+		if (strcmp(cdc_conflict_type_names[type], name) == 0)
+			return type;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("conflict type \"%s\" does not exist", name),
+			 errhint("The conflict types are those that cdcsync.stat_table counts.")));
+}
+
+static void
+take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value)
+{
+	char	   *text;
+
+	if (value->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("handling of conflict type \"%s\" must be a string",
+						cdc_conflict_type_names[type]),
+				 errhint("Name a resolution, or a function as \"schema.function\".")));
+	text = pnstrdup(value->val.string.val, value->val.string.len);
+	rules->given[type] = true;
+	if (cdc_conflict_rules_find_handling(text, &rules->handling[type]))
+		return;
+	rules->handling[type] = CDC_HANDLING_FUNCTION;
+	rules->function[type] = quoted_function(text);
+}
+
+static char *
+quoted_function(const char *name)
+{
+	List	   *parts = textToQualifiedNameList(cstring_to_text(name));
+
+	if (list_length(parts) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is neither a resolution nor the qualified name of a function",
+						name),
+				 errhint("Available values: \"last_update_wins\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a function as \"schema.function\".")));
+	return quote_qualified_identifier(strVal(linitial(parts)), strVal(lsecond(parts)));
+}
+
+void
+cdc_conflict_rules_check(const char *text)
+{
+	CdcConflictRules *rules = cdc_conflict_rules_parse(text);
+
+	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
+	{
+		if (rules->function[type])
+			(void) cdc_conflict_rules_find_function(rules->function[type]);
+	}
+}
+
+Oid
+cdc_conflict_rules_find_function(const char *function)
+{
+	Oid			argtypes[1] = {cdc_conflict_rules_argument_type()};
+	List	   *name = textToQualifiedNameList(cstring_to_text(function));
+	Oid			funcid = LookupFuncName(name, 1, argtypes, true);
+
+	if (!OidIsValid(funcid) || get_func_rettype(funcid) != JSONBOID ||
+		get_func_retset(funcid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s(cdcsync.conflict) returning jsonb does not exist", function),
+				 errhint("Create it before it is named in conflicts.")));
+	return funcid;
+}
+
+/* Whoever owns a table need not have any right on the schema */
+Oid
+cdc_conflict_rules_argument_type(void)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("conflict"),
+						   ObjectIdGetDatum(get_namespace_oid("cdcsync", false)));
+}
+
+CdcPreset
+cdc_conflict_rules_preset(const CdcConflictRules *table, const CdcConflictRules *subscription)
+{
+	if (table && table->whole)
+		return table->preset;
+	return subscription ? subscription->preset : CDC_PRESET_NONE;
+}
+
+CdcHandling
+cdc_conflict_rules_handling(const CdcConflictRules *table, const CdcConflictRules *subscription,
+							CdcConflictType type, const char **function)
+{
+	const CdcConflictRules *rules = table && table->given[type] ? table : subscription;
+
+	*function = rules ? rules->function[type] : NULL;
+	return rules && rules->given[type] ? rules->handling[type] : CDC_HANDLING_LAST_UPDATE_WINS;
+}

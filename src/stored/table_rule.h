@@ -1,0 +1,77 @@
+/*
+ * table_rule.h
+ *		The catalog of table rules: which local tables take part, and how.
+ */
+#ifndef CDC_TABLE_RULE_H
+#define CDC_TABLE_RULE_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "stored/conflict_rules.h"
+
+typedef struct CdcColumnPair
+{
+	char	   *remote;
+	char	   *local;
+} CdcColumnPair;
+
+typedef struct CdcTableRule
+{
+	Oid			relid;
+	char	   *source_schema;	/* the table's name as events say it */
+	char	   *source_table;
+	bool		own_name;		/* which was the local table's own when it was given */
+	char	   *version_column; /* NULL: commit timestamp */
+	List	   *column_map;		/* of CdcColumnPair *; columns not named keep their name */
+	bool		truncate;		/* obey truncate events */
+	CdcConflictRules *conflicts;	/* NULL: as the subscription says */
+} CdcTableRule;
+
+/*
+ * The rule for a remote table, or for a local one; NULL if it is not registered, or
+ * its table is gone.  In a transaction; they connect to SPI by themselves, and the
+ * result is in CurrentMemoryContext.
+ */
+extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
+extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
+
+/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
+extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
+
+/* Is that the local table's own name now? */
+extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
+
+/*
+ * A table that is not registered and has taken the name under which the rule's was, which
+ * was renamed; InvalidOid: none.
+ */
+extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
+
+/*
+ * The rest is for register.c; SPI is connected by the caller, who has locked the
+ * rules against others who change them (to the transaction's end).
+ */
+typedef struct CdcTableRuleChange
+{
+	Oid			relid;
+	const char *version_column; /* what is NULL stays as it is */
+	const char *conflicts;
+	const char *source_schema;	/* both or neither */
+	const char *source_table;
+	Jsonb	   *column_map;		/* an empty object: none */
+	const bool *truncate;
+} CdcTableRuleChange;
+
+extern void cdc_table_rule_lock(void);
+extern void cdc_table_rule_insert(const CdcTableRuleChange *change);
+extern void cdc_table_rule_update(const CdcTableRuleChange *change);
+
+/* Both forget the tombstones as well.  false: there was none; the oids of tables gone */
+extern bool cdc_table_rule_delete(Oid relid);
+extern List *cdc_table_rule_delete_gone(void);
+
+/* The column map of a jsonb object; raises an error if it cannot be one */
+extern List *cdc_table_rule_column_map(Jsonb *object);
+
+#endif							/* CDC_TABLE_RULE_H */

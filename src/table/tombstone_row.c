@@ -1,0 +1,310 @@
+/*
+ * tombstone_row.c
+ *		Rows of cdcsync.tombstone_data, found and written without a statement.
+ *
+ * The triggers come here for every row of a local writer.  Nobody waits for anybody:
+ * where somebody else is at a key's tombstone, whoever is second adds one, and the newest
+ * counts.  What a superuser adds to the table (an index, a trigger) is served by
+ * statements.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/compat.h"
+#include "base/session.h"
+#include "table/tombstone_row.h"
+
+/* A row to be stored */
+typedef struct StoredRow
+{
+	Datum		values[Natts_tombstone];
+	bool		nulls[Natts_tombstone];
+} StoredRow;
+
+static bool is_as_made(Relation rel);
+static void form_row(StoredRow *stored, CdcKey *key, CdcClock clock,
+					 const CdcTombstoneRow *row);
+static HeapTuple find_old(CdcTombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
+						  const StoredRow *stored, TupleDesc desc);
+static bool rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc);
+static void insert_new(const CdcTombstoneTable *table, StoredRow *stored);
+static bool update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
+					   StoredRow *stored);
+static void enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot,
+							 StoredRow *stored, bool unchanged);
+static void write_by_statement(HeapTuple old, const StoredRow *stored);
+static TupleTableSlot *make_slot(Relation rel, StoredRow *stored);
+
+void
+cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
+{
+	table->rel = table_open(cdc_catalog_table("tombstone_data"), lockmode);
+	table->index = index_open(cdc_catalog_table("tombstone_data_key"), lockmode);
+	table->as_made = lockmode == RowExclusiveLock && is_as_made(table->rel);
+}
+
+/* Locks that are there already cost next to nothing: the next row will want them, too */
+void
+cdc_tombstone_table_close(CdcTombstoneTable *table)
+{
+	index_close(table->index, NoLock);
+	table_close(table->rel, NoLock);
+}
+
+/*
+ * A serializable transaction would remember what it has looked at, pages that all tables
+ * share, and fail for what others do to other keys.  What it meets here is committed or its
+ * own, and no part of what it reads.  Without a snapshot a tombstone may slip by that is
+ * replaced at this moment: the AFTER trigger looks again.
+ */
+void
+cdc_tombstone_look_begin(CdcTombstoneLook *look, const CdcTombstoneTable *table, Oid relid)
+{
+	look->snapshot = IsolationIsSerializable() ? SnapshotSelf :
+		RegisterSnapshot(GetLatestSnapshot());
+	look->slot = table_slot_create(table->rel, NULL);
+	look->scan = index_beginscan_compat(table->rel, table->index, look->snapshot,
+										lengthof(look->keys), 0);
+	ScanKeyInit(&look->keys[0], Anum_tombstone_relation, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&look->keys[1], Anum_tombstone_key_hash, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(0));
+}
+
+void
+cdc_tombstone_look_end(CdcTombstoneLook *look)
+{
+	index_endscan(look->scan);
+	ExecDropSingleTupleTableSlot(look->slot);
+	if (IsMVCCSnapshot(look->snapshot))
+		UnregisterSnapshot(look->snapshot);
+}
+
+void
+cdc_tombstone_look_for(CdcTombstoneLook *look, int64 hash)
+{
+	look->keys[1].sk_argument = Int64GetDatum(hash);
+	index_rescan(look->scan, look->keys, lengthof(look->keys), NULL, 0);
+}
+
+HeapTuple
+cdc_tombstone_look_next(CdcTombstoneLook *look)
+{
+	bool		should_free;
+	HeapTuple	tuple;
+
+	if (!index_getnext_slot(look->scan, ForwardScanDirection, look->slot))
+		return NULL;
+	tuple = ExecFetchSlotHeapTuple(look->slot, false, &should_free);
+	Assert(!should_free);
+	return tuple;
+}
+
+/* Visible or not: to look for a visible one could mean to go by any number of others */
+bool
+cdc_tombstone_look_finds_any(const CdcTombstoneLook *look, const CdcTombstoneTable *table)
+{
+	ScanKeyData relation = look->keys[0];
+	IndexScanDesc scan = index_beginscan_compat(table->rel, table->index, SnapshotAny, 1, 0);
+	bool		any;
+
+	index_rescan(scan, &relation, 1, NULL, 0);
+	any = index_getnext_slot(scan, ForwardScanDirection, look->slot);
+	index_endscan(scan);
+	return any;
+}
+
+/* A local delete under the commit clock has the time of its transaction, also when VACUUM has frozen the row */
+CdcVersion
+cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		datum = heap_getattr(tuple, Anum_tombstone_version, desc, &isnull);
+	ReplOriginId writer;
+
+	if (isnull && clock == CDC_CLOCK_COMMIT)
+		return cdc_clock_of_commit(HeapTupleHeaderGetRawXmin(tuple->t_data), &writer);
+	if (!isnull)
+		datum = PointerGetDatum(PG_DETOAST_DATUM_COPY(datum));
+	return cdc_clock_from_stored(clock, datum, isnull);
+}
+
+/* A superuser may have added an index, a trigger or a column; REINDEX CONCURRENTLY adds an index, too */
+static bool
+is_as_made(Relation rel)
+{
+	return RelationGetDescr(rel)->natts == Natts_tombstone && rel->trigdesc == NULL &&
+		list_length(RelationGetIndexList(rel)) == 1;
+}
+
+bool
+cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		stored[INDEX_MAX_KEYS];
+	bool		isnull;
+	Datum		datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
+
+	return cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored) &&
+		cdc_key_compare(key, stored, values) == 0;
+}
+
+void
+cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look, CdcKey *key,
+						CdcClock clock, const CdcTombstoneRow *row)
+{
+	int			nestlevel = cdc_session_begin_texts();
+	StoredRow	stored;
+	HeapTuple	old;
+
+	form_row(&stored, key, clock, row);
+	old = find_old(look, key, row, &stored, RelationGetDescr(table->rel));
+	if (old == NULL || rises(clock, row, old, RelationGetDescr(table->rel)))
+	{
+		if (!table->as_made)
+			write_by_statement(old, &stored);
+		else if (old == NULL || !update_old(table, old, look->snapshot, &stored))
+			insert_new(table, &stored);
+	}
+	cdc_session_end_texts(nestlevel);
+}
+
+static void
+form_row(StoredRow *stored, CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
+{
+	memset(stored->nulls, false, sizeof(stored->nulls));
+	stored->values[Anum_tombstone_relation - 1] = ObjectIdGetDatum(key->relid);
+	stored->values[Anum_tombstone_key_hash - 1] = Int64GetDatum(cdc_key_hash(key, row->key));
+	stored->values[Anum_tombstone_key - 1] = JsonbPGetDatum(cdc_key_to_jsonb(key, row->key));
+	stored->values[Anum_tombstone_version - 1] =
+		cdc_clock_to_stored(clock, &row->version, &stored->nulls[Anum_tombstone_version - 1]);
+	stored->values[Anum_tombstone_peer - 1] = CStringGetTextDatum(row->peer);
+	stored->values[Anum_tombstone_written_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+}
+
+/* The key's, by its text or by its index's equality; of several any, as the newest counts */
+static HeapTuple
+find_old(CdcTombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
+		 const StoredRow *stored, TupleDesc desc)
+{
+	Jsonb	   *text = DatumGetJsonbP(stored->values[Anum_tombstone_key - 1]);
+	HeapTuple	tuple;
+
+	cdc_tombstone_look_for(look, DatumGetInt64(stored->values[Anum_tombstone_key_hash - 1]));
+	while ((tuple = cdc_tombstone_look_next(look)) != NULL)
+	{
+		bool		isnull;
+		Datum		datum = heap_getattr(tuple, Anum_tombstone_key, desc, &isnull);
+
+		if (compareJsonbContainers(&DatumGetJsonbP(datum)->root, &text->root) == 0 ||
+			cdc_tombstone_row_is_of(key, row->key, tuple, desc))
+			break;
+	}
+	return tuple;
+}
+
+static bool
+rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc)
+{
+	CdcVersion	version;
+
+	/* a delete whose commit is still to come is later than all that are known */
+	if (clock == CDC_CLOCK_COMMIT && !row->version.known)
+		return true;
+	version = cdc_tombstone_row_version(clock, old, desc);
+	return cdc_clock_compare(&row->version, &version) > 0;
+}
+
+static void
+insert_new(const CdcTombstoneTable *table, StoredRow *stored)
+{
+	TupleTableSlot *slot = make_slot(table->rel, stored);
+
+	table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
+	enter_into_index(table, slot, stored, false);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Does not wait for anybody: false where somebody else is at it */
+static bool
+update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
+{
+	TupleTableSlot *slot = make_slot(table->rel, stored);
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	TU_UpdateIndexes update_indexes;
+	TM_Result	result;
+
+	result = table_tuple_update_compat(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
+									   snapshot, InvalidSnapshot, false, &failure, &lockmode,
+									   &update_indexes);
+	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
+		enter_into_index(table, slot, stored, true);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
+}
+
+static void
+enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot, StoredRow *stored,
+				 bool unchanged)
+{
+	(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid, table->rel,
+						UNIQUE_CHECK_NO, unchanged, NULL);
+}
+
+/* Where a superuser has added something, which only a statement serves */
+static void
+write_by_statement(HeapTuple old, const StoredRow *stored)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.tombstone_data SET key_hash = $2, key = $3, version = $4, "
+		"peer = $5, written_at = $6 WHERE ctid OPERATOR(pg_catalog.=) $7 "
+		"AND relation OPERATOR(pg_catalog.=) $1",
+		.nargs = Natts_tombstone + 1,
+		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TIDOID}
+	};
+	static CdcStatement insert = {
+		.sql = "INSERT INTO cdcsync.tombstone_data (relation, key_hash, key, version, peer, "
+		"written_at) VALUES ($1, $2, $3, $4, $5, $6)",
+		.nargs = Natts_tombstone,
+		.argtypes = {OIDOID, INT8OID, JSONBOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		args[Natts_tombstone + 1];
+	char		nulls[Natts_tombstone + 2] = {0};
+
+	for (int i = 0; i < Natts_tombstone; i++)
+	{
+		args[i] = stored->values[i];
+		nulls[i] = stored->nulls[i] ? 'n' : ' ';
+	}
+	nulls[Natts_tombstone] = ' ';
+	SPI_connect();
+	SPI_processed = 0;
+	if (old != NULL)
+	{
+		args[Natts_tombstone] = PointerGetDatum(&old->t_self);
+		cdc_catalog_execute(&update, args, nulls);
+	}
+	if (SPI_processed == 0)
+		cdc_catalog_execute(&insert, args, nulls);
+	SPI_finish();
+}
+
+static TupleTableSlot *
+make_slot(Relation rel, StoredRow *stored)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), stored->values, stored->nulls);
+
+	return ExecStoreHeapTuple(tuple, slot, true);
+}

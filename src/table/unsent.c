@@ -1,0 +1,94 @@
+/*
+ * unsent.c
+ *		What happened to registered tables here and does not travel, until it is mended.
+ *
+ * The command says so when it is typed; check() goes on saying it to those who come later.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/catalog.h"
+#include "table/table_query.h"
+#include "table/unsent.h"
+
+static void execute(CdcStatement *statement, Oid relid, const char *what);
+static bool has_rows(Oid relid);
+static bool has_connector(void);
+
+void
+cdc_unsent_note(Oid relid, const char *what)
+{
+	static CdcStatement insert = {
+		.sql = "INSERT INTO cdcsync.unsent (relation, what) VALUES ($1, $2) "
+		"ON CONFLICT (relation, what) DO UPDATE SET at = excluded.at",
+		.nargs = 2,
+		.argtypes = {OIDOID, TEXTOID}
+	};
+
+	execute(&insert, relid, what);
+}
+
+void
+cdc_unsent_forget(Oid relid, const char *what)
+{
+	static CdcStatement delete = {
+		.sql = "DELETE FROM cdcsync.unsent WHERE relation OPERATOR(pg_catalog.=) $1 "
+		"AND what OPERATOR(pg_catalog.=) $2",
+		.nargs = 2,
+		.argtypes = {OIDOID, TEXTOID}
+	};
+
+	execute(&delete, relid, what);
+}
+
+static void
+execute(CdcStatement *statement, Oid relid, const char *what)
+{
+	Datum		values[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(what)};
+
+	cdc_catalog_execute(statement, values, NULL);
+}
+
+void
+cdc_unsent_note_rows(Oid relid, Oid of)
+{
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												  get_rel_name(relid));
+
+	if (!has_connector() || !has_rows(of))
+		return;
+	cdc_unsent_note(relid, CDC_UNSENT_ROWS);
+	ereport(NOTICE,
+			(errmsg("rows that table \"%s\" has already are not sent to other nodes",
+					get_rel_name(of)),
+			 errdetail("The connector of this database sends what is written from now on."),
+			 errhint("When the other nodes are ready: SELECT * FROM cdcsync.republish(%s, '-infinity').",
+					 quote_literal_cstr(name))));
+}
+
+static bool
+has_rows(Oid relid)
+{
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												  get_rel_name(relid));
+
+	return cdc_table_query(cdc_table_query_owner(relid),
+						   psprintf("SELECT FROM %s LIMIT 1", name), 0, NULL, NULL) > 0;
+}
+
+/* One that is made later begins with a snapshot of all rows */
+static bool
+has_connector(void)
+{
+	static CdcStatement select = {
+		.sql = "SELECT FROM pg_catalog.pg_replication_slots "
+		"WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
+	};
+
+	cdc_catalog_execute(&select, NULL, NULL);
+	return SPI_processed > 0;
+}

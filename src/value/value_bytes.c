@@ -1,0 +1,304 @@
+/*
+ * value_bytes.c
+ *		bytea, bit strings, the text of types that Debezium does not know; base64.
+ *
+ * What Debezium does not know (and sends only if include.unknown.datatypes is true) comes
+ * as bytes that are the value's text, or in the other modes of binary.handling.mode as a
+ * text that encodes them.  That is how composite types, multiranges and most types of
+ * extensions travel.
+ *
+ * A bit string comes as the number that it stands for: Java's BitSet, lowest byte first,
+ * without the bytes that are zero at the end.  Its length must be known from elsewhere.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/varbit.h"
+
+#include "value/value_convert.h"
+
+static CdcValueStatus convert_bytes(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_string(CdcConversion *c, Datum *value);
+static CdcValueStatus from_base64(CdcConversion *c, bool url_safe, Datum *value);
+static CdcValueStatus from_hex(CdcConversion *c, Datum *value);
+static CdcValueStatus from_bytes(CdcConversion *c, Datum bytes, Datum *value);
+static CdcValueStatus convert_bit(CdcConversion *c, Datum *value);
+static CdcValueStatus convert_bits(CdcConversion *c, Datum *value);
+static int	bits_length(CdcConversion *c, int nsignificant);
+pg_noreturn static void leading_zeros_lost(CdcConversion *c);
+static int	base64_digit(char c, bool url_safe);
+static int	hex_digit(char c);
+
+const CdcConversionRule cdc_value_bytea_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_opaque_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+/* Of one bit it makes a boolean */
+const CdcConversionRule cdc_value_bits_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits},
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit},
+	{0}
+};
+
+void
+cdc_value_imply_bytea(CdcConversion *c)
+{
+	if (c->token->type != CDC_TOKEN_STRING)
+		cdc_value_invalid(c);
+	cdc_value_imply(c, c->producer->binary == CDC_BINARY_BYTES ?
+					CDC_SCHEMA_BYTES : CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
+}
+
+/* Only in this mode the placeholder of a value that was not sent is encoded too */
+static CdcValueStatus
+convert_bytes(CdcConversion *c, Datum *value)
+{
+	from_base64(c, false, value);
+	if (cdc_value_is_placeholder(c, VARDATA(DatumGetPointer(*value)),
+								 VARSIZE(DatumGetPointer(*value)) - VARHDRSZ))
+		return CDC_VALUE_UNCHANGED;
+	return CDC_VALUE_SET;
+}
+
+/* A text that a schema tells no more of: only the producer's mode can */
+static CdcValueStatus
+convert_string(CdcConversion *c, Datum *value)
+{
+	switch (c->producer->binary)
+	{
+		case CDC_BINARY_BASE64:
+			return from_base64(c, false, value);
+		case CDC_BINARY_BASE64_URL_SAFE:
+			return from_base64(c, true, value);
+		case CDC_BINARY_HEX:
+			return from_hex(c, value);
+		case CDC_BINARY_BYTES:
+		case CDC_BINARY_UNKNOWN:
+			break;
+	}
+	cdc_value_ambiguous(c, "binary.handling.mode");
+}
+
+void
+cdc_value_imply_opaque(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_STRING && c->producer->binary == CDC_BINARY_UNKNOWN)
+		cdc_value_ambiguous(c, "binary.handling.mode");
+	cdc_value_imply_bytea(c);
+}
+
+CdcValueStatus
+cdc_value_opaque(CdcConversion *c, Datum *value)
+{
+	Datum		bytes;
+	CdcValueStatus status = convert_bytes(c, &bytes);
+
+	return status == CDC_VALUE_SET ? from_bytes(c, bytes, value) : status;
+}
+
+/* If bytes come as bytes, a string is a text that needs no decoding */
+CdcValueStatus
+cdc_value_opaque_string(CdcConversion *c, Datum *value)
+{
+	Datum		bytes;
+
+	if (c->producer->binary == CDC_BINARY_BYTES)
+		return cdc_value_by_input(c, value);
+	convert_string(c, &bytes);
+	return from_bytes(c, bytes, value);
+}
+
+static CdcValueStatus
+from_bytes(CdcConversion *c, Datum bytes, Datum *value)
+{
+	char	   *data = VARDATA(DatumGetPointer(bytes));
+	int			len = VARSIZE(DatumGetPointer(bytes)) - VARHDRSZ;
+
+	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
+		cdc_value_invalid(c);
+	return cdc_value_set_input(c, pnstrdup(data, len), value);
+}
+
+void
+cdc_value_imply_bits(CdcConversion *c)
+{
+	if (c->token->type == CDC_TOKEN_STRING)
+		cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS);
+	else
+		cdc_value_imply_by_form(c);
+}
+
+static CdcValueStatus
+convert_bit(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, pstrdup(c->token->type == CDC_TOKEN_TRUE ? "1" : "0"), value);
+}
+
+static CdcValueStatus
+convert_bits(CdcConversion *c, Datum *value)
+{
+	Datum		datum;
+	unsigned char *bytes;
+	int			nbits;
+	int			length;
+	char	   *text;
+
+	from_base64(c, false, &datum);
+	bytes = (unsigned char *) VARDATA(DatumGetPointer(datum));
+	nbits = (VARSIZE(DatumGetPointer(datum)) - VARHDRSZ) * BITS_PER_BYTE;
+	while (nbits > 0 && (bytes[(nbits - 1) / 8] >> (nbits - 1) % 8 & 1) == 0)
+		nbits--;
+
+	length = bits_length(c, nbits);
+	text = palloc(length + 1);
+	for (int i = 0; i < length; i++)
+		text[length - 1 - i] = i < nbits && (bytes[i / 8] >> i % 8 & 1) ? '1' : '0';
+	text[length] = '\0';
+	return cdc_value_set_input(c, text, value);
+}
+
+/* A varbit's is certain only if its highest bit says so; a bit(n)'s is the author's n */
+static int
+bits_length(CdcConversion *c, int nsignificant)
+{
+	int			length = c->schema->length;
+
+	if (length > MaxAttrSize * BITS_PER_BYTE)
+		length = -1;			/* of a varbit without limit */
+	if (length > 0 && length < nsignificant)
+		cdc_value_invalid(c);
+	if (c->vt->base_type == VARBITOID ? length != nsignificant : length <= 0)
+		leading_zeros_lost(c);
+	return length;
+}
+
+static void
+leading_zeros_lost(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s: leading zeros are not in the event",
+					c->vt->column,
+					format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
+			 errdetail("Debezium writes the number that a bit string stands for: 11 and 0011 are one."),
+			 c->schema == &c->implied && c->vt->base_type == BITOID ?
+			 errhint("Set value.converter.schemas.enable=true in the connector: the schema has the length of the author's column.") :
+			 errhint("Use bit(n) or text, or leave the column out by column.exclude.list of the connector.")));
+}
+
+static CdcValueStatus
+from_base64(CdcConversion *c, bool url_safe, Datum *value)
+{
+	int			len;
+	int			nbytes;
+	char	   *text = cdc_value_text(c, &len);
+	char	   *bytes = cdc_value_base64(text, len, url_safe, VARHDRSZ, &nbytes);
+
+	if (bytes == NULL)
+		cdc_value_invalid(c);
+	SET_VARSIZE(bytes, nbytes + VARHDRSZ);
+	*value = PointerGetDatum(bytes);
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+from_hex(CdcConversion *c, Datum *value)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+	bytea	   *bytes = palloc(len / 2 + VARHDRSZ);
+
+	if (len % 2 != 0)
+		cdc_value_invalid(c);
+	for (int i = 0; i < len; i += 2)
+	{
+		int			high = hex_digit(text[i]);
+		int			low = hex_digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			cdc_value_invalid(c);
+		VARDATA(bytes)[i / 2] = (char) (high << 4 | low);
+	}
+	SET_VARSIZE(bytes, len / 2 + VARHDRSZ);
+	*value = PointerGetDatum(bytes);
+	return CDC_VALUE_SET;
+}
+
+char *
+cdc_value_base64(const char *text, int len, bool url_safe, int reserve, int *nbytes)
+{
+	char	   *result = palloc(reserve + (Size) len / 4 * 3 + 3);
+	char	   *out = result + reserve;
+	uint32		bits = 0;
+	int			ndigits;
+
+	/* padding completes the last group of four; the URL alphabet may do without */
+	ndigits = len;
+	while (ndigits > 0 && ndigits > len - 2 && text[ndigits - 1] == '=')
+		ndigits--;
+	if ((len % 4 != 0 && !(url_safe && ndigits == len)) || ndigits % 4 == 1)
+		return NULL;
+
+	for (int i = 0; i < ndigits; i++)
+	{
+		int			digit = base64_digit(text[i], url_safe);
+
+		if (digit < 0)
+			return NULL;
+		bits = bits << 6 | digit;
+		if (i % 4 == 3)
+		{
+			*out++ = (char) (bits >> 16);
+			*out++ = (char) (bits >> 8);
+			*out++ = (char) bits;
+		}
+	}
+	if (ndigits % 4 == 2)
+		*out++ = (char) (bits >> 4);
+	if (ndigits % 4 == 3)
+	{
+		*out++ = (char) (bits >> 10);
+		*out++ = (char) (bits >> 2);
+	}
+	*nbytes = out - result - reserve;
+	return result;
+}
+
+static int
+base64_digit(char c, bool url_safe)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == (url_safe ? '-' : '+'))
+		return 62;
+	if (c == (url_safe ? '_' : '/'))
+		return 63;
+	return -1;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}

@@ -1,0 +1,719 @@
+/*
+ * partition.c
+ *		The topic-partitions of this worker: found, read, stopped, tried again.
+ *
+ *		STARTING --first message or end--> STREAMING
+ *		STARTING, STREAMING --transient fault--> WAITING, read again after a pause
+ *		WAITING --a message applied, or the end--> STREAMING
+ *		STARTING, STREAMING --data error--> ERROR --any cdcsync command--> STARTING
+ *		any --pause()--> PAUSED --resume()--> STARTING
+ *
+ * Only set_state changes the state.  A partition is read from its stored offset, and
+ * what was fetched of it before a stop never arrives: stopping is unassigning.
+ *
+ * Before a log is read on it is recognised: by its cluster, and by the time of the last
+ * record applied, which is read again where the broker still has it.  That record also
+ * tells whether a null value that follows belongs to a delete; therefore it is read also
+ * where it was not applied but passed over (skip(), rewind()).
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/ticks.h"
+#include "base/topic_partition.h"
+#include "kafka/consumer.h"
+#include "kafka/consumer_query.h"
+#include "shared/control.h"
+#include "worker/partition.h"
+
+#define RETRY_FIRST_MS		100
+#define RETRY_LAST_MS		30000
+#define HOLD_MS				1000
+#define QUERY_TIMEOUT_MS	1000
+
+
+List	   *cdc_partition_list = NIL;
+
+static char *current_cluster = NULL;
+static CdcPartition *last_found = NULL; /* by cdc_partition_find */
+static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
+
+typedef struct PartitionEntry
+{
+	CdcTopicPartition key;
+	CdcPartition *partition;
+} PartitionEntry;
+
+static CdcSubscription *find_subscription(List *subscriptions, const char *name);
+static void take_position(CdcPartition *p, List *offsets);
+static void set_position(CdcPartition *p, const CdcOffset *stored);
+static void adopt(CdcPartition *p, CdcSubscription *sub);
+static void release(CdcPartition *p);
+static void enter(CdcPartition *p);
+static void set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error);
+static void stop_saying(CdcPartition *p, const char *message, const char *hint);
+static void wait_saying(CdcPartition *p, const char *message);
+static void publish_errors(void);
+static void unassign(CdcPartition *p);
+static void start(CdcPartition *p);
+static bool rewind_to_time(CdcPartition *p);
+static char *hint_anew(const CdcPartition *p);
+static char *rewind_command(const CdcPartition *p, int64 offset);
+static void stop_short(CdcPartition *p, int64 end_offset);
+static void note_streaming(CdcPartition *p);
+static void take_end(CdcPartition *p, int64 end_offset);
+static bool is_known(const CdcPartition *p, const CdcPosition *end, List *topics);
+
+/* ---- configuration ---- */
+
+void
+cdc_partition_configure(List *subscriptions, List *offsets)
+{
+	List	   *partitions = list_copy(cdc_partition_list);
+	ListCell   *lc;
+
+	foreach(lc, partitions)
+	{
+		CdcPartition *p = lfirst(lc);
+		CdcSubscription *sub = find_subscription(subscriptions, p->offset.subscription);
+
+		/* one that was removed and made again under its name begins anew */
+		if (sub == NULL || sub->created_at != p->sub->created_at ||
+			!cdc_subscription_matches(sub, p->offset.topic))
+			release(p);
+		else
+		{
+			take_position(p, offsets);
+			adopt(p, sub);
+		}
+	}
+	list_free(partitions);
+	publish_errors();
+}
+
+static CdcSubscription *
+find_subscription(List *subscriptions, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+	{
+		CdcSubscription *sub = lfirst(lc);
+
+		if (strcmp(sub->name, name) == 0)
+			return sub;
+	}
+	return NULL;
+}
+
+/* Somebody may have moved it: skip(), rewind() */
+static void
+take_position(CdcPartition *p, List *offsets)
+{
+	ListCell   *lc;
+
+	foreach(lc, offsets)
+	{
+		CdcOffset  *stored = lfirst(lc);
+
+		if (stored->partition != p->offset.partition ||
+			strcmp(stored->topic, p->offset.topic) != 0 ||
+			strcmp(stored->subscription, p->offset.subscription) != 0)
+			continue;
+		if (stored->next_offset != p->offset.next_offset ||
+			stored->rewind_to != p->offset.rewind_to)
+			set_position(p, stored);
+		return;
+	}
+}
+
+static void
+set_position(CdcPartition *p, const CdcOffset *stored)
+{
+	unassign(p);
+	p->offset.next_offset = stored->next_offset;
+	p->offset.record_time = stored->record_time;
+	p->offset.rewind_to = stored->rewind_to;
+	p->offset.tid = stored->tid;
+	p->nothing_before = false;
+	p->position = stored->next_offset;
+	p->failed_at = -1;
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+}
+
+static void
+adopt(CdcPartition *p, CdcSubscription *sub)
+{
+	cdc_partition_set_options(p, sub);
+	if (!sub->enabled)
+	{
+		unassign(p);
+		set_state(p, CDC_PARTITION_PAUSED, NULL);
+	}
+	else if (!p->assigned)
+	{
+		p->retries = 0;
+		p->retry_at = 0;
+		set_state(p, CDC_PARTITION_STARTING, NULL);
+	}
+}
+
+void
+cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
+{
+	p->sub = sub;
+	p->options.subscription = sub->name;
+	p->options.sub = sub;
+	p->options.producer = sub->producer;
+	p->options.conflicts = sub->conflicts;
+	p->options.record_time = sub->record_time;
+	p->options.origin_none = sub->origin_none;
+	p->options.skip_unknown = sub->on_unknown_table == CDC_UNKNOWN_TABLE_SKIP;
+}
+
+static void
+release(CdcPartition *p)
+{
+	unassign(p);
+	cdc_stat_partition_release(p->stat);
+	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
+	(void) cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
+	last_found = NULL;
+	pfree(p->offset.subscription);
+	pfree(p->offset.topic);
+	pfree(p);
+}
+
+void
+cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
+{
+	static int	order = 0;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	CdcPartition *p = palloc0(sizeof(CdcPartition));
+
+	p->offset = *offset;
+	p->offset.subscription = pstrdup(offset->subscription);
+	p->offset.topic = pstrdup(offset->topic);
+	if (offset->cluster_id)
+		p->offset.cluster_id = pstrdup(offset->cluster_id);
+	if (offset->table)
+		p->tail.table = pstrdup(offset->table);
+	p->position = p->offset.next_offset;
+	p->end_offset = -1;
+	p->failed_at = -1;
+	p->order = order++;
+	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
+										 p->offset.partition);
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
+	cdc_partition_list = lappend(cdc_partition_list, p);
+	enter(p);
+	MemoryContextSwitchTo(old);
+	adopt(p, sub);
+}
+
+static void
+enter(CdcPartition *p)
+{
+	PartitionEntry *entry;
+
+	if (by_name == NULL)
+		by_name = cdc_topic_partition_hash("cdcsync partitions", sizeof(PartitionEntry));
+	entry = cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
+	entry->partition = p;
+}
+
+void
+cdc_partition_set_cluster(const char *cluster_id)
+{
+	if (cluster_id && (current_cluster == NULL || strcmp(current_cluster, cluster_id) != 0))
+		current_cluster = MemoryContextStrdup(TopMemoryContext, cluster_id);
+}
+
+/* ---- states ---- */
+
+static void
+set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
+{
+	p->state = state;
+	if (error)
+		cdc_stat_partition_error(p->stat, state, error);
+	else
+		cdc_stat_partition_state(p->stat, state);
+}
+
+/* DDL of users concerns a worker with a partition in error, also while that is tried once more */
+static void
+publish_errors(void)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
+	cdc_control_set_errors(any);
+}
+
+static void
+unassign(CdcPartition *p)
+{
+	if (p->assigned)
+		cdc_consumer_unassign(p->offset.topic, p->offset.partition);
+	p->assigned = false;
+	p->verifying = false;
+	cdc_log_tail_reset(&p->tail);
+}
+
+/*
+ * The first failure of a message is tried again once: DDL that mends it may have
+ * committed before this worker was known to have an error, and then nobody says so.
+ */
+void
+cdc_partition_stop(CdcPartition *p, const CdcError *error)
+{
+	if (p->failed_at != p->offset.next_offset)
+	{
+		p->failed_at = p->offset.next_offset;
+		cdc_control_set_errors(true);
+		cdc_partition_wait(p, error);
+		return;
+	}
+	unassign(p);
+	set_state(p, CDC_PARTITION_ERROR, error);
+	cdc_stat_partition_position(p->stat, -1, p->end_offset, 0);
+	publish_errors();
+	ereport(LOG,
+			(errmsg("subscription \"%s\" stopped at topic \"%s\" partition %d offset " INT64_FORMAT,
+					p->offset.subscription, p->offset.topic, p->offset.partition,
+					p->offset.next_offset),
+			 errdetail("%s", cdc_error_text(error))));
+	cdc_control_progress();
+}
+
+void
+cdc_partition_wait(CdcPartition *p, const CdcError *error)
+{
+	int			delay = RETRY_LAST_MS;
+
+	unassign(p);
+	if (p->retries < 9)
+		delay = Min(RETRY_FIRST_MS << p->retries, RETRY_LAST_MS);
+	p->retries++;
+	p->retry_at = cdc_ticks_now() + delay;
+	set_state(p, CDC_PARTITION_WAITING, error);
+}
+
+void
+cdc_partition_missing(CdcPartition *p, const CdcError *error)
+{
+	if (p->state == CDC_PARTITION_WAITING && !p->assigned)
+		set_state(p, CDC_PARTITION_WAITING, error);
+}
+
+/* What is found out here rather than caught */
+static void
+stop_saying(CdcPartition *p, const char *message, const char *hint)
+{
+	CdcError	error = cdc_error_own(message, hint);
+
+	cdc_partition_stop(p, &error);
+}
+
+static void
+wait_saying(CdcPartition *p, const char *message)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	cdc_partition_wait(p, &error);
+}
+
+/*
+ * Not a fault, so the pauses between retries do not grow.  The clock is looked at again
+ * after a while, for it may be set meanwhile.
+ */
+void
+cdc_partition_hold(CdcPartition *p, TimestampTz until)
+{
+	CdcError	error = cdc_error_own(psprintf("the next event is of %s, which this node's clock has not reached yet",
+											   timestamptz_to_str(until)), NULL);
+
+	unassign(p);
+	p->retry_at = cdc_ticks_now() +
+		Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), HOLD_MS);
+	set_state(p, CDC_PARTITION_WAITING, &error);
+}
+
+void
+cdc_partition_client_error(const CdcError *error)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (p->state != CDC_PARTITION_PAUSED && p->state != CDC_PARTITION_ERROR)
+			set_state(p, CDC_PARTITION_WAITING, error);
+	}
+}
+
+void
+cdc_partition_client_ok(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (p->assigned && p->retries == 0 && p->state == CDC_PARTITION_WAITING)
+			set_state(p, CDC_PARTITION_STREAMING, NULL);
+	}
+}
+
+void
+cdc_partition_unassigned_all(const CdcError *error)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (!p->assigned)
+			continue;
+		p->assigned = false;	/* went with the client */
+		unassign(p);
+		cdc_partition_wait(p, error);
+	}
+}
+
+/* ---- reading ---- */
+
+void
+cdc_partition_start_due(int64 now)
+{
+	ListCell   *lc;
+
+	if (!cdc_consumer_is_open())
+		return;
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (p->assigned)
+			continue;
+		if (p->state == CDC_PARTITION_STARTING ||
+			(p->state == CDC_PARTITION_WAITING && p->retry_at <= now))
+			start(p);
+	}
+}
+
+int64
+cdc_partition_next_due(void)
+{
+	int64		due = CDC_TICKS_NEVER;
+	ListCell   *lc;
+
+	if (!cdc_consumer_is_open())
+		return due;
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (!p->assigned && p->state == CDC_PARTITION_WAITING)
+			due = Min(due, p->retry_at);
+	}
+	return due;
+}
+
+static void
+start(CdcPartition *p)
+{
+	char	   *error;
+	int64		from;
+
+	if (p->offset.cluster_id && current_cluster &&
+		strcmp(p->offset.cluster_id, current_cluster) != 0)
+	{
+		stop_saying(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s",
+								current_cluster, p->offset.cluster_id),
+					psprintf("Check cdcsync.bootstrap_servers; to begin anew in this cluster, run %s.",
+							 cdc_subscription_reset_command(p->offset.subscription)));
+		return;
+	}
+	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
+		return;
+	from = p->offset.next_offset;
+	p->verifying = from > 0 && !p->nothing_before;
+	p->position = from;
+	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
+							 p->verifying ? from - 1 : from, &error))
+	{
+		wait_saying(p, error);
+		return;
+	}
+	p->assigned = true;
+	if (p->retries == 0)
+		set_state(p, CDC_PARTITION_STARTING, NULL);
+}
+
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
+static bool
+rewind_to_time(CdcPartition *p)
+{
+	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
+	CdcOffset	offset = p->offset;
+	char	   *error = NULL;
+	MemoryContext context;
+	bool		stored;
+
+	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
+		(error = position.error) != NULL)
+	{
+		wait_saying(p, error);
+		return false;
+	}
+	offset.next_offset = position.offset;
+	context = cdc_catalog_begin();
+	stored = cdc_offset_rewind(&offset);
+	cdc_catalog_commit(context);
+	if (!stored)
+	{
+		wait_saying(p, "its position has just been changed");
+		return false;
+	}
+	ereport(LOG,
+			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
+					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
+	set_position(p, &offset);
+	return true;
+}
+
+bool
+cdc_partition_accept(CdcPartition *p, CdcMessage *message)
+{
+	if (!p->assigned)
+		return false;
+	if (p->retries == 0)
+		note_streaming(p);
+	if (message->offset < p->offset.next_offset)
+	{
+		if (p->offset.record_time >= 0 && message->timestamp != p->offset.record_time)
+		{
+			stop_saying(p, "the topic is not the one that was read before: its last applied record has another time",
+						hint_anew(p));
+			return false;
+		}
+		p->verifying = false;
+		message->applied = true;
+		return true;
+	}
+	p->verifying = false;		/* compaction took the last applied record */
+	p->nothing_before = false;
+	if (message->offset < p->position)
+		return false;
+	p->position = message->offset + 1;
+	take_end(p, cdc_consumer_cached_end(p->offset.topic, p->offset.partition));
+	return true;
+}
+
+bool
+cdc_partition_at_end(CdcPartition *p, int64 offset)
+{
+	bool		gap = offset > p->position;
+
+	if (!p->assigned)
+		return false;
+	if (offset < p->offset.next_offset)
+	{
+		stop_short(p, offset);
+		return false;
+	}
+	if (p->retries == 0 || offset == p->offset.next_offset)
+		note_streaming(p);
+	p->end_offset = offset;
+	cdc_stat_partition_position(p->stat, -1, offset, 0);
+	if (gap)
+		p->position = offset;
+	return gap;
+}
+
+/* After a fault that is when the message has been applied that stumbled over it */
+static void
+note_streaming(CdcPartition *p)
+{
+	p->retries = 0;
+	if (p->state != CDC_PARTITION_STREAMING)
+		set_state(p, CDC_PARTITION_STREAMING, NULL);
+}
+
+static void
+take_end(CdcPartition *p, int64 end_offset)
+{
+	p->end_offset = Max(p->end_offset, Max(end_offset, p->position));
+}
+
+void
+cdc_partition_out_of_range(CdcPartition *p)
+{
+	CdcPosition low = {.topic = p->offset.topic, .partition = p->offset.partition};
+	CdcPosition high = low;
+	int64		next = p->offset.next_offset;
+	char	   *error = NULL;
+
+	if (!p->assigned)
+		return;
+	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, QUERY_TIMEOUT_MS, &error) ||
+		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, QUERY_TIMEOUT_MS, &error) ||
+		(error = low.error) != NULL || (error = high.error) != NULL)
+		wait_saying(p, error);
+	else if (next < low.offset)
+		stop_saying(p, psprintf(INT64_FORMAT " events are gone: the topic begins at offset " INT64_FORMAT
+								", the next one to apply is " INT64_FORMAT, low.offset - next, low.offset, next),
+					psprintf("Give the topic a longer retention; to go on without them, run %s.",
+							 rewind_command(p, low.offset)));
+	else if (next > high.offset)
+		stop_short(p, high.offset);
+	else if (p->verifying && next == low.offset)
+	{
+		/* only the last applied record is gone */
+		unassign(p);
+		p->nothing_before = true;
+		p->offset.record_time = -1;
+		start(p);
+	}
+	else if (p->offset.record_time >= 0)
+		wait_saying(p, "the topic must be recognised again");
+	else
+	{
+		/* not tried again: the next time would find nothing wrong */
+		p->failed_at = next;
+		stop_saying(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT, next),
+					hint_anew(p));
+	}
+}
+
+static char *
+hint_anew(const CdcPartition *p)
+{
+	return psprintf("If the topic was deleted and created again, restart the connector that writes to it, then run %s.",
+					cdc_subscription_reset_command(p->offset.subscription));
+}
+
+/* SELECT cdcsync.rewind(...), which moves this partition to the offset */
+static char *
+rewind_command(const CdcPartition *p, int64 offset)
+{
+	StringInfoData to;
+
+	initStringInfo(&to);
+	appendStringInfoChar(&to, '{');
+	escape_json(&to, p->offset.topic);
+	appendStringInfo(&to, ": {\"%d\": " INT64_FORMAT "}}", p->offset.partition, offset);
+	return psprintf("SELECT cdcsync.rewind(%s, %s::jsonb)", quote_literal_cstr(p->offset.subscription),
+					quote_literal_cstr(to.data));
+}
+
+static void
+stop_short(CdcPartition *p, int64 end_offset)
+{
+	stop_saying(p, psprintf("the topic ends at offset " INT64_FORMAT
+							", before the next one to apply, " INT64_FORMAT, end_offset, p->offset.next_offset),
+				hint_anew(p));
+}
+
+void
+cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
+					  TimestampTz now)
+{
+	p->offset = *stored;
+	note_streaming(p);
+	if (p->failed_at >= 0)
+	{
+		p->failed_at = -1;
+		publish_errors();
+	}
+	take_end(p, p->offset.next_offset);
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, event_time);
+	if (event_time)
+		cdc_stat_partition_applied(p->stat, now);
+}
+
+void
+cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored)
+{
+	p->offset = *stored;
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+}
+
+void
+cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *error)
+{
+	cdc_partition_applied(p, stored, 0, 0);
+	set_state(p, p->state, error);
+}
+
+CdcPartition *
+cdc_partition_find(const char *topic, int32 partition)
+{
+	PartitionEntry *entry;
+
+	if (last_found && last_found->offset.partition == partition &&
+		strcmp(last_found->offset.topic, topic) == 0)
+		return last_found;
+	entry = by_name ? cdc_topic_partition_search(by_name, topic, partition, HASH_FIND, NULL) : NULL;
+	if (entry)
+		last_found = entry->partition;
+	return entry ? entry->partition : NULL;
+}
+
+bool
+cdc_partition_query_ends(List *topics, bool *known, char **error)
+{
+	int			n = list_length(cdc_partition_list);
+	CdcPosition *ends = palloc0(sizeof(CdcPosition) * Max(n, 1));
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		ends[foreach_current_index(lc)].topic = p->offset.topic;
+		ends[foreach_current_index(lc)].partition = p->offset.partition;
+	}
+	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, QUERY_TIMEOUT_MS, error))
+		return false;
+	*known = true;
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+		CdcPosition *end = &ends[foreach_current_index(lc)];
+
+		*known &= is_known(p, end, topics);
+		if (end->error)
+			continue;
+		p->end_offset = end->offset;
+		cdc_stat_partition_position(p->stat, -1, end->offset, 0);
+	}
+	return true;
+}
+
+/* In a topic that is no longer there is nothing to be waited for */
+static bool
+is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
+{
+	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
+		return true;
+	return p->offset.rewind_to < 0 &&
+		(end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
+}

@@ -1,0 +1,547 @@
+/*
+ * worker.c
+ *		An apply worker of one database.
+ *
+ * One loop: look for new topics, take over changes of the configuration, collect what
+ * Kafka has delivered, apply it, answer those who wait, and sleep on the latch and the
+ * Kafka client's socket together.  Nothing is open (transaction, snapshot, lock) while
+ * it sleeps or asks the broker.
+ *
+ * Where a database has several, each has the partitions that fall to it by their hash.
+ * What is done once per database (storing where new partitions begin, dead letters that
+ * are tried again, pruning) the first one does.
+ *
+ * Errors about messages are dealt with in deliver.c.  Any other error ends the process;
+ * the launcher starts it again after a pause, and it goes on from the stored offsets.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/pmsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "apply/peer.h"
+#include "base/catalog.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/session.h"
+#include "base/ticks.h"
+#include "kafka/consumer.h"
+#include "kafka/consumer_query.h"
+#include "kafka/kafka_config.h"
+#include "shared/apply_context.h"
+#include "shared/control.h"
+#include "stored/conflict_log.h"
+#include "stored/dead_letter.h"
+#include "stored/identity.h"
+#include "stored/offset.h"
+#include "table/origin.h"
+#include "table/relation.h"
+#include "worker/apply_limit.h"
+#include "worker/batch.h"
+#include "worker/deliver.h"
+#include "worker/discovery.h"
+#include "worker/partition.h"
+#include "worker/retention.h"
+#include "worker/worker.h"
+
+#define QUERY_TIMEOUT_MS	1000
+#define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
+#define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
+#define PRUNE_PAUSE_MS		100	/* between turns of pruning */
+#define LETTERS_RETRY_MS	1000	/* between tries of dead letters that something hinders */
+
+static MemoryContext config_context = NULL; /* of the subscriptions in force */
+static MemoryContext loop_context = NULL;	/* reset once per turn */
+static List *subscriptions = NIL;	/* of CdcSubscription *, in config_context */
+static bool has_extension = false;
+static uint64 known_generation = 0;
+static int64 refresh_due = 0;	/* like those below, in ticks */
+static int64 prune_due = 0;
+static int64 letters_due = 0;	/* dead letters to be applied */
+static bool client_in_trouble = false;
+static XLogRecPtr flushed_to = InvalidXLogRecPtr;
+static uint32 wait_event = 0;
+
+static void initialize(void);
+static void leave(int code, Datum arg);
+static void run_loop(void);
+static void leave_if_outdated(void);
+static void reload_settings(void);
+static void take_configuration(void);
+static bool load_configuration(void);
+static void refresh_topics(int64 now);
+static bool open_client(void);
+static bool collect(void);
+static void take_event(const CdcConsumerEvent *event);
+static void take_message(CdcMessage *message);
+static void add_marker(CdcPartition *p, int64 offset);
+static void client_says(const char *message, bool fatal);
+static void client_trouble(const CdcError *error, bool fatal);
+static void apply_batch(void);
+static void retry_dead_letters(int64 now);
+static void answer_waiters(void);
+static void prune(int64 now);
+static void prune_all(void);
+static void flush_commits(void);
+static void wait_for_work(void);
+
+void
+cdc_worker_main(Datum main_arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	cdc_apply_limit_init();
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
+
+	initialize();
+	run_loop();
+}
+
+static void
+initialize(void)
+{
+	CdcWorkerStart start;
+
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+	if (!cdc_control_attach(start.number, start.nworkers))
+		proc_exit(0);
+	before_shmem_exit(leave, (Datum) 0);
+	wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
+	config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
+										   ALLOCSET_SMALL_SIZES);
+	loop_context = AllocSetContextCreate(TopMemoryContext, "cdcsync worker loop",
+										 ALLOCSET_DEFAULT_SIZES);
+	cdc_batch_init();
+	cdc_session_pin();
+	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
+	letters_due = CDC_TICKS_NEVER;
+}
+
+/* On every exit: the library's threads must be gone before the process is */
+static void
+leave(int code, Datum arg)
+{
+	flush_commits();			/* who is told of them asks another worker then */
+	cdc_control_answer_ticket(0);
+	cdc_consumer_close();
+	cdc_origin_reset();
+	cdc_stat_partition_release_all();
+	cdc_peer_forget();
+}
+
+static void
+run_loop(void)
+{
+	ErrorContextCallback context = {.callback = cdc_apply_context_callback,
+	.previous = error_context_stack};
+
+	error_context_stack = &context;
+	MemoryContextSwitchTo(loop_context);
+	take_configuration();
+	for (;;)
+	{
+		int64		now = cdc_ticks_now();
+		bool		more;
+
+		MemoryContextReset(loop_context);
+		MemoryContextSwitchTo(loop_context);
+		CHECK_FOR_INTERRUPTS();
+		leave_if_outdated();
+		if (ConfigReloadPending)
+			reload_settings();
+		if (refresh_due <= now)
+			refresh_topics(now);
+		cdc_partition_start_due(now);
+		/* behind what waits for the broker: what has been paused meanwhile is not read */
+		if (known_generation != cdc_control_generation())
+			take_configuration();
+		more = collect();
+		apply_batch();
+		if (letters_due <= now)
+			retry_dead_letters(now);
+		answer_waiters();
+		if (prune_due <= now)
+			prune(now);
+		if (more)
+		{
+			/* without a wait nothing else says so */
+			if (!PostmasterIsAlive())
+				proc_exit(1);
+			continue;
+		}
+		flush_commits();
+		pgstat_report_stat(true);
+		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
+		cdc_batch_release_memory();
+		wait_for_work();
+	}
+}
+
+/* ---- configuration ---- */
+
+/* The launcher then starts as many as are wanted now */
+static void
+leave_if_outdated(void)
+{
+	if (!cdc_control_is_outdated())
+		return;
+	ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
+	cdc_control_dismiss();
+	proc_exit(0);
+}
+
+/* Settings of the Kafka client are read when it is opened: open it anew */
+static void
+reload_settings(void)
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (cdc_control_is_first())
+		prune_due = 0;			/* more may be due by now */
+	if (cdc_kafka_config_changed())
+	{
+		CdcError	changed = cdc_error_own("settings have changed", NULL);
+
+		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
+		cdc_consumer_close();
+		cdc_partition_unassigned_all(&changed);
+		refresh_due = 0;
+	}
+}
+
+static void
+take_configuration(void)
+{
+	uint64		generation;
+
+	do
+	{
+		cdc_apply_limit_forget();
+		generation = cdc_control_generation();
+		if (load_configuration())
+		{
+			known_generation = generation;
+			refresh_due = 0;
+			return;
+		}
+		/* no extension, or no subscription: nothing else to do in this database */
+		if (has_extension && cdc_control_is_first())
+			prune_all();
+	} while (!cdc_control_finish(generation));
+	proc_exit(0);
+}
+
+/* False if there is nothing to do */
+static bool
+load_configuration(void)
+{
+	List	   *loaded = NIL;
+	List	   *offsets = NIL;
+	MemoryContext fresh = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
+												ALLOCSET_SMALL_SIZES);
+
+	(void) cdc_catalog_begin();
+	has_extension = OidIsValid(cdc_catalog_extension());
+	if (has_extension)
+	{
+		cdc_identity_check();
+		MemoryContextSwitchTo(fresh);
+		loaded = cdc_subscription_load_all();
+		MemoryContextSwitchTo(loop_context);
+		offsets = cdc_offset_load_all();
+	}
+	cdc_catalog_commit(loop_context);
+
+	subscriptions = loaded;
+	cdc_partition_configure(subscriptions, offsets);
+	cdc_discovery_configure(subscriptions);
+	cdc_relation_reset();
+	MemoryContextDelete(config_context);
+	config_context = fresh;
+	if (subscriptions == NIL)
+		return false;
+	if (cdc_control_is_first())
+	{
+		cdc_control_want_others();
+		letters_due = 0;
+	}
+	return true;
+}
+
+/* ---- Kafka ---- */
+
+static void
+refresh_topics(int64 now)
+{
+	List	   *topics;
+	char	   *cluster_id;
+	char	   *error;
+
+	if (!open_client())
+		return;
+	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+		client_says(error, false);
+	else
+	{
+		if (client_in_trouble)
+			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
+		client_in_trouble = false;
+		cdc_partition_client_ok();
+		cdc_discovery_look(topics, cluster_id);
+	}
+	refresh_due = cdc_ticks_now() + (client_in_trouble || cdc_discovery_incomplete() ?
+									 Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
+									 cdc_topic_refresh_interval);
+}
+
+/* A setting that Kafka's client refuses must be seen in stat_subscription, and can be mended */
+static bool
+open_client(void)
+{
+	volatile bool opened = true;
+
+	if (cdc_consumer_is_open())
+		return true;
+	PG_TRY();
+	{
+		cdc_consumer_open();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *caught;
+		CdcError	error;
+
+		MemoryContextSwitchTo(loop_context);
+		caught = CopyErrorData();
+		FlushErrorState();
+		error = cdc_error_caught(caught, NULL);
+		opened = false;
+		client_trouble(&error, false);
+	}
+	PG_END_TRY();
+	return opened;
+}
+
+/* Fill the batch; true if it is full and there may be more */
+static bool
+collect(void)
+{
+	CdcConsumerEvent event;
+
+	if (!cdc_consumer_is_open())
+		return false;
+	cdc_consumer_clear_socket();
+	while (!cdc_batch_full())
+	{
+		bool		got;
+
+		MemoryContextSwitchTo(cdc_batch_context);
+		got = cdc_consumer_poll(&event);
+		MemoryContextSwitchTo(loop_context);
+		if (!got)
+			return false;
+		take_event(&event);
+		if (!cdc_consumer_is_open())
+			return false;
+	}
+	return true;
+}
+
+static void
+take_event(const CdcConsumerEvent *event)
+{
+	CdcPartition *p = NULL;
+
+	if (event->kind == CDC_CONSUMER_MESSAGE)
+	{
+		take_message(event->message);
+		return;
+	}
+	if (event->kind == CDC_CONSUMER_CLIENT_ERROR)
+	{
+		client_says(event->error, event->fatal);
+		return;
+	}
+
+	p = cdc_partition_find(event->topic, event->partition);
+	if (p == NULL || !p->assigned)
+		return;
+	if (event->kind == CDC_CONSUMER_EOF)
+	{
+		if (cdc_partition_at_end(p, event->offset))
+			add_marker(p, event->offset);
+	}
+	else if (event->kind == CDC_CONSUMER_OUT_OF_RANGE)
+		cdc_partition_out_of_range(p);
+	else
+	{
+		CdcError	error = cdc_error_own(event->error, NULL);
+
+		cdc_partition_wait(p, &error);
+	}
+}
+
+static void
+take_message(CdcMessage *message)
+{
+	CdcPartition *p = cdc_partition_find(message->topic, message->partition);
+
+	if (p == NULL || !cdc_partition_accept(p, message))
+		return;
+	message->owner = p;
+	cdc_batch_add(message);
+}
+
+/* Aborted transactions and control records leave gaps: the position follows the end */
+static void
+add_marker(CdcPartition *p, int64 offset)
+{
+	CdcMessage *marker = MemoryContextAllocZero(cdc_batch_context, sizeof(CdcMessage));
+
+	marker->topic = p->offset.topic;
+	marker->partition = p->offset.partition;
+	marker->offset = offset - 1;
+	marker->timestamp = -1;
+	marker->owner = p;
+	marker->marker = true;
+	cdc_batch_add(marker);
+}
+
+static void
+client_says(const char *message, bool fatal)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	client_trouble(&error, fatal);
+}
+
+static void
+client_trouble(const CdcError *error, bool fatal)
+{
+	if (!client_in_trouble)
+		ereport(LOG,
+				(errmsg("cdcsync cannot talk to Kafka: %s", cdc_error_text(error)),
+				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
+	client_in_trouble = true;
+	cdc_partition_client_error(error);
+	cdc_discovery_client_error(error);
+	if (fatal)
+	{
+		cdc_consumer_close();
+		cdc_partition_unassigned_all(error);
+	}
+	refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
+}
+
+/* ---- work ---- */
+
+static void
+apply_batch(void)
+{
+	CdcMessage **messages;
+	int			nmessages;
+
+	messages = cdc_batch_messages(&nmessages);
+	if (nmessages > 0)
+	{
+		pgstat_report_activity(STATE_RUNNING, "applying changes");
+		MemoryContextSwitchTo(cdc_batch_context);
+		cdc_deliver(messages, nmessages);
+		MemoryContextSwitchTo(loop_context);
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	cdc_batch_reset();
+}
+
+/* Those that somebody asked for; until what hinders them passes by */
+static void
+retry_dead_letters(int64 now)
+{
+	MemoryContextSwitchTo(cdc_batch_context);
+	letters_due = cdc_deliver_dead_letters(subscriptions) ? CDC_TICKS_NEVER :
+		now + LETTERS_RETRY_MS;
+	MemoryContextSwitchTo(loop_context);
+	cdc_batch_reset();
+}
+
+static void
+answer_waiters(void)
+{
+	uint64		ticket = cdc_control_pending_ticket();
+	List	   *topics;
+	char	   *cluster_id;
+	char	   *error;
+	bool		all_taken;
+	bool		known;
+
+	if (ticket == 0 || !cdc_consumer_is_open())
+		return;
+	/* what is in the topics now may stand in a topic that is new */
+	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	{
+		client_says(error, false);
+		return;
+	}
+	all_taken = cdc_discovery_look(topics, cluster_id);
+	cdc_partition_start_due(cdc_ticks_now());
+	if (!cdc_partition_query_ends(topics, &known, &error))
+		client_says(error, false);
+	else if (all_taken && known)
+		cdc_control_answer_ticket(ticket);
+}
+
+/* Also while there is always something to apply; a little now, a little later */
+static void
+prune(int64 now)
+{
+	prune_due = now + (cdc_retention_turn() ? PRUNE_PAUSE_MS : PRUNE_INTERVAL_MS);
+}
+
+/* Without a subscription, too, what local deletes leave is not kept for ever */
+static void
+prune_all(void)
+{
+	while (cdc_retention_turn())
+		CHECK_FOR_INTERRUPTS();
+	pgstat_report_stat(true);
+}
+
+/*
+ * Commits are asynchronous, for the stored offsets are lost with the rows.  But what is
+ * not on disk is not decoded: once nothing more is to do, hand it on to our own peers.
+ */
+static void
+flush_commits(void)
+{
+	if (XactLastCommitEnd > flushed_to)
+	{
+		XLogFlush(XactLastCommitEnd);
+		flushed_to = XactLastCommitEnd;
+	}
+}
+
+static void
+wait_for_work(void)
+{
+	int64		due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
+	pgsocket	sock = cdc_consumer_socket();
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (sock != PGINVALID_SOCKET)
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, sock, Max(due - cdc_ticks_now(), 0), wait_event);
+	ResetLatch(MyLatch);
+}

@@ -1,0 +1,61 @@
+# The folders of src/ and the direction of their arrows, as doc/architecture.md declares them (test/house); and that
+# what goes against it is found.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IPC::Run qw(run);
+use Test::More;
+
+my $root = $ENV{CDC_ROOT};
+
+sub house
+{
+	my ($tree, $what) = @_;
+	local $ENV{HOUSE} = $tree;
+	run [ "$root/test/house", $what ], '>', \my $out, '2>&1';
+	return $out;
+}
+
+is(house($root, 'includes'), '', 'every include runs down, in no circle');
+is(house($root, 'links'), '', 'no object uses a symbol of a folder above its own');
+
+# A house of three files, where each fault is made once.
+my $tree = tempdir(CLEANUP => 1);
+mkdir "$tree/$_" for qw(doc src src/low src/high);
+
+sub put
+{
+	my ($file, @lines) = @_;
+	open my $fh, '>', "$tree/$file" or die "$file: $!";
+	print $fh map { "$_\n" } @lines;
+	close $fh or die "$file: $!";
+	return;
+}
+
+sub build
+{
+	put('doc/architecture.md', '| folder of `src/` | what it is |', '|---|---|', '| `low/` | a |', '| `high/` | b |');
+	put('src/low/a.h',  '#define A 1');
+	put('src/low/b.h',  '#define B 1');
+	put('src/low/b.c',  '#include "low/a.h"', '#include "low/b.h"');
+	put('src/high/c.c', '#include "low/b.h"');
+	put('src/high/c.h', '#define C 1');
+	return;
+}
+
+build();
+is(house($tree, 'includes'), '', 'a tree as it should be');
+put('src/low/a.h', '#include "high/c.h"');
+like(house($tree, 'includes'), qr{^src/low/a\.h: includes high/c, which stands above it}m, 'an include upwards');
+put('src/low/a.h', '#include "low/b.h"');
+like(house($tree, 'includes'), qr{^need each other: low/(?:a -> low/b -> low/a|b -> low/a -> low/b)}m, 'two files that need each other');
+put('src/low/a.h', '#include "b.h"');
+like(house($tree, 'includes'), qr{^src/low/a\.h: includes "b\.h" without its folder}m, 'an include without its folder');
+build();
+put('src/d.c', '');
+like(house($tree, 'includes'), qr{^src/d\.c: no file stands outside}m, 'a file outside of the folders');
+unlink "$tree/src/d.c";
+mkdir "$tree/src/other";
+like(house($tree, 'includes'), qr{^src/other: is not in the table}m, 'a folder that nobody declared');
+
+done_testing();
