@@ -307,7 +307,8 @@ copy_text(char *dst, const char *src, int size)
 {
 	int			len = src ? pg_mbcliplen(src, strlen(src), size - 1) : 0;
 
-	memcpy(dst, src, len);
+	if (len > 0)
+		memcpy(dst, src, len);
 	dst[len] = '\0';
 }
 
