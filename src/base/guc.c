@@ -39,6 +39,7 @@ int			cdc_max_tables = 1024;
 static char *kafka_config_setting = NULL;	/* always empty */
 
 static void define_integers(void);
+static void define_maxima(void);
 static void define_strings(void);
 static bool check_kafka_config(char **newval, void **extra, GucSource source);
 static void assign_kafka_config(const char *newval, void *extra);
@@ -50,6 +51,7 @@ void
 cdc_guc_define(void)
 {
 	define_integers();
+	define_maxima();
 	define_strings();
 	MarkGUCPrefixReserved("cdcsync");
 }
@@ -57,10 +59,6 @@ cdc_guc_define(void)
 static void
 define_integers(void)
 {
-	/* a later load cannot define what is fixed at server start, and does not use it */
-	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER :
-		PGC_SIGHUP;
-
 	DefineCustomIntVariable("cdcsync.apply_timeout",
 							"Sets the time that a transaction may take in which changes are applied.",
 							"What takes longer is tried in parts, down to the one event, which then cannot be applied.  0 means no limit.",
@@ -101,6 +99,26 @@ define_integers(void)
 							"It concerns tables without a version column.",
 							&cdc_max_clock_skew, 60 * 1000, 0, 24 * 60 * 60 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.tombstone_retention",
+							"Sets the time for which deleted keys are remembered.",
+							"-1 means for ever.",
+							&cdc_tombstone_retention, 365 * 24 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.topic_refresh_interval",
+							"Sets the time between looks for new topics and partitions.",
+							NULL,
+							&cdc_topic_refresh_interval, 5000, 100, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+/* How much of what all databases of the server share */
+static void
+define_maxima(void)
+{
+	/* a later load cannot define what is fixed at server start, and does not use it */
+	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER :
+		PGC_SIGHUP;
+
 	DefineCustomIntVariable("cdcsync.max_origins",
 							"Sets the maximum number of replication origins that a database may have, one per peer and apply worker.",
 							"-1 means three quarters of those that the server has.",
@@ -116,16 +134,6 @@ define_integers(void)
 							"It counts the tables of all databases of the server.",
 							&cdc_max_tables, 1024, 16, 1000000,
 							at_start, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("cdcsync.tombstone_retention",
-							"Sets the time for which deleted keys are remembered.",
-							"-1 means for ever.",
-							&cdc_tombstone_retention, 365 * 24 * 60, -1, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
-	DefineCustomIntVariable("cdcsync.topic_refresh_interval",
-							"Sets the time between looks for new topics and partitions.",
-							NULL,
-							&cdc_topic_refresh_interval, 5000, 100, 3600000,
-							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 static void
