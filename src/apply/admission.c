@@ -17,18 +17,6 @@
 #include "base/compat.h"
 #include "base/guc.h"
 
-static bool is_of_node(const char *topic, const char *peer);
-static bool matches_any(const List *peers, const char *peer);
-static char *peers_with(const CdcSubscription *sub, const char *peer);
-pg_noreturn static void refuse(const CdcSubscription *sub, const CdcEvent *event);
-pg_noreturn static void refuse_name(const CdcEvent *event);
-
-bool
-cdc_admission_allows(const CdcSubscription *sub, const char *topic, const char *peer)
-{
-	return sub->peers == NIL ? is_of_node(topic, peer) : matches_any(sub->peers, peer);
-}
-
 static bool
 is_of_node(const char *topic, const char *peer)
 {
@@ -50,19 +38,14 @@ matches_any(const List *peers, const char *peer)
 	return false;
 }
 
-void
-cdc_admission_check(const CdcSubscription *sub, const CdcEvent *event)
+bool
+cdc_admission_allows(const CdcSubscription *sub, const char *topic, const char *peer)
 {
-	if (event->peer == NULL)
-		return;
-	if (!cdc_guc_is_node_name(event->peer))
-		refuse_name(event);
-	if (!cdc_admission_allows(sub, event->message->topic, event->peer))
-		refuse(sub, event);
+	return sub->peers == NIL ? is_of_node(topic, peer) : matches_any(sub->peers, peer);
 }
 
 /* Whoever wrote it chose the name: it is shown in no command, and cut */
-static void
+pg_noreturn static void
 refuse_name(const CdcEvent *event)
 {
 	ereport(ERROR,
@@ -71,20 +54,6 @@ refuse_name(const CdcEvent *event)
 					pnstrdup(event->peer, pg_mbcliplen(event->peer, strlen(event->peer), 64))),
 			 errdetail("source.name is no name that a node can have."),
 			 errhint("Give the peer's connector another topic.prefix.")));
-}
-
-static void
-refuse(const CdcSubscription *sub, const CdcEvent *event)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("node \"%s\" is not a peer of subscription \"%s\" in this topic", event->peer,
-					sub->name),
-			 sub->peers == NIL ?
-			 errdetail("Without peers, a topic is that of the node whose name the topic's name begins with, up to a dot.") :
-			 errdetail("The subscription's peers are others."),
-			 errhint("If it may write there, name all who may: SELECT cdcsync.alter_subscription(%s, peers => ARRAY[%s])",
-					 quote_literal_cstr(sub->name), peers_with(sub, event->peer))));
 }
 
 /* As elements of an SQL array */
@@ -99,4 +68,29 @@ peers_with(const CdcSubscription *sub, const char *peer)
 		appendStringInfo(&buf, "%s, ", quote_literal_cstr(lfirst(lc)));
 	appendStringInfoString(&buf, quote_literal_cstr(peer));
 	return buf.data;
+}
+
+pg_noreturn static void
+refuse(const CdcSubscription *sub, const CdcEvent *event)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("node \"%s\" is not a peer of subscription \"%s\" in this topic", event->peer,
+					sub->name),
+			 sub->peers == NIL ?
+			 errdetail("Without peers, a topic is that of the node whose name the topic's name begins with, up to a dot.") :
+			 errdetail("The subscription's peers are others."),
+			 errhint("If it may write there, name all who may: SELECT cdcsync.alter_subscription(%s, peers => ARRAY[%s])",
+					 quote_literal_cstr(sub->name), peers_with(sub, event->peer))));
+}
+
+void
+cdc_admission_check(const CdcSubscription *sub, const CdcEvent *event)
+{
+	if (event->peer == NULL)
+		return;
+	if (!cdc_guc_is_node_name(event->peer))
+		refuse_name(event);
+	if (!cdc_admission_allows(sub, event->message->topic, event->peer))
+		refuse(sub, event);
 }

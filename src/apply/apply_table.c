@@ -29,134 +29,6 @@
 #include "rows/write.h"
 #include "shared/apply_context.h"
 
-static void collect_keys(CdcTableApply *ta);
-static void item_key(CdcTableApply *ta, CdcKeyedItem *keyed);
-static void refuse_foreign_key(const CdcRelation *rel, const CdcShape *shape);
-static void refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed);
-static bool key_is_shown(CdcRelation *rel, const CdcImage *image);
-static bool row_key(CdcRelation *rel, const CdcRow *row, Datum *key);
-static bool image_key(CdcRelation *rel, const CdcImage *image, bool of_key,
-					  const CdcProducer *producer, Datum *key);
-static bool before_key(CdcImageRow *before, Datum *key);
-static int	compare_items(const void *a, const void *b, void *arg);
-static void read_rows(CdcTableApply *ta);
-static void scan_rows(CdcTableApply *ta);
-static void query_rows(CdcTableApply *ta);
-static void read_tombstones(CdcTableApply *ta);
-static void delete_losers(CdcTableApply *ta);
-
-void
-cdc_apply_table(CdcTableChanges *changes)
-{
-	CdcTableApply ta = {.changes = changes, .rel = changes->rel};
-	CdcOwnerScope scope;
-
-	cdc_owner_begin(&scope, changes->rel->owner);
-	collect_keys(&ta);
-	ta.ended_before = cdc_net_transactions_ended();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	read_rows(&ta);
-	for (int i = 0; i < ta.nkeys; i++)
-		cdc_decide_key(&ta, &ta.keys[i]);
-	cdc_apply_context_clear();
-	delete_losers(&ta);
-	cdc_net_write(&ta);
-	PopActiveSnapshot();
-	cdc_owner_end(&scope);
-}
-
-void
-cdc_apply_table_truncate(CdcRelation *rel)
-{
-	CdcOwnerScope scope;
-
-	cdc_owner_begin(&scope, rel->owner);
-	cdc_write_truncate(rel);
-	cdc_owner_end(&scope);
-}
-
-bool
-cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item)
-{
-	const CdcEvent *event = item->event;
-	Datum		old_key[INDEX_MAX_KEYS];
-	Datum		new_key[INDEX_MAX_KEYS];
-	CdcOwnerScope scope;
-	bool		moves;
-
-	if (event->op != CDC_OP_UPDATE || !event->before.present || key_is_shown(rel, &event->key))
-		return false;
-	cdc_owner_begin(&scope, rel->owner);
-	moves = image_key(rel, &event->before, false, item->options->producer, old_key) &&
-		image_key(rel, &event->after, false, item->options->producer, new_key) &&
-		cdc_key_compare(rel->key, old_key, new_key) != 0;
-	cdc_owner_end(&scope);
-	return moves;
-}
-
-/* ---- keys ---- */
-
-static void
-collect_keys(CdcTableApply *ta)
-{
-	int			n = ta->changes->nitems;
-
-	ta->items = palloc_extended(sizeof(CdcKeyedItem) * n, MCXT_ALLOC_HUGE);
-	for (int i = 0; i < n; i++)
-	{
-		ta->items[i].item = ta->changes->items[i];
-		ta->items[i].seq = i;
-		item_key(ta, &ta->items[i]);
-	}
-	qsort_arg(ta->items, n, sizeof(CdcKeyedItem), compare_items, ta->rel->key);
-
-	ta->keys = palloc_extended(sizeof(CdcKeyState) * n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (int i = 0; i < n; i++)
-	{
-		if (i == 0 || cdc_key_compare(ta->rel->key, ta->items[i - 1].key,
-									  ta->items[i].key) != 0)
-		{
-			ta->keys[ta->nkeys].key = ta->items[i].key;
-			ta->keys[ta->nkeys++].first = i;
-		}
-		ta->keys[ta->nkeys - 1].end = i + 1;
-	}
-}
-
-/*
- * A row is identified by after where there is one; a delete by the message's key, or by
- * before where the key has other columns than the table's key here.
- */
-static void
-item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
-{
-	const CdcEvent *event = keyed->item->event;
-	const CdcProducer *producer = keyed->item->options->producer;
-	CdcRelation *rel = ta->rel;
-
-	cdc_apply_context_set(event->message);
-	keyed->key = palloc(sizeof(Datum) * rel->key->ncolumns);
-	keyed->after.exists = false;
-	cdc_image_row_init(&keyed->before, rel, &event->before, producer, ta->changes->how.alone);
-	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)
-		cdc_image_decode(&keyed->after, rel, &event->after, producer);
-	if (event->key.present)
-		refuse_foreign_key(rel, cdc_relation_shape(rel, &event->key, true));
-	if (row_key(rel, &keyed->after, keyed->key))
-		return;
-	if (image_key(rel, &event->key, true, producer, keyed->key))
-	{
-		refuse_other_key(ta, keyed);
-		return;
-	}
-	if (before_key(&keyed->before, keyed->key))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_NOT_NULL_VIOLATION),
-			 errmsg("event has no key of table %s", rel->qualified_name),
-			 errhint("Set REPLICA IDENTITY FULL on the source table, or message.key.columns in the connector.")));
-}
-
 static void
 refuse_foreign_key(const CdcRelation *rel, const CdcShape *shape)
 {
@@ -167,42 +39,6 @@ refuse_foreign_key(const CdcRelation *rel, const CdcShape *shape)
 						shape->foreign_column, rel->qualified_name),
 				 errdetail("Rows that are two at their author would be one here."),
 				 errhint("Change the key here as it was changed there; or name the columns of the key here in message.key.columns of the author's connector.")));
-}
-
-/* A delete of one row that shows another says nothing that could be applied */
-static void
-refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed)
-{
-	CdcRelation *rel = ta->rel;
-	Datum		key[INDEX_MAX_KEYS];
-
-	if (!before_key(&keyed->before, key) ||
-		cdc_key_compare(rel->key, key, keyed->key) == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("message key and \"before\" of table %s are of two rows", rel->qualified_name),
-			 errdetail("The key is %s, that of \"before\" is %s.",
-					   cdc_key_to_string(rel->key, keyed->key),
-					   cdc_key_to_string(rel->key, key)),
-			 errhint("Look for a transformation of the connector that changes one of the two.")));
-}
-
-/* Does the image have all columns of the key? */
-static bool
-key_is_shown(CdcRelation *rel, const CdcImage *image)
-{
-	CdcShape   *shape;
-
-	if (!image->present)
-		return false;
-	shape = cdc_relation_shape(rel, image, true);
-	for (int i = 0; i < rel->key->ncolumns; i++)
-	{
-		if (shape->field[rel->key_column[i]] < 0)
-			return false;
-	}
-	return true;
 }
 
 static bool
@@ -248,6 +84,59 @@ before_key(CdcImageRow *before, Datum *key)
 	return true;
 }
 
+/* A delete of one row that shows another says nothing that could be applied */
+static void
+refuse_other_key(CdcTableApply *ta, CdcKeyedItem *keyed)
+{
+	CdcRelation *rel = ta->rel;
+	Datum		key[INDEX_MAX_KEYS];
+
+	if (!before_key(&keyed->before, key) ||
+		cdc_key_compare(rel->key, key, keyed->key) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("message key and \"before\" of table %s are of two rows", rel->qualified_name),
+			 errdetail("The key is %s, that of \"before\" is %s.",
+					   cdc_key_to_string(rel->key, keyed->key),
+					   cdc_key_to_string(rel->key, key)),
+			 errhint("Look for a transformation of the connector that changes one of the two.")));
+}
+
+/*
+ * A row is identified by after where there is one; a delete by the message's key, or by
+ * before where the key has other columns than the table's key here.
+ */
+static void
+item_key(CdcTableApply *ta, CdcKeyedItem *keyed)
+{
+	const CdcEvent *event = keyed->item->event;
+	const CdcProducer *producer = keyed->item->options->producer;
+	CdcRelation *rel = ta->rel;
+
+	cdc_apply_context_set(event->message);
+	keyed->key = palloc(sizeof(Datum) * rel->key->ncolumns);
+	keyed->after.exists = false;
+	cdc_image_row_init(&keyed->before, rel, &event->before, producer, ta->changes->how.alone);
+	if (event->op != CDC_OP_DELETE && event->op != CDC_OP_NULL_VALUE)
+		cdc_image_decode(&keyed->after, rel, &event->after, producer);
+	if (event->key.present)
+		refuse_foreign_key(rel, cdc_relation_shape(rel, &event->key, true));
+	if (row_key(rel, &keyed->after, keyed->key))
+		return;
+	if (image_key(rel, &event->key, true, producer, keyed->key))
+	{
+		refuse_other_key(ta, keyed);
+		return;
+	}
+	if (before_key(&keyed->before, keyed->key))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("event has no key of table %s", rel->qualified_name),
+			 errhint("Set REPLICA IDENTITY FULL on the source table, or message.key.columns in the connector.")));
+}
+
 static int
 compare_items(const void *a, const void *b, void *arg)
 {
@@ -258,18 +147,31 @@ compare_items(const void *a, const void *b, void *arg)
 	return order ? order : x->seq - y->seq;
 }
 
-/* ---- read ---- */
-
 static void
-read_rows(CdcTableApply *ta)
+collect_keys(CdcTableApply *ta)
 {
-	if (ta->rel->plain && !ta->changes->how.lock)
-		scan_rows(ta);
-	else
-		query_rows(ta);
-	for (int i = 0; i < ta->nkeys; i++)
-		cdc_key_state_begin(&ta->keys[i]);
-	read_tombstones(ta);
+	int			n = ta->changes->nitems;
+
+	ta->items = palloc_extended(sizeof(CdcKeyedItem) * n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+	{
+		ta->items[i].item = ta->changes->items[i];
+		ta->items[i].seq = i;
+		item_key(ta, &ta->items[i]);
+	}
+	qsort_arg(ta->items, n, sizeof(CdcKeyedItem), compare_items, ta->rel->key);
+
+	ta->keys = palloc_extended(sizeof(CdcKeyState) * n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || cdc_key_compare(ta->rel->key, ta->items[i - 1].key,
+									  ta->items[i].key) != 0)
+		{
+			ta->keys[ta->nkeys].key = ta->items[i].key;
+			ta->keys[ta->nkeys++].first = i;
+		}
+		ta->keys[ta->nkeys - 1].end = i + 1;
+	}
 }
 
 static void
@@ -329,7 +231,17 @@ read_tombstones(CdcTableApply *ta)
 		cdc_tombstone_scan_end(scan);
 }
 
-/* ---- unique values ---- */
+static void
+read_rows(CdcTableApply *ta)
+{
+	if (ta->rel->plain && !ta->changes->how.lock)
+		scan_rows(ta);
+	else
+		query_rows(ta);
+	for (int i = 0; i < ta->nkeys; i++)
+		cdc_key_state_begin(&ta->keys[i]);
+	read_tombstones(ta);
+}
 
 /* Rows that have lost their unique values to others of this transaction */
 static void
@@ -344,4 +256,70 @@ delete_losers(CdcTableApply *ta)
 	for (int i = 0; i < losers.nkeys; i++)
 		losers.keys[i] = *(CdcKeyState *) list_nth(ta->losers, i);
 	cdc_net_write(&losers);
+}
+
+void
+cdc_apply_table(CdcTableChanges *changes)
+{
+	CdcTableApply ta = {.changes = changes, .rel = changes->rel};
+	CdcOwnerScope scope;
+
+	cdc_owner_begin(&scope, changes->rel->owner);
+	collect_keys(&ta);
+	ta.ended_before = cdc_net_transactions_ended();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	read_rows(&ta);
+	for (int i = 0; i < ta.nkeys; i++)
+		cdc_decide_key(&ta, &ta.keys[i]);
+	cdc_apply_context_clear();
+	delete_losers(&ta);
+	cdc_net_write(&ta);
+	PopActiveSnapshot();
+	cdc_owner_end(&scope);
+}
+
+void
+cdc_apply_table_truncate(CdcRelation *rel)
+{
+	CdcOwnerScope scope;
+
+	cdc_owner_begin(&scope, rel->owner);
+	cdc_write_truncate(rel);
+	cdc_owner_end(&scope);
+}
+
+/* Does the image have all columns of the key? */
+static bool
+key_is_shown(CdcRelation *rel, const CdcImage *image)
+{
+	CdcShape   *shape;
+
+	if (!image->present)
+		return false;
+	shape = cdc_relation_shape(rel, image, true);
+	for (int i = 0; i < rel->key->ncolumns; i++)
+	{
+		if (shape->field[rel->key_column[i]] < 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item)
+{
+	const CdcEvent *event = item->event;
+	Datum		old_key[INDEX_MAX_KEYS];
+	Datum		new_key[INDEX_MAX_KEYS];
+	CdcOwnerScope scope;
+	bool		moves;
+
+	if (event->op != CDC_OP_UPDATE || !event->before.present || key_is_shown(rel, &event->key))
+		return false;
+	cdc_owner_begin(&scope, rel->owner);
+	moves = image_key(rel, &event->before, false, item->options->producer, old_key) &&
+		image_key(rel, &event->after, false, item->options->producer, new_key) &&
+		cdc_key_compare(rel->key, old_key, new_key) != 0;
+	cdc_owner_end(&scope);
+	return moves;
 }

@@ -15,20 +15,6 @@
 
 #include "apply/conflict.h"
 
-static CdcDecision decide_by_op(const CdcSituation *s);
-static CdcDecision decide_upsert(const CdcSituation *s);
-static CdcDecision decide_create(const CdcSituation *s);
-static CdcDecision decide_against_tombstone(const CdcSituation *s);
-static CdcDecision decide_replace(const CdcSituation *s);
-static CdcDecision decide_hub_replace(const CdcSituation *s, CdcConflictType conflict);
-static CdcDecision decide_by_version(const CdcSituation *s, CdcConflictType conflict);
-static CdcDecision decide_delete(const CdcSituation *s);
-static CdcDecision decide_remove(const CdcSituation *s);
-static CdcDecision decide_null_value(const CdcSituation *s);
-static bool own_is_stale(const CdcSituation *s);
-static bool was_known(const CdcSituation *s);
-static CdcResolution resolution_of(const CdcSituation *s, CdcAction action);
-
 /* What it means to apply the remote change of a conflict */
 static const CdcAction remote_actions[] = {
 	[CDC_CT_INSERT_EXISTS] = CDC_ACTION_PUT,
@@ -47,80 +33,6 @@ static inline CdcDecision
 decision(CdcAction action, CdcConflictType conflict, const char *reason)
 {
 	return (CdcDecision){.action = action, .conflict = conflict, .reason = reason};
-}
-
-CdcDecision
-cdc_conflict_decide(const CdcSituation *s)
-{
-	CdcDecision d;
-
-	if (s->own && own_is_stale(s))
-		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "own change, nothing newer");
-	d = decide_by_op(s);
-	if (d.action == CDC_ACTION_PUT)
-		d = cdc_conflict_decide_unique(s, d);
-	d.resolution = resolution_of(s, d.action);
-	return d;
-}
-
-static CdcDecision
-decide_by_op(const CdcSituation *s)
-{
-	switch (s->op)
-	{
-		case CDC_OP_CREATE:
-		case CDC_OP_UPDATE:
-		case CDC_OP_READ:
-			return decide_upsert(s);
-		case CDC_OP_DELETE:
-			return decide_delete(s);
-		case CDC_OP_NULL_VALUE:
-			return decide_null_value(s);
-		case CDC_OP_TRUNCATE:
-		case CDC_OP_IGNORED:
-			break;				/* have no key: never come here */
-	}
-	return decision(CDC_ACTION_ERROR, CDC_CT_NONE, "not a change of a row");
-}
-
-CdcDecision
-cdc_conflict_handle(const CdcSituation *s, CdcDecision d, CdcHandling handling)
-{
-	switch (handling)
-	{
-		case CDC_HANDLING_APPLY_REMOTE:
-			d.action = remote_actions[d.conflict];
-			d.reason = "conflict, remote change applied";
-			break;
-		case CDC_HANDLING_KEEP_LOCAL:
-		case CDC_HANDLING_SKIP:
-			d.action = CDC_ACTION_NONE;
-			d.reason = handling == CDC_HANDLING_SKIP ? "conflict, skipped" :
-				"conflict, local state kept";
-			break;
-		case CDC_HANDLING_ERROR:
-			d.action = CDC_ACTION_ERROR;
-			d.reason = "conflicts of this type are errors here";
-			break;
-		case CDC_HANDLING_LAST_UPDATE_WINS:
-		case CDC_HANDLING_FUNCTION:
-			return d;
-	}
-	d.resolution = handling == CDC_HANDLING_SKIP ? CDC_RESOLUTION_SKIP :
-		resolution_of(s, d.action);
-	return d;
-}
-
-/* What is kept is a row or the memory of a delete; without either nothing was done */
-static CdcResolution
-resolution_of(const CdcSituation *s, CdcAction action)
-{
-	if (action == CDC_ACTION_ERROR)
-		return CDC_RESOLUTION_ERROR;
-	if (action != CDC_ACTION_NONE)
-		return CDC_RESOLUTION_APPLY_REMOTE;
-	return s->row || s->tombstone || s->unique_rows > 0 ? CDC_RESOLUTION_KEEP_LOCAL :
-		CDC_RESOLUTION_SKIP;
 }
 
 /*
@@ -144,41 +56,29 @@ was_known(const CdcSituation *s)
 }
 
 static CdcDecision
-decide_upsert(const CdcSituation *s)
+decide_hub_replace(const CdcSituation *s, CdcConflictType conflict)
 {
-	/* rule 2: a snapshot says nothing of when its rows were written */
-	if (s->op == CDC_OP_READ && s->commit_clock && (s->row || s->tombstone))
-		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "snapshot row of a key that is known here");
-	return s->row ? decide_replace(s) : decide_create(s);
-}
-
-/* Rule 3: an upsert meets no row; presets ignore tombstones */
-static CdcDecision
-decide_create(const CdcSituation *s)
-{
-	if (s->preset == CDC_PRESET_NONE && s->tombstone)
-		return decide_against_tombstone(s);
-	if (s->preset == CDC_PRESET_NONE && s->behind_horizon)
-		return decision(CDC_ACTION_ERROR, CDC_CT_UPDATE_DELETED,
-						"not newer than a pruned tombstone");
-	if (s->op == CDC_OP_UPDATE)
-		return decision(CDC_ACTION_PUT, s->own ? CDC_CT_NONE : CDC_CT_UPDATE_MISSING,
-						"no row, created");
-	return decision(CDC_ACTION_PUT, CDC_CT_NONE, "created");
+	if (s->op != CDC_OP_UPDATE)
+		return decision(CDC_ACTION_NONE, conflict, "key exists, ignored");
+	if (s->before_is_row)
+		return decision(CDC_ACTION_PUT, conflict, "applied");
+	if (s->to_row == CDC_NEWER)
+		return decision(CDC_ACTION_PUT, conflict, "newer");
+	return decision(CDC_ACTION_NONE, conflict, "not newer, local row kept");
 }
 
 static CdcDecision
-decide_against_tombstone(const CdcSituation *s)
+decide_by_version(const CdcSituation *s, CdcConflictType conflict)
 {
-	CdcConflictType conflict = s->own ? CDC_CT_NONE : CDC_CT_UPDATE_DELETED;
-
-	if (s->to_tombstone == CDC_OLDER)
-		return decision(CDC_ACTION_NONE, conflict, "older than the delete");
-	if (s->to_tombstone == CDC_SAME && !s->same_writer)
-		return decision(CDC_ACTION_NONE, conflict, "deleted by another node at the same time");
-	if (s->op != CDC_OP_UPDATE || s->same_writer)
-		conflict = CDC_CT_NONE; /* a key that is used again */
-	return decision(CDC_ACTION_PUT, conflict, "newer than the delete, created");
+	if (s->to_row == CDC_NEWER)
+		return decision(CDC_ACTION_PUT, conflict, "newer");
+	if (s->to_row == CDC_OLDER)
+		return decision(CDC_ACTION_NONE, conflict, "older, local row kept");
+	if (s->commit_clock && s->same_writer)
+		return decision(CDC_ACTION_PUT, conflict, "same time, later in the log");
+	if (s->text_order > 0)
+		return decision(CDC_ACTION_PUT, conflict, "same version, larger text");
+	return decision(CDC_ACTION_NONE, conflict, "same version, smaller text, local row kept");
 }
 
 /* Rules 4 and 5: an upsert meets a row */
@@ -208,29 +108,170 @@ decide_replace(const CdcSituation *s)
 }
 
 static CdcDecision
-decide_hub_replace(const CdcSituation *s, CdcConflictType conflict)
+decide_against_tombstone(const CdcSituation *s)
 {
-	if (s->op != CDC_OP_UPDATE)
-		return decision(CDC_ACTION_NONE, conflict, "key exists, ignored");
-	if (s->before_is_row)
-		return decision(CDC_ACTION_PUT, conflict, "applied");
-	if (s->to_row == CDC_NEWER)
-		return decision(CDC_ACTION_PUT, conflict, "newer");
-	return decision(CDC_ACTION_NONE, conflict, "not newer, local row kept");
+	CdcConflictType conflict = s->own ? CDC_CT_NONE : CDC_CT_UPDATE_DELETED;
+
+	if (s->to_tombstone == CDC_OLDER)
+		return decision(CDC_ACTION_NONE, conflict, "older than the delete");
+	if (s->to_tombstone == CDC_SAME && !s->same_writer)
+		return decision(CDC_ACTION_NONE, conflict, "deleted by another node at the same time");
+	if (s->op != CDC_OP_UPDATE || s->same_writer)
+		conflict = CDC_CT_NONE; /* a key that is used again */
+	return decision(CDC_ACTION_PUT, conflict, "newer than the delete, created");
+}
+
+/* Rule 3: an upsert meets no row; presets ignore tombstones */
+static CdcDecision
+decide_create(const CdcSituation *s)
+{
+	if (s->preset == CDC_PRESET_NONE && s->tombstone)
+		return decide_against_tombstone(s);
+	if (s->preset == CDC_PRESET_NONE && s->behind_horizon)
+		return decision(CDC_ACTION_ERROR, CDC_CT_UPDATE_DELETED,
+						"not newer than a pruned tombstone");
+	if (s->op == CDC_OP_UPDATE)
+		return decision(CDC_ACTION_PUT, s->own ? CDC_CT_NONE : CDC_CT_UPDATE_MISSING,
+						"no row, created");
+	return decision(CDC_ACTION_PUT, CDC_CT_NONE, "created");
 }
 
 static CdcDecision
-decide_by_version(const CdcSituation *s, CdcConflictType conflict)
+decide_upsert(const CdcSituation *s)
 {
-	if (s->to_row == CDC_NEWER)
-		return decision(CDC_ACTION_PUT, conflict, "newer");
-	if (s->to_row == CDC_OLDER)
-		return decision(CDC_ACTION_NONE, conflict, "older, local row kept");
-	if (s->commit_clock && s->same_writer)
-		return decision(CDC_ACTION_PUT, conflict, "same time, later in the log");
-	if (s->text_order > 0)
-		return decision(CDC_ACTION_PUT, conflict, "same version, larger text");
-	return decision(CDC_ACTION_NONE, conflict, "same version, smaller text, local row kept");
+	/* rule 2: a snapshot says nothing of when its rows were written */
+	if (s->op == CDC_OP_READ && s->commit_clock && (s->row || s->tombstone))
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "snapshot row of a key that is known here");
+	return s->row ? decide_replace(s) : decide_create(s);
+}
+
+/* Rule 7: a delete meets a row */
+static CdcDecision
+decide_remove(const CdcSituation *s)
+{
+	bool		known = was_known(s);
+	CdcConflictType removed = known ? CDC_CT_NONE : CDC_CT_DELETE_ORIGIN_DIFFERS;
+	CdcConflictType kept = known && !s->made_up ? CDC_CT_NONE : CDC_CT_DELETE_EXISTS;
+
+	/* an update that spells the key otherwise is read as delete and insert, in any order */
+	if (s->respelled && s->same_writer)
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "the key was spelled so before");
+	if (s->preset == CDC_PRESET_HUB)
+		return decision(CDC_ACTION_REMOVE, removed, "deleted");
+	if (s->preset == CDC_PRESET_SPOKE && !s->before_is_row)
+		return decision(CDC_ACTION_NONE, kept, "edited here, kept");
+	if (s->preset == CDC_PRESET_NONE && s->to_row == CDC_OLDER)
+		return decision(CDC_ACTION_NONE, kept, s->made_up ?
+						"local row is newer than a delete that does not show its row, kept" :
+						"local row is newer, kept");
+	return decision(CDC_ACTION_REMOVE, removed, "deleted");
+}
+
+/* Rule 6: a delete meets no row */
+static CdcDecision
+decide_delete(const CdcSituation *s)
+{
+	CdcConflictType conflict = s->own ? CDC_CT_NONE : CDC_CT_DELETE_MISSING;
+
+	if (s->row)
+		return decide_remove(s);
+	if (s->tombstone && s->to_tombstone != CDC_NEWER)
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "already deleted");
+	if (s->preset != CDC_PRESET_NONE)
+		return decision(CDC_ACTION_NONE, conflict, "no row, ignored");
+	return decision(CDC_ACTION_RAISE, conflict, "no row, delete remembered");
+}
+
+/*
+ * Rule 9: a null value that does not follow its delete.  Under the commit clock it is a
+ * delete at its record's time; else what it deletes has no version.
+ */
+static CdcDecision
+decide_null_value(const CdcSituation *s)
+{
+	if (!s->row)
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "no row");
+	if (s->table_by_name)
+		return decision(CDC_ACTION_ERROR, CDC_CT_NONE,
+						"by the name of its topic the null value may be of another table");
+	if (s->commit_clock)
+		return decide_remove(s);
+	return decision(CDC_ACTION_ERROR, CDC_CT_DELETE_ORIGIN_DIFFERS,
+					"a null value says nothing of the version it deletes");
+}
+
+static CdcDecision
+decide_by_op(const CdcSituation *s)
+{
+	switch (s->op)
+	{
+		case CDC_OP_CREATE:
+		case CDC_OP_UPDATE:
+		case CDC_OP_READ:
+			return decide_upsert(s);
+		case CDC_OP_DELETE:
+			return decide_delete(s);
+		case CDC_OP_NULL_VALUE:
+			return decide_null_value(s);
+		case CDC_OP_TRUNCATE:
+		case CDC_OP_IGNORED:
+			break;				/* have no key: never come here */
+	}
+	return decision(CDC_ACTION_ERROR, CDC_CT_NONE, "not a change of a row");
+}
+
+/* What is kept is a row or the memory of a delete; without either nothing was done */
+static CdcResolution
+resolution_of(const CdcSituation *s, CdcAction action)
+{
+	if (action == CDC_ACTION_ERROR)
+		return CDC_RESOLUTION_ERROR;
+	if (action != CDC_ACTION_NONE)
+		return CDC_RESOLUTION_APPLY_REMOTE;
+	return s->row || s->tombstone || s->unique_rows > 0 ? CDC_RESOLUTION_KEEP_LOCAL :
+		CDC_RESOLUTION_SKIP;
+}
+
+CdcDecision
+cdc_conflict_decide(const CdcSituation *s)
+{
+	CdcDecision d;
+
+	if (s->own && own_is_stale(s))
+		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "own change, nothing newer");
+	d = decide_by_op(s);
+	if (d.action == CDC_ACTION_PUT)
+		d = cdc_conflict_decide_unique(s, d);
+	d.resolution = resolution_of(s, d.action);
+	return d;
+}
+
+CdcDecision
+cdc_conflict_handle(const CdcSituation *s, CdcDecision d, CdcHandling handling)
+{
+	switch (handling)
+	{
+		case CDC_HANDLING_APPLY_REMOTE:
+			d.action = remote_actions[d.conflict];
+			d.reason = "conflict, remote change applied";
+			break;
+		case CDC_HANDLING_KEEP_LOCAL:
+		case CDC_HANDLING_SKIP:
+			d.action = CDC_ACTION_NONE;
+			d.reason = handling == CDC_HANDLING_SKIP ? "conflict, skipped" :
+				"conflict, local state kept";
+			break;
+		case CDC_HANDLING_ERROR:
+			d.action = CDC_ACTION_ERROR;
+			d.reason = "conflicts of this type are errors here";
+			break;
+		case CDC_HANDLING_LAST_UPDATE_WINS:
+		case CDC_HANDLING_FUNCTION:
+			return d;
+	}
+	d.resolution = handling == CDC_HANDLING_SKIP ? CDC_RESOLUTION_SKIP :
+		resolution_of(s, d.action);
+	return d;
 }
 
 /*
@@ -267,61 +308,6 @@ cdc_conflict_is_unique(const CdcSituation *s, CdcConflictType conflict)
 {
 	return conflict == CDC_CT_UPDATE_EXISTS || conflict == CDC_CT_MULTIPLE_UNIQUE_CONFLICTS ||
 		(conflict == CDC_CT_INSERT_EXISTS && !s->row);
-}
-
-/* Rule 6: a delete meets no row */
-static CdcDecision
-decide_delete(const CdcSituation *s)
-{
-	CdcConflictType conflict = s->own ? CDC_CT_NONE : CDC_CT_DELETE_MISSING;
-
-	if (s->row)
-		return decide_remove(s);
-	if (s->tombstone && s->to_tombstone != CDC_NEWER)
-		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "already deleted");
-	if (s->preset != CDC_PRESET_NONE)
-		return decision(CDC_ACTION_NONE, conflict, "no row, ignored");
-	return decision(CDC_ACTION_RAISE, conflict, "no row, delete remembered");
-}
-
-/* Rule 7: a delete meets a row */
-static CdcDecision
-decide_remove(const CdcSituation *s)
-{
-	bool		known = was_known(s);
-	CdcConflictType removed = known ? CDC_CT_NONE : CDC_CT_DELETE_ORIGIN_DIFFERS;
-	CdcConflictType kept = known && !s->made_up ? CDC_CT_NONE : CDC_CT_DELETE_EXISTS;
-
-	/* an update that spells the key otherwise is read as delete and insert, in any order */
-	if (s->respelled && s->same_writer)
-		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "the key was spelled so before");
-	if (s->preset == CDC_PRESET_HUB)
-		return decision(CDC_ACTION_REMOVE, removed, "deleted");
-	if (s->preset == CDC_PRESET_SPOKE && !s->before_is_row)
-		return decision(CDC_ACTION_NONE, kept, "edited here, kept");
-	if (s->preset == CDC_PRESET_NONE && s->to_row == CDC_OLDER)
-		return decision(CDC_ACTION_NONE, kept, s->made_up ?
-						"local row is newer than a delete that does not show its row, kept" :
-						"local row is newer, kept");
-	return decision(CDC_ACTION_REMOVE, removed, "deleted");
-}
-
-/*
- * Rule 9: a null value that does not follow its delete.  Under the commit clock it is a
- * delete at its record's time; else what it deletes has no version.
- */
-static CdcDecision
-decide_null_value(const CdcSituation *s)
-{
-	if (!s->row)
-		return decision(CDC_ACTION_NONE, CDC_CT_NONE, "no row");
-	if (s->table_by_name)
-		return decision(CDC_ACTION_ERROR, CDC_CT_NONE,
-						"by the name of its topic the null value may be of another table");
-	if (s->commit_clock)
-		return decide_remove(s);
-	return decision(CDC_ACTION_ERROR, CDC_CT_DELETE_ORIGIN_DIFFERS,
-					"a null value says nothing of the version it deletes");
 }
 
 void

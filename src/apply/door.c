@@ -45,21 +45,6 @@ static const char *const op_names[] = {
 	[CDC_OP_IGNORED] = "ignored"
 };
 
-static CdcMessage *message_from_texts(const char *topic, text *key, text *value, int64 offset);
-static void fill_decoded(CdcEvent *event, const CdcProducer *producer, Datum *values,
-						 bool *nulls);
-static void fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer,
-						Datum *values, bool *nulls);
-static Datum image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
-							const CdcProducer *producer, bool *isnull);
-static void push_pair(JsonbInState *state, const char *name, int namelen, char *value);
-static char *field_text(CdcRelation *rel, const CdcShape *shape, int n, const CdcImage *image,
-						const CdcProducer *producer);
-static void execute(CdcApplyItem **items, int nitems, CdcApplied *applied);
-static bool may_read_tables(CdcApplyItem **items, int nitems);
-static const char **apply_messages(CdcMessage **messages, int n, const CdcApplyOptions *options);
-static CdcApplyOptions door_options(FunctionCallInfo fcinfo);
-
 static CdcMessage *
 message_from_texts(const char *topic, text *key, text *value, int64 offset)
 {
@@ -88,35 +73,94 @@ message_from_texts(const char *topic, text *key, text *value, int64 offset)
  * came.
  */
 PG_FUNCTION_INFO_V1(cdcsync_decode);
-Datum
-cdcsync_decode(PG_FUNCTION_ARGS)
+
+static void
+push_pair(JsonbInState *state, const char *name, int namelen, char *value)
 {
-	Datum		values[DECODE_COLUMNS] = {0};
-	bool		nulls[DECODE_COLUMNS];
+	JsonbValue	v = {.type = jbvString};
+
+	v.val.string.val = pnstrdup(name, namelen);
+	v.val.string.len = namelen;
+	pushJsonbValue(state, WJB_KEY, &v);
+	v.type = value ? jbvString : jbvNull;
+	v.val.string.val = value;
+	v.val.string.len = value ? strlen(value) : 0;
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+static char *
+field_text(CdcRelation *rel, const CdcShape *shape, int column, const CdcImage *image,
+		   const CdcProducer *producer)
+{
+	const CdcField *field = &image->fields[shape->field[column]];
+	Datum		value;
+
+	switch (cdc_value_decode(&field->token, field->schema, producer,
+							 &rel->columns[column].vt, &value))
+	{
+		case CDC_VALUE_SET:
+			return OutputFunctionCall(&rel->columns[column].output, value);
+		case CDC_VALUE_UNCHANGED:
+			return "(unchanged)";
+		case CDC_VALUE_NULL:
+			break;
+	}
+	return NULL;
+}
+
+static Datum
+image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
+			   const CdcProducer *producer, bool *isnull)
+{
+	JsonbInState state = {0};
+	CdcShape   *shape = NULL;
+
+	*isnull = !image->present;
+	if (!image->present)
+		return (Datum) 0;
+	if (rel)
+		shape = cdc_relation_shape(rel, image, of_key);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < image->nfields; i++)
+	{
+		if (rel == NULL)
+			push_pair(&state, image->fields[i].name, image->fields[i].namelen,
+					  image->fields[i].token.type == CDC_TOKEN_NULL ? NULL :
+					  cdc_decode_string(&image->fields[i].token));
+	}
+	for (int c = 0; rel && c < rel->ncolumns; c++)
+	{
+		if (shape->field[c] >= 0)
+			push_pair(&state, rel->columns[c].name, strlen(rel->columns[c].name),
+					  field_text(rel, shape, c, image, producer));
+	}
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(state.result));
+}
+
+/* What decoding runs of a registered table's domains runs as its owner */
+static void
+fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer, Datum *values,
+			bool *nulls)
+{
 	MemoryContext context = CurrentMemoryContext;
-	TupleDesc	desc;
-	CdcMessage *message;
-	CdcEvent   *event;
-	CdcProducer *producer;
-	int			nestlevel;
+	bool		may_read_all = cdc_may_read_rows(InvalidOid);
+	bool		may_read = may_read_all || rel == NULL || cdc_may_read_rows(rel->relid);
+	CdcOwnerScope scope;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	memset(nulls, true, sizeof(nulls));
-	message = message_from_texts(PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1),
-								 PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2), 0);
-	producer = cdc_producer_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
-	event = cdc_decode_message(message);
-
-	SPI_connect();
-	MemoryContextSwitchTo(context);
-	nestlevel = cdc_session_begin();
-	fill_decoded(event, producer, values, nulls);
-	cdc_session_end(nestlevel);
-	SPI_finish();
-	MemoryContextSwitchTo(context);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	cdc_owner_begin(&scope, rel ? rel->owner : GetUserId());
+	PG_TRY();
+	{
+		values[0] = image_to_jsonb(rel, &event->key, true, producer, &nulls[0]);
+		values[1] = image_to_jsonb(rel, &event->before, false, producer, &nulls[1]);
+		values[2] = image_to_jsonb(rel, &event->after, false, producer, &nulls[2]);
+	}
+	PG_CATCH();
+	{
+		cdc_error_rethrow(context, may_read, may_read_all);
+	}
+	PG_END_TRY();
+	cdc_owner_end(&scope);
 }
 
 static void
@@ -155,93 +199,35 @@ fill_decoded(CdcEvent *event, const CdcProducer *producer, Datum *values, bool *
 	fill_images(rel, event, producer, values + 6, nulls + 6);
 }
 
-/* What decoding runs of a registered table's domains runs as its owner */
-static void
-fill_images(CdcRelation *rel, CdcEvent *event, const CdcProducer *producer, Datum *values,
-			bool *nulls)
+Datum
+cdcsync_decode(PG_FUNCTION_ARGS)
 {
+	Datum		values[DECODE_COLUMNS] = {0};
+	bool		nulls[DECODE_COLUMNS];
 	MemoryContext context = CurrentMemoryContext;
-	bool		may_read_all = cdc_may_read_rows(InvalidOid);
-	bool		may_read = may_read_all || rel == NULL || cdc_may_read_rows(rel->relid);
-	CdcOwnerScope scope;
+	TupleDesc	desc;
+	CdcMessage *message;
+	CdcEvent   *event;
+	CdcProducer *producer;
+	int			nestlevel;
 
-	cdc_owner_begin(&scope, rel ? rel->owner : GetUserId());
-	PG_TRY();
-	{
-		values[0] = image_to_jsonb(rel, &event->key, true, producer, &nulls[0]);
-		values[1] = image_to_jsonb(rel, &event->before, false, producer, &nulls[1]);
-		values[2] = image_to_jsonb(rel, &event->after, false, producer, &nulls[2]);
-	}
-	PG_CATCH();
-	{
-		cdc_error_rethrow(context, may_read, may_read_all);
-	}
-	PG_END_TRY();
-	cdc_owner_end(&scope);
-}
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	memset(nulls, true, sizeof(nulls));
+	message = message_from_texts(PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1),
+								 PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2), 0);
+	producer = cdc_producer_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
+	event = cdc_decode_message(message);
 
-static Datum
-image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
-			   const CdcProducer *producer, bool *isnull)
-{
-	JsonbInState state = {0};
-	CdcShape   *shape = NULL;
-
-	*isnull = !image->present;
-	if (!image->present)
-		return (Datum) 0;
-	if (rel)
-		shape = cdc_relation_shape(rel, image, of_key);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < image->nfields; i++)
-	{
-		if (rel == NULL)
-			push_pair(&state, image->fields[i].name, image->fields[i].namelen,
-					  image->fields[i].token.type == CDC_TOKEN_NULL ? NULL :
-					  cdc_decode_string(&image->fields[i].token));
-	}
-	for (int c = 0; rel && c < rel->ncolumns; c++)
-	{
-		if (shape->field[c] >= 0)
-			push_pair(&state, rel->columns[c].name, strlen(rel->columns[c].name),
-					  field_text(rel, shape, c, image, producer));
-	}
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbPGetDatum(JsonbValueToJsonb(state.result));
-}
-
-static void
-push_pair(JsonbInState *state, const char *name, int namelen, char *value)
-{
-	JsonbValue	v = {.type = jbvString};
-
-	v.val.string.val = pnstrdup(name, namelen);
-	v.val.string.len = namelen;
-	pushJsonbValue(state, WJB_KEY, &v);
-	v.type = value ? jbvString : jbvNull;
-	v.val.string.val = value;
-	v.val.string.len = value ? strlen(value) : 0;
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static char *
-field_text(CdcRelation *rel, const CdcShape *shape, int column, const CdcImage *image,
-		   const CdcProducer *producer)
-{
-	const CdcField *field = &image->fields[shape->field[column]];
-	Datum		value;
-
-	switch (cdc_value_decode(&field->token, field->schema, producer,
-							 &rel->columns[column].vt, &value))
-	{
-		case CDC_VALUE_SET:
-			return OutputFunctionCall(&rel->columns[column].output, value);
-		case CDC_VALUE_UNCHANGED:
-			return "(unchanged)";
-		case CDC_VALUE_NULL:
-			break;
-	}
-	return NULL;
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	nestlevel = cdc_session_begin();
+	fill_decoded(event, producer, values, nulls);
+	cdc_session_end(nestlevel);
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 static CdcApplyOptions
@@ -258,6 +244,21 @@ door_options(FunctionCallInfo fcinfo)
 	options.producer = cdc_producer_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
 	options.origin_none = strcmp(origin, "none") == 0;
 	return options;
+}
+
+static bool
+may_read_tables(CdcApplyItem **items, int nitems)
+{
+	bool		result = true;
+
+	for (int i = 0; i < nitems; i++)
+	{
+		const CdcTableRule *rule = cdc_table_rule_for_source(items[i]->event->schema,
+															 items[i]->event->table);
+
+		result &= rule == NULL || cdc_may_read_rows(rule->relid);
+	}
+	return result;
 }
 
 /* What goes wrong may show rows: the message is the caller's own, they are not */
@@ -280,21 +281,6 @@ execute(CdcApplyItem **items, int nitems, CdcApplied *applied)
 	}
 	PG_END_TRY();
 	cdc_session_end(nestlevel);
-}
-
-static bool
-may_read_tables(CdcApplyItem **items, int nitems)
-{
-	bool		result = true;
-
-	for (int i = 0; i < nitems; i++)
-	{
-		const CdcTableRule *rule = cdc_table_rule_for_source(items[i]->event->schema,
-															 items[i]->event->table);
-
-		result &= rule == NULL || cdc_may_read_rows(rule->relid);
-	}
-	return result;
 }
 
 /* The outcome of each message, in CurrentMemoryContext */

@@ -27,26 +27,17 @@
 #include "base/compat.h"
 #include "stored/conflict_rules.h"
 
-static void check_rights(const char *function, Oid funcid);
-static Oid	function_owner(Oid funcid);
-static Datum call(Oid funcid, Datum arg, bool *isnull);
-static Datum record_to_composite(const CdcConflictRecord *record, Oid type);
-static CdcHandlerAnswer read_answer(const char *function, Jsonb *answer);
-static JsonbValue *find_field(Jsonb *answer, const char *name, JsonbValue *buffer);
-pg_noreturn static void refuse_answer(const char *function, Jsonb *answer);
-
-CdcHandlerAnswer
-cdc_handler_call(const char *function, const CdcConflictRecord *record)
+static Oid
+function_owner(Oid funcid)
 {
-	Oid			funcid = cdc_conflict_rules_find_function(function);
-	CdcHandlerAnswer answer = {.handling = CDC_HANDLING_LAST_UPDATE_WINS};
-	Datum		value;
-	bool		isnull;
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	Oid			owner;
 
-	check_rights(function, funcid);
-	value = call(funcid, record_to_composite(record, cdc_conflict_rules_argument_type()),
-				 &isnull);
-	return isnull ? answer : read_answer(function, DatumGetJsonbP(value));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", funcid);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /* Of the current user, the table's owner, and of whoever wrote the function */
@@ -67,19 +58,6 @@ check_rights(const char *function, Oid funcid)
 						   GetUserNameFromId(owner, false)),
 				 errhint("Run ALTER FUNCTION %s(cdcsync.conflict) OWNER TO the table's owner, or name another handler; then run cdcsync.resume.",
 						 function)));
-}
-
-static Oid
-function_owner(Oid funcid)
-{
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", funcid);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* The function that was checked, whatever its name may mean by now */
@@ -112,6 +90,22 @@ record_to_composite(const CdcConflictRecord *record, Oid type)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
+pg_noreturn static void
+refuse_answer(const char *function, Jsonb *answer)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("answer of conflict handler %s is not understood", function),
+			 errdetail("It is: %s", JsonbToCString(NULL, &answer->root, VARSIZE(answer))),
+			 errhint("It returns {\"resolution\": \"apply_remote\" | \"keep_local\" | \"skip\" | \"error\" | \"last_update_wins\"}, {\"row\": {...}}, or NULL.")));
+}
+
+static JsonbValue *
+find_field(Jsonb *answer, const char *name, JsonbValue *buffer)
+{
+	return getKeyJsonValueFromContainer(&answer->root, name, strlen(name), buffer);
+}
+
 static CdcHandlerAnswer
 read_answer(const char *function, Jsonb *jsonb)
 {
@@ -135,18 +129,16 @@ read_answer(const char *function, Jsonb *jsonb)
 	return answer;
 }
 
-static JsonbValue *
-find_field(Jsonb *answer, const char *name, JsonbValue *buffer)
+CdcHandlerAnswer
+cdc_handler_call(const char *function, const CdcConflictRecord *record)
 {
-	return getKeyJsonValueFromContainer(&answer->root, name, strlen(name), buffer);
-}
+	Oid			funcid = cdc_conflict_rules_find_function(function);
+	CdcHandlerAnswer answer = {.handling = CDC_HANDLING_LAST_UPDATE_WINS};
+	Datum		value;
+	bool		isnull;
 
-static void
-refuse_answer(const char *function, Jsonb *answer)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("answer of conflict handler %s is not understood", function),
-			 errdetail("It is: %s", JsonbToCString(NULL, &answer->root, VARSIZE(answer))),
-			 errhint("It returns {\"resolution\": \"apply_remote\" | \"keep_local\" | \"skip\" | \"error\" | \"last_update_wins\"}, {\"row\": {...}}, or NULL.")));
+	check_rights(function, funcid);
+	value = call(funcid, record_to_composite(record, cdc_conflict_rules_argument_type()),
+				 &isnull);
+	return isnull ? answer : read_answer(function, DatumGetJsonbP(value));
 }

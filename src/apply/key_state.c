@@ -7,15 +7,6 @@
 #include "apply/key_state.h"
 #include "table/origin.h"
 
-static CdcVersion row_version(const CdcRelation *rel, const CdcRow *row);
-
-void
-cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row)
-{
-	ks->stored = *row;
-	ks->stored_version = row_version(rel, row);
-}
-
 static CdcVersion
 row_version(const CdcRelation *rel, const CdcRow *row)
 {
@@ -24,6 +15,13 @@ row_version(const CdcRelation *rel, const CdcRow *row)
 	if (rel->clock == CDC_CLOCK_COMMIT)
 		return cdc_clock_of_commit(row->xmin, &writer);
 	return cdc_clock_read(rel->clock, row->values[rel->version], row->nulls[rel->version]);
+}
+
+void
+cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row)
+{
+	ks->stored = *row;
+	ks->stored_version = row_version(rel, row);
 }
 
 void

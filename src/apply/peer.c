@@ -114,32 +114,6 @@ static PeerStat *shared_peers = NULL;
 static HTAB *peers = NULL;		/* of PeerEntry, the worker's */
 static PeerTable *last_peer = NULL;
 
-static void see_clock(PeerTable *t, const CdcEvent *event, TimestampTz now);
-static PeerTable *find_peer(const CdcEvent *event);
-static bool is_of(const PeerTable *t, const CdcEvent *event);
-static void make_key(PeerKey *key, const CdcEvent *event);
-static void create_hash(void);
-static void init_peer(PeerTable *t, const PeerKey *key);
-static void set_sign(PeerTable *t, CdcPeerSign sign, bool on);
-static void see_source(PeerTable *t, const CdcEvent *event);
-static void see_database(PeerTable *t, const CdcToken *token);
-static void see_log(PeerTable *t, const CdcMessage *message, uint64 lsn);
-static uint64 first_lsn(const CdcToken *sequence);
-static bool is_foreign(const PeerTable *t, const CdcEvent *event);
-static void see_fields(PeerTable *t, const CdcImage *image, const CdcRelation *rel,
-					   const CdcProducer *producer);
-static uint32 field_signs(const CdcImage *image, const CdcRelation *rel);
-static const char *missing_column(const CdcImage *image, const CdcRelation *rel);
-static const CdcColumn *find_column(const CdcRelation *rel, const CdcField *field);
-static uint32 field_sign(const CdcSchema *schema, const CdcValueType *vt);
-static bool is_untold(const CdcRelation *rel, const CdcProducer *producer);
-static bool is_name(const char *kept, const char *name, int size);
-static bool copy_text(char *dst, const char *src, int len, int size);
-static bool copy_token(char *dst, const CdcToken *token, int size);
-static int	free_place(void);
-static void put_peer(ReturnSetInfo *result, const PeerStat *stat);
-static Datum signs_datum(uint32 signs);
-
 PG_FUNCTION_INFO_V1(cdcsync_stat_peers);
 
 /* A topic per peer and table is the rule: as many as there may be partitions */
@@ -169,43 +143,64 @@ cdc_peer_shmem_init(void)
 
 /* ---- the worker ---- */
 
-void
-cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
+/* As far as it was kept */
+static bool
+is_name(const char *kept, const char *name, int size)
 {
-	const CdcEvent *event = item->event;
-	PeerTable  *t;
+	int			len = strlen(kept);
 
-	/* at a door, a person may try anything */
-	if (item->options->subscription == NULL || event->op == CDC_OP_NULL_VALUE)
-		return;
-	t = find_peer(event);
-	t->dirty = true;
-	t->stat.seen_at = now;
-	copy_text(t->stat.subscription, item->options->subscription,
-			  strlen(item->options->subscription), NAME_SIZE);
-	see_source(t, event);
-	if (event->op == CDC_OP_TRUNCATE)
-		set_sign(t, CDC_SIGN_TRUNCATES, !rel->rule->truncate && !item->own && !item->skip);
-	if (event->op == CDC_OP_READ || event->op == CDC_OP_TRUNCATE)
-		return;
-	see_fields(t, event->after.present ? &event->after : &event->before, rel,
-			   item->options->producer);
-	if (event->op == CDC_OP_UPDATE)
-		set_sign(t, CDC_SIGN_NO_BEFORE, !event->before.present);
-	see_clock(t, event, now);
+	return strncmp(kept, name, len) == 0 &&
+		(name[len] == '\0' || len >= size - MAX_MULTIBYTE_CHAR_LEN);
 }
 
-/* Of what others wrote the time is theirs; what waits for its time is seen again */
-static void
-see_clock(PeerTable *t, const CdcEvent *event, TimestampTz now)
+static bool
+is_of(const PeerTable *t, const CdcEvent *event)
 {
-	const CdcMessage *message = event->message;
+	return is_name(t->stat.table, event->table, NAMEDATALEN) &&
+		is_name(t->stat.peer, event->peer, NAME_SIZE) &&
+		is_name(t->stat.schema, event->schema, NAMEDATALEN);
+}
 
-	if (event->origin || (message->partition == t->partition && message->offset <= t->offset))
-		return;
-	t->partition = message->partition;
-	t->offset = message->offset;
-	t->stat.ahead = cdc_unixtime_to_timestamptz(event->time) - now;
+static void
+create_hash(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(PeerKey),.entrysize = sizeof(PeerEntry),
+	.hcxt = TopMemoryContext};
+
+	peers = hash_create("cdcsync peers", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static bool
+copy_text(char *dst, const char *src, int len, int size)
+{
+	len = pg_mbcliplen(src, len, size - 1);
+	if (strncmp(dst, src, len) == 0 && dst[len] == '\0')
+		return false;
+	memcpy(dst, src, len);
+	dst[len] = '\0';
+	return true;
+}
+
+static void
+make_key(PeerKey *key, const CdcEvent *event)
+{
+	memset(key, 0, sizeof(PeerKey));
+	copy_text(key->peer, event->peer, strlen(event->peer), NAME_SIZE);
+	copy_text(key->schema, event->schema, strlen(event->schema), NAMEDATALEN);
+	copy_text(key->table, event->table, strlen(event->table), NAMEDATALEN);
+}
+
+static void
+init_peer(PeerTable *t, const PeerKey *key)
+{
+	memset(t, 0, sizeof(PeerTable));
+	t->stat.dboid = MyDatabaseId;
+	t->stat.pid = MyProcPid;
+	t->shared = -1;
+	t->offset = -1;
+	strcpy(t->stat.peer, key->peer);
+	strcpy(t->stat.schema, key->schema);
+	strcpy(t->stat.table, key->table);
 }
 
 static PeerTable *
@@ -226,53 +221,11 @@ find_peer(const CdcEvent *event)
 	return last_peer = &entry->table;
 }
 
-static void
-make_key(PeerKey *key, const CdcEvent *event)
-{
-	memset(key, 0, sizeof(PeerKey));
-	copy_text(key->peer, event->peer, strlen(event->peer), NAME_SIZE);
-	copy_text(key->schema, event->schema, strlen(event->schema), NAMEDATALEN);
-	copy_text(key->table, event->table, strlen(event->table), NAMEDATALEN);
-}
-
-static void
-create_hash(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(PeerKey),.entrysize = sizeof(PeerEntry),
-	.hcxt = TopMemoryContext};
-
-	peers = hash_create("cdcsync peers", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
+/* Returns whether it is another text now */
 static bool
-is_of(const PeerTable *t, const CdcEvent *event)
+copy_token(char *dst, const CdcToken *token, int size)
 {
-	return is_name(t->stat.table, event->table, NAMEDATALEN) &&
-		is_name(t->stat.peer, event->peer, NAME_SIZE) &&
-		is_name(t->stat.schema, event->schema, NAMEDATALEN);
-}
-
-/* As far as it was kept */
-static bool
-is_name(const char *kept, const char *name, int size)
-{
-	int			len = strlen(kept);
-
-	return strncmp(kept, name, len) == 0 &&
-		(name[len] == '\0' || len >= size - MAX_MULTIBYTE_CHAR_LEN);
-}
-
-static void
-init_peer(PeerTable *t, const PeerKey *key)
-{
-	memset(t, 0, sizeof(PeerTable));
-	t->stat.dboid = MyDatabaseId;
-	t->stat.pid = MyProcPid;
-	t->shared = -1;
-	t->offset = -1;
-	strcpy(t->stat.peer, key->peer);
-	strcpy(t->stat.schema, key->schema);
-	strcpy(t->stat.table, key->table);
+	return token->type == CDC_TOKEN_STRING && copy_text(dst, token->text, token->len, size);
 }
 
 static void
@@ -282,22 +235,6 @@ set_sign(PeerTable *t, CdcPeerSign sign, bool on)
 		t->stat.signs |= SIGN(sign);
 	else
 		t->stat.signs &= ~SIGN(sign);
-}
-
-static void
-see_source(PeerTable *t, const CdcEvent *event)
-{
-	const CdcToken *snapshot = &event->source.snapshot;
-
-	copy_token(t->stat.version, &event->source.version, VERSION_SIZE);
-	see_database(t, &event->source.db);
-	if (event->op == CDC_OP_READ)
-		return;
-	see_log(t, event->message, first_lsn(&event->source.sequence));
-	set_sign(t, CDC_SIGN_OWN_NAME, is_foreign(t, event));
-	/* Debezium leaves this field unset; only its default is this text */
-	set_sign(t, CDC_SIGN_DEFAULTS, snapshot->type == CDC_TOKEN_STRING &&
-			 cdc_decode_is(snapshot->text, snapshot->len, "false"));
 }
 
 /* It may be renamed once, but not back and forth */
@@ -375,50 +312,19 @@ is_foreign(const PeerTable *t, const CdcEvent *event)
 }
 
 static void
-see_fields(PeerTable *t, const CdcImage *image, const CdcRelation *rel,
-		   const CdcProducer *producer)
+see_source(PeerTable *t, const CdcEvent *event)
 {
-	uint32		signs;
+	const CdcToken *snapshot = &event->source.snapshot;
 
-	if (!image->present || image->nfields == 0)
+	copy_token(t->stat.version, &event->source.version, VERSION_SIZE);
+	see_database(t, &event->source.db);
+	if (event->op == CDC_OP_READ)
 		return;
-	if (image->schema && image->schema == t->schema && rel->ncolumns == t->ncolumns)
-		signs = t->field_signs;
-	else if (image->fields[0].schema == NULL)
-		signs = is_untold(rel, producer) ? SIGN(CDC_SIGN_NO_SCHEMA) : 0;
-	else
-	{
-		const char *missing = missing_column(image, rel);
-
-		signs = field_signs(image, rel);
-		copy_text(t->stat.missing, missing, strlen(missing), NAMEDATALEN);
-	}
-	t->schema = image->schema;
-	t->ncolumns = rel->ncolumns;
-	t->field_signs = signs;
-	if (producer->binary == CDC_BINARY_HEX)
-		signs &= ~SIGN(CDC_SIGN_TEXT_BYTES);
-	t->stat.signs = (t->stat.signs & ~SIGNS_OF_FIELDS) | signs;
-}
-
-static uint32
-field_signs(const CdcImage *image, const CdcRelation *rel)
-{
-	uint32		signs = 0;
-
-	for (int i = 0; i < image->nfields; i++)
-	{
-		const CdcColumn *col = find_column(rel, &image->fields[i]);
-		const CdcSchema *schema = image->fields[i].schema;
-
-		if (col == NULL)
-			continue;
-		if (schema->type == CDC_SCHEMA_ARRAY && schema->items && col->vt.element)
-			signs |= field_sign(schema->items, col->vt.element);
-		else
-			signs |= field_sign(schema, &col->vt);
-	}
-	return signs;
+	see_log(t, event->message, first_lsn(&event->source.sequence));
+	set_sign(t, CDC_SIGN_OWN_NAME, is_foreign(t, event));
+	/* Debezium leaves this field unset; only its default is this text */
+	set_sign(t, CDC_SIGN_DEFAULTS, snapshot->type == CDC_TOKEN_STRING &&
+			 cdc_decode_is(snapshot->text, snapshot->len, "false"));
 }
 
 static const CdcColumn *
@@ -432,22 +338,6 @@ find_column(const CdcRelation *rel, const CdcField *field)
 			return &rel->columns[i];
 	}
 	return NULL;
-}
-
-/* The first one, or an empty text */
-static const char *
-missing_column(const CdcImage *image, const CdcRelation *rel)
-{
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		bool		found = !cdc_value_is_sent(rel->columns[i].vt.type);
-
-		for (int j = 0; j < image->nfields && !found; j++)
-			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
-		if (!found)
-			return rel->columns[i].remote_name;
-	}
-	return "";
 }
 
 static uint32
@@ -469,6 +359,26 @@ field_sign(const CdcSchema *schema, const CdcValueType *vt)
 		default:
 			return 0;
 	}
+}
+
+static uint32
+field_signs(const CdcImage *image, const CdcRelation *rel)
+{
+	uint32		signs = 0;
+
+	for (int i = 0; i < image->nfields; i++)
+	{
+		const CdcColumn *col = find_column(rel, &image->fields[i]);
+		const CdcSchema *schema = image->fields[i].schema;
+
+		if (col == NULL)
+			continue;
+		if (schema->type == CDC_SCHEMA_ARRAY && schema->items && col->vt.element)
+			signs |= field_sign(schema->items, col->vt.element);
+		else
+			signs |= field_sign(schema, &col->vt);
+	}
+	return signs;
 }
 
 /* Is there a column whose values depend on a mode that the subscription does not tell? */
@@ -498,6 +408,88 @@ is_untold(const CdcRelation *rel, const CdcProducer *producer)
 	return false;
 }
 
+/* The first one, or an empty text */
+static const char *
+missing_column(const CdcImage *image, const CdcRelation *rel)
+{
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		bool		found = !cdc_value_is_sent(rel->columns[i].vt.type);
+
+		for (int j = 0; j < image->nfields && !found; j++)
+			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
+		if (!found)
+			return rel->columns[i].remote_name;
+	}
+	return "";
+}
+
+static void
+see_fields(PeerTable *t, const CdcImage *image, const CdcRelation *rel,
+		   const CdcProducer *producer)
+{
+	uint32		signs;
+
+	if (!image->present || image->nfields == 0)
+		return;
+	if (image->schema && image->schema == t->schema && rel->ncolumns == t->ncolumns)
+		signs = t->field_signs;
+	else if (image->fields[0].schema == NULL)
+		signs = is_untold(rel, producer) ? SIGN(CDC_SIGN_NO_SCHEMA) : 0;
+	else
+	{
+		const char *missing = missing_column(image, rel);
+
+		signs = field_signs(image, rel);
+		copy_text(t->stat.missing, missing, strlen(missing), NAMEDATALEN);
+	}
+	t->schema = image->schema;
+	t->ncolumns = rel->ncolumns;
+	t->field_signs = signs;
+	if (producer->binary == CDC_BINARY_HEX)
+		signs &= ~SIGN(CDC_SIGN_TEXT_BYTES);
+	t->stat.signs = (t->stat.signs & ~SIGNS_OF_FIELDS) | signs;
+}
+
+/* Of what others wrote the time is theirs; what waits for its time is seen again */
+static void
+see_clock(PeerTable *t, const CdcEvent *event, TimestampTz now)
+{
+	const CdcMessage *message = event->message;
+
+	if (event->origin || (message->partition == t->partition && message->offset <= t->offset))
+		return;
+	t->partition = message->partition;
+	t->offset = message->offset;
+	t->stat.ahead = cdc_unixtime_to_timestamptz(event->time) - now;
+}
+
+void
+cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
+{
+	const CdcEvent *event = item->event;
+	PeerTable  *t;
+
+	/* at a door, a person may try anything */
+	if (item->options->subscription == NULL || event->op == CDC_OP_NULL_VALUE)
+		return;
+	t = find_peer(event);
+	t->dirty = true;
+	t->stat.seen_at = now;
+	copy_text(t->stat.subscription, item->options->subscription,
+			  strlen(item->options->subscription), NAME_SIZE);
+	see_source(t, event);
+	if (event->op == CDC_OP_TRUNCATE)
+		set_sign(t, CDC_SIGN_TRUNCATES, !rel->rule->truncate && !item->own && !item->skip);
+	if (event->op == CDC_OP_READ || event->op == CDC_OP_TRUNCATE)
+		return;
+	see_fields(t, event->after.present ? &event->after : &event->before, rel,
+			   item->options->producer);
+	if (event->op == CDC_OP_UPDATE)
+		set_sign(t, CDC_SIGN_NO_BEFORE, !event->before.present);
+	see_clock(t, event, now);
+}
+
 /*
  * An own echo comes back to where it was written: it cannot be news, unless this node was
  * restored from a backup, or another one has its name.
@@ -519,25 +511,18 @@ cdc_peer_see_outcome(const CdcApplyItem *item)
 		set_sign(t, CDC_SIGN_BLIND_DELETES, item->blind);
 }
 
-/* Returns whether it is another text now */
-static bool
-copy_token(char *dst, const CdcToken *token, int size)
-{
-	return token->type == CDC_TOKEN_STRING && copy_text(dst, token->text, token->len, size);
-}
-
-static bool
-copy_text(char *dst, const char *src, int len, int size)
-{
-	len = pg_mbcliplen(src, len, size - 1);
-	if (strncmp(dst, src, len) == 0 && dst[len] == '\0')
-		return false;
-	memcpy(dst, src, len);
-	dst[len] = '\0';
-	return true;
-}
-
 /* ---- shared memory ---- */
+
+static int
+free_place(void)
+{
+	for (int i = 0; i < cdc_max_partitions; i++)
+	{
+		if (!OidIsValid(shared_peers[i].dboid))
+			return i;
+	}
+	return -1;
+}
 
 void
 cdc_peer_publish(void)
@@ -559,17 +544,6 @@ cdc_peer_publish(void)
 		t->dirty = false;
 	}
 	LWLockRelease(peer_lock);
-}
-
-static int
-free_place(void)
-{
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (!OidIsValid(shared_peers[i].dboid))
-			return i;
-	}
-	return -1;
 }
 
 void
@@ -598,21 +572,18 @@ cdc_peer_forget_database(Oid dboid)
 
 /* SQL interface */
 
-Datum
-cdcsync_stat_peers(PG_FUNCTION_ARGS)
+static Datum
+signs_datum(uint32 signs)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		names[CDC_NSIGNS];
+	int			n = 0;
 
-	cdc_control_require();
-	InitMaterializedSRF(fcinfo, 0);
-	LWLockAcquire(peer_lock, LW_SHARED);
-	for (int i = 0; i < cdc_max_partitions; i++)
+	for (int i = 0; i < CDC_NSIGNS; i++)
 	{
-		if (shared_peers[i].dboid == MyDatabaseId)
-			put_peer(result, &shared_peers[i]);
+		if (signs & SIGN(i))
+			names[n++] = CStringGetTextDatum(sign_names[i]);
 	}
-	LWLockRelease(peer_lock);
-	return (Datum) 0;
+	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static void
@@ -637,16 +608,19 @@ put_peer(ReturnSetInfo *result, const PeerStat *stat)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static Datum
-signs_datum(uint32 signs)
+Datum
+cdcsync_stat_peers(PG_FUNCTION_ARGS)
 {
-	Datum		names[CDC_NSIGNS];
-	int			n = 0;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	for (int i = 0; i < CDC_NSIGNS; i++)
+	cdc_control_require();
+	InitMaterializedSRF(fcinfo, 0);
+	LWLockAcquire(peer_lock, LW_SHARED);
+	for (int i = 0; i < cdc_max_partitions; i++)
 	{
-		if (signs & SIGN(i))
-			names[n++] = CStringGetTextDatum(sign_names[i]);
+		if (shared_peers[i].dboid == MyDatabaseId)
+			put_peer(result, &shared_peers[i]);
 	}
-	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+	LWLockRelease(peer_lock);
+	return (Datum) 0;
 }

@@ -55,82 +55,185 @@ typedef struct Delete
 	bool		written;
 } Delete;
 
-static void republish(Republish *r);
-static void write_again(Republish *r);
-static void write_rows(Republish *r);
-static char *update_text(const Republish *r);
-static const char *plain_column(const Republish *r);
-static void append_rows_since(StringInfo buf, const Republish *r);
-static void write_deletes(Republish *r);
-static void select_deletes(Republish *r);
-static Jsonb *deleted_row(const Republish *r, HeapTuple tuple, TupleDesc desc);
-static void write_delete(void *arg);
-static char *insert_text(const Republish *r);
-static bool is_given(const Republish *r, Form_pg_attribute att);
-static bool needs_filler(Form_pg_attribute att);
-static void append_filler(StringInfo buf, const char *name, Form_pg_attribute att);
-static const char *filler_of_type(Oid type);
-static SPIPlanPtr prepare(const char *sql, Oid argtype);
-static uint64 execute(SPIPlanPtr plan, Datum arg);
-
+/* Leaves them in SPI_tuptable; those of this node only under the commit clock */
 static void
-republish(Republish *r)
+select_deletes(Republish *r)
 {
-	CdcOwnerScope scope;
-	int			nestlevel = cdc_session_begin();
+	static CdcStatement select = {
+		.sql = "SELECT d.key, d.version FROM cdcsync.tombstone_data AS d "
+		"WHERE d.relation OPERATOR(pg_catalog.=) $1 AND d.written_at OPERATOR(pg_catalog.>=) $2 "
+		"AND (NOT $3 OR d.peer OPERATOR(pg_catalog.=) $4)",
+		.nargs = 4,
+		.argtypes = {REGCLASSOID, TIMESTAMPTZOID, BOOLOID, TEXTOID}
+	};
+	Datum		args[4] = {ObjectIdGetDatum(RelationGetRelid(r->rel)), TimestampTzGetDatum(r->since),
+	BoolGetDatum(r->reg->clock == CDC_CLOCK_COMMIT), CStringGetTextDatum(cdc_node_name)};
 
-	select_deletes(r);
-	cdc_owner_begin(&scope, r->rel->rd_rel->relowner);
-	write_again(r);
-	cdc_owner_end(&scope);
-	cdc_session_end(nestlevel);
-	if (r->refused > 0)
-		ereport(WARNING,
-				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
-				 errmsg("deletes of table \"%s\" could not be republished: " INT64_FORMAT,
-						RelationGetRelationName(r->rel), r->refused),
-				 errdetail("A row with the deleted key cannot be inserted for a moment."),
-				 errhint("Their keys are in cdcsync.tombstone; delete them on the other nodes.")));
+	cdc_catalog_execute(&select, args, NULL);
 }
 
-/* Rows that keep their versions are written as a peer's are */
-static void
-write_again(Republish *r)
+static SPIPlanPtr
+prepare(const char *sql, Oid argtype)
 {
-	CdcWriting	outer = cdc_writing_begin(r->reg->clock == CDC_CLOCK_COMMIT ? InvalidOid :
-										  r->reg->key->relid);
+	SPIPlanPtr	plan = SPI_prepare(sql, 1, &argtype);
 
-	PG_TRY();
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+static bool
+is_given(const Republish *r, Form_pg_attribute att)
+{
+	if (att->attisdropped)
+		return false;
+	if (r->reg->version_column && strcmp(NameStr(att->attname), r->reg->version_column) == 0)
+		return true;
+	return cdc_key_has_column(r->reg->key, att->attnum);
+}
+
+static bool
+needs_filler(Form_pg_attribute att)
+{
+	return !att->attisdropped && att->attnotnull && !att->atthasdef && !att->attidentity;
+}
+
+/* NULL if there is none: then the column's constraint refuses the row */
+static const char *
+filler_of_type(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	get_type_category_preferred(getBaseType(type), &category, &preferred);
+	switch (category)
 	{
-		write_deletes(r);
-		write_rows(r);
+		case TYPCATEGORY_STRING:
+			return "''";
+		case TYPCATEGORY_NUMERIC:
+			return "'0'";
+		case TYPCATEGORY_BOOLEAN:
+			return "'false'";
+		case TYPCATEGORY_ARRAY:
+			return "'{}'";
+		default:
+			return NULL;
 	}
-	PG_FINALLY();
-	{
-		cdc_writing_end(outer);
-	}
-	PG_END_TRY();
 }
 
-/* ---- rows ---- */
-
+/* What another row has, for its constraints like it; or an empty value */
 static void
-write_rows(Republish *r)
+append_filler(StringInfo buf, const char *name, Form_pg_attribute att)
 {
-	r->rows = execute(prepare(update_text(r), TIMESTAMPTZOID), TimestampTzGetDatum(r->since));
+	const char *column = quote_identifier(NameStr(att->attname));
+	const char *filler = filler_of_type(att->atttypid);
+
+	appendStringInfo(buf, "COALESCE((SELECT f.%s FROM %s AS f LIMIT 1)", column, name);
+	if (filler)
+		appendStringInfo(buf, ", %s::%s", filler,
+						 format_type_extended(att->atttypid, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	appendStringInfoChar(buf, ')');
 }
 
+/*
+ * The key and the version are the delete's; of the other columns those get something
+ * that cannot do without.  Nobody reads it: the row is gone with this transaction.
+ */
 static char *
-update_text(const Republish *r)
+insert_text(const Republish *r)
 {
-	const char *column = quote_identifier(plain_column(r));
-	StringInfoData buf;
+	const char *name = cdc_registered_name(r->rel);
+	TupleDesc	desc = RelationGetDescr(r->rel);
+	StringInfoData columns;
+	StringInfoData values;
+	StringInfoData sql;
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "UPDATE %s AS t SET %s = t.%s WHERE $1 OPERATOR(pg_catalog.=) '-infinity' OR ",
-					 cdc_registered_name(r->rel), column, column);
-	append_rows_since(&buf, r);
-	return buf.data;
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	initStringInfo(&sql);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *sep = columns.len > 0 ? ", " : "";
+		const char *column = quote_identifier(NameStr(att->attname));
+
+		if (is_given(r, att))
+			appendStringInfo(&values, "%sr.%s", sep, column);
+		else if (needs_filler(att))
+		{
+			appendStringInfoString(&values, sep);
+			append_filler(&values, name, att);
+		}
+		else
+			continue;
+		appendStringInfo(&columns, "%s%s", sep, column);
+	}
+	appendStringInfo(&sql, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE "
+					 "SELECT %s FROM " CDC_ROW_OF_JSON " "
+					 "WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ",
+					 name, columns.data, values.data, name, name);
+	cdc_key_append_join(&sql, r->reg->key);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+/* The key, and the version that the row had */
+static Jsonb *
+deleted_row(const Republish *r, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Jsonb	   *key = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
+	Datum		stored = SPI_getbinval(tuple, desc, 2, &isnull);
+	CdcVersion	version = cdc_clock_from_stored(r->reg->clock, stored, isnull);
+
+	if (r->reg->version_column == NULL || !version.known)
+		return key;
+	return cdc_row_json_merge(key, cdc_row_json_pair(r->reg->version_column,
+													 cdc_clock_to_text(r->reg->clock, &version)));
+}
+
+static uint64
+execute(SPIPlanPtr plan, Datum arg)
+{
+	int			result = SPI_execute_plan(plan, &arg, NULL, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not write once more: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* A row that has the key by now was written after the delete, and says more */
+static void
+write_delete(void *arg)
+{
+	Delete	   *d = arg;
+
+	d->written = execute(d->insert, JsonbPGetDatum(d->row)) > 0;
+	if (d->written)
+		(void) execute(d->delete, JsonbPGetDatum(d->row));
+}
+
+static void
+write_deletes(Republish *r)
+{
+	SPITupleTable *table = SPI_tuptable;
+	uint64		n = SPI_processed;
+	char	   *delete_text = cdc_row_json_delete_text(cdc_registered_name(r->rel), r->reg->key);
+	Delete		d = {.insert = prepare(insert_text(r), JSONBOID),.delete = prepare(delete_text, JSONBOID)};
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		ErrorData  *error;
+
+		d.row = deleted_row(r, table->vals[i], table->tupdesc);
+		CHECK_FOR_INTERRUPTS();
+		error = cdc_subxact_attempt(write_delete, &d, cdc_subxact_is_constraint);
+		if (error)
+			FreeErrorData(error);
+		r->refused += error ? 1 : 0;
+		r->deletes += error == NULL && d.written ? 1 : 0;
+	}
+	SPI_freetuptable(table);
 }
 
 /* One that an UPDATE may name */
@@ -179,188 +282,65 @@ append_rows_since(StringInfo buf, const Republish *r)
 		appendStringInfoString(buf, "true");
 }
 
-/* ---- deletes ---- */
-
-/* Leaves them in SPI_tuptable; those of this node only under the commit clock */
-static void
-select_deletes(Republish *r)
-{
-	static CdcStatement select = {
-		.sql = "SELECT d.key, d.version FROM cdcsync.tombstone_data AS d "
-		"WHERE d.relation OPERATOR(pg_catalog.=) $1 AND d.written_at OPERATOR(pg_catalog.>=) $2 "
-		"AND (NOT $3 OR d.peer OPERATOR(pg_catalog.=) $4)",
-		.nargs = 4,
-		.argtypes = {REGCLASSOID, TIMESTAMPTZOID, BOOLOID, TEXTOID}
-	};
-	Datum		args[4] = {ObjectIdGetDatum(RelationGetRelid(r->rel)), TimestampTzGetDatum(r->since),
-	BoolGetDatum(r->reg->clock == CDC_CLOCK_COMMIT), CStringGetTextDatum(cdc_node_name)};
-
-	cdc_catalog_execute(&select, args, NULL);
-}
-
-static void
-write_deletes(Republish *r)
-{
-	SPITupleTable *table = SPI_tuptable;
-	uint64		n = SPI_processed;
-	char	   *delete_text = cdc_row_json_delete_text(cdc_registered_name(r->rel), r->reg->key);
-	Delete		d = {.insert = prepare(insert_text(r), JSONBOID),.delete = prepare(delete_text, JSONBOID)};
-
-	for (uint64 i = 0; i < n; i++)
-	{
-		ErrorData  *error;
-
-		d.row = deleted_row(r, table->vals[i], table->tupdesc);
-		CHECK_FOR_INTERRUPTS();
-		error = cdc_subxact_attempt(write_delete, &d, cdc_subxact_is_constraint);
-		if (error)
-			FreeErrorData(error);
-		r->refused += error ? 1 : 0;
-		r->deletes += error == NULL && d.written ? 1 : 0;
-	}
-	SPI_freetuptable(table);
-}
-
-/* The key, and the version that the row had */
-static Jsonb *
-deleted_row(const Republish *r, HeapTuple tuple, TupleDesc desc)
-{
-	bool		isnull;
-	Jsonb	   *key = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
-	Datum		stored = SPI_getbinval(tuple, desc, 2, &isnull);
-	CdcVersion	version = cdc_clock_from_stored(r->reg->clock, stored, isnull);
-
-	if (r->reg->version_column == NULL || !version.known)
-		return key;
-	return cdc_row_json_merge(key, cdc_row_json_pair(r->reg->version_column,
-													 cdc_clock_to_text(r->reg->clock, &version)));
-}
-
-/* A row that has the key by now was written after the delete, and says more */
-static void
-write_delete(void *arg)
-{
-	Delete	   *d = arg;
-
-	d->written = execute(d->insert, JsonbPGetDatum(d->row)) > 0;
-	if (d->written)
-		(void) execute(d->delete, JsonbPGetDatum(d->row));
-}
-
-/*
- * The key and the version are the delete's; of the other columns those get something
- * that cannot do without.  Nobody reads it: the row is gone with this transaction.
- */
 static char *
-insert_text(const Republish *r)
+update_text(const Republish *r)
 {
-	const char *name = cdc_registered_name(r->rel);
-	TupleDesc	desc = RelationGetDescr(r->rel);
-	StringInfoData columns;
-	StringInfoData values;
-	StringInfoData sql;
+	const char *column = quote_identifier(plain_column(r));
+	StringInfoData buf;
 
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	initStringInfo(&sql);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const char *sep = columns.len > 0 ? ", " : "";
-		const char *column = quote_identifier(NameStr(att->attname));
-
-		if (is_given(r, att))
-			appendStringInfo(&values, "%sr.%s", sep, column);
-		else if (needs_filler(att))
-		{
-			appendStringInfoString(&values, sep);
-			append_filler(&values, name, att);
-		}
-		else
-			continue;
-		appendStringInfo(&columns, "%s%s", sep, column);
-	}
-	appendStringInfo(&sql, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE "
-					 "SELECT %s FROM " CDC_ROW_OF_JSON " "
-					 "WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ",
-					 name, columns.data, values.data, name, name);
-	cdc_key_append_join(&sql, r->reg->key);
-	appendStringInfoChar(&sql, ')');
-	return sql.data;
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "UPDATE %s AS t SET %s = t.%s WHERE $1 OPERATOR(pg_catalog.=) '-infinity' OR ",
+					 cdc_registered_name(r->rel), column, column);
+	append_rows_since(&buf, r);
+	return buf.data;
 }
 
-static bool
-is_given(const Republish *r, Form_pg_attribute att)
-{
-	if (att->attisdropped)
-		return false;
-	if (r->reg->version_column && strcmp(NameStr(att->attname), r->reg->version_column) == 0)
-		return true;
-	return cdc_key_has_column(r->reg->key, att->attnum);
-}
-
-static bool
-needs_filler(Form_pg_attribute att)
-{
-	return !att->attisdropped && att->attnotnull && !att->atthasdef && !att->attidentity;
-}
-
-/* What another row has, for its constraints like it; or an empty value */
 static void
-append_filler(StringInfo buf, const char *name, Form_pg_attribute att)
+write_rows(Republish *r)
 {
-	const char *column = quote_identifier(NameStr(att->attname));
-	const char *filler = filler_of_type(att->atttypid);
-
-	appendStringInfo(buf, "COALESCE((SELECT f.%s FROM %s AS f LIMIT 1)", column, name);
-	if (filler)
-		appendStringInfo(buf, ", %s::%s", filler,
-						 format_type_extended(att->atttypid, -1, FORMAT_TYPE_FORCE_QUALIFY));
-	appendStringInfoChar(buf, ')');
+	r->rows = execute(prepare(update_text(r), TIMESTAMPTZOID), TimestampTzGetDatum(r->since));
 }
 
-/* NULL if there is none: then the column's constraint refuses the row */
-static const char *
-filler_of_type(Oid type)
+/* Rows that keep their versions are written as a peer's are */
+static void
+write_again(Republish *r)
 {
-	char		category;
-	bool		preferred;
+	CdcWriting	outer = cdc_writing_begin(r->reg->clock == CDC_CLOCK_COMMIT ? InvalidOid :
+										  r->reg->key->relid);
 
-	get_type_category_preferred(getBaseType(type), &category, &preferred);
-	switch (category)
+	PG_TRY();
 	{
-		case TYPCATEGORY_STRING:
-			return "''";
-		case TYPCATEGORY_NUMERIC:
-			return "'0'";
-		case TYPCATEGORY_BOOLEAN:
-			return "'false'";
-		case TYPCATEGORY_ARRAY:
-			return "'{}'";
-		default:
-			return NULL;
+		write_deletes(r);
+		write_rows(r);
 	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
 }
 
-static SPIPlanPtr
-prepare(const char *sql, Oid argtype)
+static void
+republish(Republish *r)
 {
-	SPIPlanPtr	plan = SPI_prepare(sql, 1, &argtype);
+	CdcOwnerScope scope;
+	int			nestlevel = cdc_session_begin();
 
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	return plan;
+	select_deletes(r);
+	cdc_owner_begin(&scope, r->rel->rd_rel->relowner);
+	write_again(r);
+	cdc_owner_end(&scope);
+	cdc_session_end(nestlevel);
+	if (r->refused > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
+				 errmsg("deletes of table \"%s\" could not be republished: " INT64_FORMAT,
+						RelationGetRelationName(r->rel), r->refused),
+				 errdetail("A row with the deleted key cannot be inserted for a moment."),
+				 errhint("Their keys are in cdcsync.tombstone; delete them on the other nodes.")));
 }
 
-static uint64
-execute(SPIPlanPtr plan, Datum arg)
-{
-	int			result = SPI_execute_plan(plan, &arg, NULL, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not write once more: %s", SPI_result_code_string(result));
-	return SPI_processed;
-}
+/* ---- deletes ---- */
 
 /*
  * republish(relation, since): returns how many rows and how many deletes were written

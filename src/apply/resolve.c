@@ -37,55 +37,14 @@ typedef struct Conflict
 	char	   *remote_version;
 } Conflict;
 
-static const char *resolve(int64 id, const char *choice, Jsonb *given);
-static Conflict read_conflict(int64 id);
-static Jsonb *tuple_jsonb(int column);
-static void check_rights(Oid relid);
-static Jsonb *whole(Jsonb *row);
-static Jsonb *choose(const Conflict *conflict, const char *choice, Jsonb *given);
-static Jsonb *complete(const Conflict *conflict, Jsonb *row);
-static const char *write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel,
-							 Jsonb *row);
-static const char *delete_row(CdcRegistered *reg, Relation rel, Jsonb *key);
-static bool lock_row(CdcRegistered *reg, Relation rel, Jsonb *key, CdcVersion *version);
-static Jsonb *set_version(const Conflict *conflict, CdcRegistered *reg, Jsonb *row,
-						  CdcVersion current);
-static char *update_text(CdcRegistered *reg, Relation rel, List *columns);
-static char *insert_text(Relation rel, List *columns);
-static List *columns_of(Relation rel, Jsonb *row);
-static uint64 execute(const char *sql, Jsonb *row);
-
-/* Returns what was done, for people */
-static const char *
-resolve(int64 id, const char *choice, Jsonb *given)
+static Jsonb *
+tuple_jsonb(int column)
 {
-	Conflict	conflict;
-	CdcRegistered *reg;
-	Relation	rel;
-	Jsonb	   *row;
-	const char *done;
-	int			nestlevel;
-	CdcOwnerScope scope;
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column,
+									  &isnull);
 
-	SPI_connect();
-	conflict = read_conflict(id);
-	rel = table_open(conflict.relid, RowExclusiveLock);
-	reg = cdc_registered_open(rel);
-	if (reg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
-				 errhint("Write the row by hand.")));
-	check_rights(conflict.relid);
-	row = choose(&conflict, choice, given);
-	nestlevel = cdc_session_begin_texts();
-	cdc_owner_begin(&scope, rel->rd_rel->relowner);
-	done = row ? write_row(&conflict, reg, rel, row) : delete_row(reg, rel, conflict.key);
-	cdc_owner_end(&scope);
-	cdc_session_end_texts(nestlevel);
-	table_close(rel, NoLock);
-	SPI_finish();
-	return done;
+	return isnull ? NULL : DatumGetJsonbP(value);
 }
 
 /* What one may not see does not exist */
@@ -118,16 +77,6 @@ read_conflict(int64 id)
 	conflict.local_version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5);
 	conflict.remote_version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6);
 	return conflict;
-}
-
-static Jsonb *
-tuple_jsonb(int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column,
-									  &isnull);
-
-	return isnull ? NULL : DatumGetJsonbP(value);
 }
 
 /* Of the caller, for it is the owner who then writes */
@@ -174,39 +123,16 @@ choose(const Conflict *conflict, const char *choice, Jsonb *given)
 			 errhint("Available values: \"local\", \"remote\", or the row as a JSON object.")));
 }
 
-/*
- * Where there is no row now, they are as in the row that came, or else as in the one
- * that was here: in a conflict of unique values that was another key's.
- */
-static Jsonb *
-complete(const Conflict *conflict, Jsonb *row)
+static uint64
+execute(const char *sql, Jsonb *row)
 {
-	return whole(cdc_row_json_merge(conflict->remote_row ? conflict->remote_row :
-									conflict->local_row, row));
-}
+	Oid			argtypes[1] = {JSONBOID};
+	Datum		args[1] = {JsonbPGetDatum(row)};
+	int			result = SPI_execute_with_args(sql, 1, argtypes, args, NULL, false, 0);
 
-static const char *
-write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row)
-{
-	CdcVersion	version = {0};
-	bool		exists = lock_row(reg, rel, row, &version);
-	List	   *columns;
-
-	if (!exists)
-		row = complete(conflict, row);
-	if (reg->version_column)
-		row = set_version(conflict, reg, row, version);
-	columns = columns_of(rel, row);
-	(void) execute(exists ? update_text(reg, rel, columns) : insert_text(rel, columns), row);
-	return exists ? "updated" : "inserted";
-}
-
-static const char *
-delete_row(CdcRegistered *reg, Relation rel, Jsonb *key)
-{
-	char	   *sql = cdc_row_json_delete_text(cdc_registered_name(rel), reg->key);
-
-	return execute(sql, key) > 0 ? "deleted" : "unchanged";
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	return SPI_processed;
 }
 
 /* Lock the row that has this key now; false if there is none */
@@ -235,6 +161,17 @@ lock_row(CdcRegistered *reg, Relation rel, Jsonb *key, CdcVersion *version)
 	return true;
 }
 
+/*
+ * Where there is no row now, they are as in the row that came, or else as in the one
+ * that was here: in a conflict of unique values that was another key's.
+ */
+static Jsonb *
+complete(const Conflict *conflict, Jsonb *row)
+{
+	return whole(cdc_row_json_merge(conflict->remote_row ? conflict->remote_row :
+									conflict->local_row, row));
+}
+
 /* Newer than what was recorded, for other nodes may have that; and than what is here */
 static Jsonb *
 set_version(const Conflict *conflict, CdcRegistered *reg, Jsonb *row, CdcVersion current)
@@ -252,6 +189,32 @@ set_version(const Conflict *conflict, CdcRegistered *reg, Jsonb *row, CdcVersion
 	newest = cdc_clock_next(reg->clock, &newest);
 	return cdc_row_json_merge(row, cdc_row_json_pair(reg->version_column,
 													 cdc_clock_to_text(reg->clock, &newest)));
+}
+
+/* The columns that an object names; raises an error for those the table does not have */
+static List *
+columns_of(Relation rel, Jsonb *row)
+{
+	List	   *columns = NIL;
+	JsonbIterator *it = JsonbIteratorInit(&row->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		if (get_attnum(RelationGetRelid(rel), name) <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of table \"%s\" does not exist", name,
+							RelationGetRelationName(rel))));
+		columns = lappend(columns, name);
+	}
+	return columns;
 }
 
 /* The key's columns are equal; where there are no others, one is set to itself */
@@ -303,42 +266,61 @@ insert_text(Relation rel, List *columns)
 	return buf.data;
 }
 
-/* The columns that an object names; raises an error for those the table does not have */
-static List *
-columns_of(Relation rel, Jsonb *row)
+static const char *
+write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row)
 {
-	List	   *columns = NIL;
-	JsonbIterator *it = JsonbIteratorInit(&row->root);
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	CdcVersion	version = {0};
+	bool		exists = lock_row(reg, rel, row, &version);
+	List	   *columns;
 
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char	   *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		if (get_attnum(RelationGetRelid(rel), name) <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of table \"%s\" does not exist", name,
-							RelationGetRelationName(rel))));
-		columns = lappend(columns, name);
-	}
-	return columns;
+	if (!exists)
+		row = complete(conflict, row);
+	if (reg->version_column)
+		row = set_version(conflict, reg, row, version);
+	columns = columns_of(rel, row);
+	(void) execute(exists ? update_text(reg, rel, columns) : insert_text(rel, columns), row);
+	return exists ? "updated" : "inserted";
 }
 
-static uint64
-execute(const char *sql, Jsonb *row)
+static const char *
+delete_row(CdcRegistered *reg, Relation rel, Jsonb *key)
 {
-	Oid			argtypes[1] = {JSONBOID};
-	Datum		args[1] = {JsonbPGetDatum(row)};
-	int			result = SPI_execute_with_args(sql, 1, argtypes, args, NULL, false, 0);
+	char	   *sql = cdc_row_json_delete_text(cdc_registered_name(rel), reg->key);
 
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-	return SPI_processed;
+	return execute(sql, key) > 0 ? "deleted" : "unchanged";
+}
+
+/* Returns what was done, for people */
+static const char *
+resolve(int64 id, const char *choice, Jsonb *given)
+{
+	Conflict	conflict;
+	CdcRegistered *reg;
+	Relation	rel;
+	Jsonb	   *row;
+	const char *done;
+	int			nestlevel;
+	CdcOwnerScope scope;
+
+	SPI_connect();
+	conflict = read_conflict(id);
+	rel = table_open(conflict.relid, RowExclusiveLock);
+	reg = cdc_registered_open(rel);
+	if (reg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" is not registered", RelationGetRelationName(rel)),
+				 errhint("Write the row by hand.")));
+	check_rights(conflict.relid);
+	row = choose(&conflict, choice, given);
+	nestlevel = cdc_session_begin_texts();
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	done = row ? write_row(&conflict, reg, rel, row) : delete_row(reg, rel, conflict.key);
+	cdc_owner_end(&scope);
+	cdc_session_end_texts(nestlevel);
+	table_close(rel, NoLock);
+	SPI_finish();
+	return done;
 }
 
 /*

@@ -19,53 +19,39 @@
 #include "apply/unique.h"
 #include "rows/write.h"
 
-static char *find_text(const CdcRelation *map, Relation rel, Relation index);
-static List *column_texts(Relation rel, Relation index);
-static void append_new_row(StringInfo buf, const CdcRelation *map, List *columns,
-						   const char *predicate);
-static void append_rows(StringInfo buf, const CdcRelation *map, Relation index, List *columns,
-						const char *predicate);
-static void append_equal(StringInfo buf, Relation index, int n, const char *column);
-static char *predicate_text(Relation rel, Relation index);
-static List *take_rows(CdcTableApply *ta, List *found, uint64 nrows);
-static bool is_known(CdcKey *key, List *found, const Datum *values);
-
 #define NEW_N "\"~n\""			/* no column of a table is likely to have this name */
 
-List *
-cdc_unique_find(CdcTableApply *ta, const Datum *key, const CdcRow *row)
+static bool
+is_known(CdcKey *key, List *found, const Datum *values)
 {
-	Relation	rel = relation_open(ta->rel->relid, NoLock);
-	List	   *found = NIL;
 	ListCell   *lc;
 
-	foreach(lc, ta->rel->unique_indexes)
+	foreach(lc, found)
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		CdcRowSet  *set = cdc_write_begin(ta->rel);
-
-		cdc_write_add(set, row);
-		found = take_rows(ta, found, cdc_write_query(set, find_text(ta->rel, rel, index)));
-		index_close(index, AccessShareLock);
+		if (cdc_key_compare(key, ((CdcKeyState *) lfirst(lc))->key, values) == 0)
+			return true;
 	}
-	relation_close(rel, NoLock);
-	return found;
+	return false;
 }
 
-static char *
-find_text(const CdcRelation *map, Relation rel, Relation index)
+static List *
+take_rows(CdcTableApply *ta, List *found, uint64 nrows)
 {
-	List	   *columns = column_texts(rel, index);
-	char	   *predicate = predicate_text(rel, index);
-	StringInfoData buf;
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		CdcKeyState *ks = palloc0(sizeof(CdcKeyState));
+		CdcRow		row;
 
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "SELECT b." NEW_N ", l.* FROM (");
-	append_new_row(&buf, map, columns, predicate);
-	appendStringInfoString(&buf, ") AS b CROSS JOIN LATERAL (");
-	append_rows(&buf, map, index, columns, predicate);
-	appendStringInfoString(&buf, ") AS l");
-	return buf.data;
+		(void) cdc_write_take_row(&row, ta->rel, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		cdc_key_state_take_row(ks, ta->rel, &row);
+		cdc_key_state_begin(ks);
+		ks->key = palloc(sizeof(Datum) * ta->rel->key->ncolumns);
+		for (int k = 0; k < ta->rel->key->ncolumns; k++)
+			ks->key[k] = ks->stored.values[ta->rel->key_column[k]];
+		if (!is_known(ta->rel->key, found, ks->key))
+			found = lappend(found, ks);
+	}
+	return found;
 }
 
 /* What the index is over: column names and expressions */
@@ -124,6 +110,20 @@ append_new_row(StringInfo buf, const CdcRelation *map, List *columns, const char
 }
 
 static void
+append_equal(StringInfo buf, Relation index, int n, const char *column)
+{
+	Oid			opcintype = index->rd_opcintype[n];
+
+	appendStringInfo(buf, " AND ((%s) ", column);
+	cdc_key_append_operator(buf, get_opfamily_member(index->rd_opfamily[n], opcintype, opcintype,
+													 BTEqualStrategyNumber));
+	appendStringInfo(buf, " b.e%d", n + 1);
+	if (index->rd_index->indnullsnotdistinct)
+		appendStringInfo(buf, " OR ((%s) IS NULL AND b.e%d IS NULL)", column, n + 1);
+	appendStringInfoChar(buf, ')');
+}
+
+static void
 append_rows(StringInfo buf, const CdcRelation *map, Relation index, List *columns,
 			const char *predicate)
 {
@@ -148,49 +148,38 @@ append_rows(StringInfo buf, const CdcRelation *map, Relation index, List *column
 	appendStringInfoString(buf, " FOR NO KEY UPDATE");
 }
 
-static void
-append_equal(StringInfo buf, Relation index, int n, const char *column)
+static char *
+find_text(const CdcRelation *map, Relation rel, Relation index)
 {
-	Oid			opcintype = index->rd_opcintype[n];
+	List	   *columns = column_texts(rel, index);
+	char	   *predicate = predicate_text(rel, index);
+	StringInfoData buf;
 
-	appendStringInfo(buf, " AND ((%s) ", column);
-	cdc_key_append_operator(buf, get_opfamily_member(index->rd_opfamily[n], opcintype, opcintype,
-													 BTEqualStrategyNumber));
-	appendStringInfo(buf, " b.e%d", n + 1);
-	if (index->rd_index->indnullsnotdistinct)
-		appendStringInfo(buf, " OR ((%s) IS NULL AND b.e%d IS NULL)", column, n + 1);
-	appendStringInfoChar(buf, ')');
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "SELECT b." NEW_N ", l.* FROM (");
+	append_new_row(&buf, map, columns, predicate);
+	appendStringInfoString(&buf, ") AS b CROSS JOIN LATERAL (");
+	append_rows(&buf, map, index, columns, predicate);
+	appendStringInfoString(&buf, ") AS l");
+	return buf.data;
 }
 
-static List *
-take_rows(CdcTableApply *ta, List *found, uint64 nrows)
+List *
+cdc_unique_find(CdcTableApply *ta, const Datum *key, const CdcRow *row)
 {
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		CdcKeyState *ks = palloc0(sizeof(CdcKeyState));
-		CdcRow		row;
-
-		(void) cdc_write_take_row(&row, ta->rel, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		cdc_key_state_take_row(ks, ta->rel, &row);
-		cdc_key_state_begin(ks);
-		ks->key = palloc(sizeof(Datum) * ta->rel->key->ncolumns);
-		for (int k = 0; k < ta->rel->key->ncolumns; k++)
-			ks->key[k] = ks->stored.values[ta->rel->key_column[k]];
-		if (!is_known(ta->rel->key, found, ks->key))
-			found = lappend(found, ks);
-	}
-	return found;
-}
-
-static bool
-is_known(CdcKey *key, List *found, const Datum *values)
-{
+	Relation	rel = relation_open(ta->rel->relid, NoLock);
+	List	   *found = NIL;
 	ListCell   *lc;
 
-	foreach(lc, found)
+	foreach(lc, ta->rel->unique_indexes)
 	{
-		if (cdc_key_compare(key, ((CdcKeyState *) lfirst(lc))->key, values) == 0)
-			return true;
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		CdcRowSet  *set = cdc_write_begin(ta->rel);
+
+		cdc_write_add(set, row);
+		found = take_rows(ta, found, cdc_write_query(set, find_text(ta->rel, rel, index)));
+		index_close(index, AccessShareLock);
 	}
-	return false;
+	relation_close(rel, NoLock);
+	return found;
 }

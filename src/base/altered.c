@@ -14,7 +14,18 @@
 
 static CdcAltered *current = NULL;	/* the innermost command */
 
-static void note(Datum arg, Oid relid);
+/* A reset of the whole cache tells nothing: of its own changes the backend hears one by one */
+static void
+note(Datum arg, Oid relid)
+{
+	MemoryContext old;
+
+	if (current == NULL || !OidIsValid(relid))
+		return;
+	old = MemoryContextSwitchTo(current->context);
+	current->relids = list_append_unique_oid(current->relids, relid);
+	MemoryContextSwitchTo(old);
+}
 
 void
 cdc_altered_begin(CdcAltered *altered)
@@ -34,17 +45,4 @@ void
 cdc_altered_end(CdcAltered *altered)
 {
 	current = altered->outer;
-}
-
-/* A reset of the whole cache tells nothing: of its own changes the backend hears one by one */
-static void
-note(Datum arg, Oid relid)
-{
-	MemoryContext old;
-
-	if (current == NULL || !OidIsValid(relid))
-		return;
-	old = MemoryContextSwitchTo(current->context);
-	current->relids = list_append_unique_oid(current->relids, relid);
-	MemoryContextSwitchTo(old);
 }

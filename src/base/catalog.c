@@ -29,38 +29,16 @@
 
 static Oid	owner = InvalidOid;		/* if known */
 
-static Oid	extension_owner(Oid extension);
-static void prepare(CdcStatement *statement);
-static void watch_owner(void);
-static void forget_owner(Datum arg, int cacheid, uint32 hashvalue);
-
 Oid
 cdc_catalog_extension(void)
 {
 	return get_extension_oid(EXTENSION_NAME, true);
 }
 
-Oid
-cdc_catalog_owner(void)
+static void
+forget_owner(Datum arg, int cacheid, uint32 hashvalue)
 {
-	Oid			extension;
-
-	if (OidIsValid(owner))
-		return owner;
-	watch_owner();
-	extension = cdc_catalog_extension();
-	if (!OidIsValid(extension))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
-				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
-	return owner = extension_owner(extension);
-}
-
-Oid
-cdc_catalog_table(const char *name)
-{
-	return get_relname_relid(name, get_namespace_oid(EXTENSION_NAME, false));
+	owner = InvalidOid;
 }
 
 /*
@@ -77,12 +55,6 @@ watch_owner(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_owner, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, forget_owner, (Datum) 0);
 	watching = true;
-}
-
-static void
-forget_owner(Datum arg, int cacheid, uint32 hashvalue)
-{
-	owner = InvalidOid;
 }
 
 /* There is no syscache of extensions: one index lookup */
@@ -106,6 +78,29 @@ extension_owner(Oid extension)
 	if (!OidIsValid(result))
 		elog(ERROR, "extension %u has no owner", extension);
 	return result;
+}
+
+Oid
+cdc_catalog_owner(void)
+{
+	Oid			extension;
+
+	if (OidIsValid(owner))
+		return owner;
+	watch_owner();
+	extension = cdc_catalog_extension();
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+	return owner = extension_owner(extension);
+}
+
+Oid
+cdc_catalog_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid(EXTENSION_NAME, false));
 }
 
 MemoryContext

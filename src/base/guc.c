@@ -38,24 +38,6 @@ int			cdc_max_tables = 1024;
 
 static char *kafka_config_setting = NULL;	/* always empty */
 
-static void define_integers(void);
-static void define_maxima(void);
-static void define_strings(void);
-static bool check_kafka_config(char **newval, void **extra, GucSource source);
-static void assign_kafka_config(const char *newval, void *extra);
-static const char *show_kafka_config(void);
-static bool has_node_characters(const char *name);
-static bool check_node_name(char **newval, void **extra, GucSource source);
-
-void
-cdc_guc_define(void)
-{
-	define_integers();
-	define_maxima();
-	define_strings();
-	MarkGUCPrefixReserved("cdcsync");
-}
-
 static void
 define_integers(void)
 {
@@ -136,33 +118,6 @@ define_maxima(void)
 							at_start, 0, NULL, NULL, NULL);
 }
 
-static void
-define_strings(void)
-{
-	DefineCustomStringVariable("cdcsync.bootstrap_servers",
-							   "Sets the Kafka brokers to connect to first.",
-							   "A list of host:port, separated by commas.",
-							   &cdc_bootstrap_servers, "",
-							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
-	DefineCustomStringVariable("cdcsync.kafka_config",
-							   "Sets further properties of the Kafka client.",
-							   "A list of name=value, separated by commas, in librdkafka's names.",
-							   &kafka_config_setting, "",
-							   PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
-							   check_kafka_config, assign_kafka_config, show_kafka_config);
-	DefineCustomStringVariable("cdcsync.kafka_config_file",
-							   "Sets a file with further properties of the Kafka client.",
-							   "It has lines name=value.  cdcsync.kafka_config overrides it.",
-							   &cdc_kafka_config_file, "",
-							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
-	DefineCustomStringVariable("cdcsync.node_name",
-							   "Sets the name of this node.",
-							   "It is the topic.prefix of the Debezium connector of this database.",
-							   &cdc_node_name, "",
-							   PGC_SUSET, 0, check_node_name, NULL, NULL);
-}
-
 static bool
 check_kafka_config(char **newval, void **extra, GucSource source)
 {
@@ -197,12 +152,6 @@ has_node_characters(const char *name)
 	return name[strspn(name, allowed)] == '\0';
 }
 
-bool
-cdc_guc_is_node_name(const char *name)
-{
-	return name[0] != '\0' && has_node_characters(name) && strlen(name) <= NODE_NAME_MAX;
-}
-
 static bool
 check_node_name(char **newval, void **extra, GucSource source)
 {
@@ -217,4 +166,46 @@ check_node_name(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+static void
+define_strings(void)
+{
+	DefineCustomStringVariable("cdcsync.bootstrap_servers",
+							   "Sets the Kafka brokers to connect to first.",
+							   "A list of host:port, separated by commas.",
+							   &cdc_bootstrap_servers, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("cdcsync.kafka_config",
+							   "Sets further properties of the Kafka client.",
+							   "A list of name=value, separated by commas, in librdkafka's names.",
+							   &kafka_config_setting, "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							   check_kafka_config, assign_kafka_config, show_kafka_config);
+	DefineCustomStringVariable("cdcsync.kafka_config_file",
+							   "Sets a file with further properties of the Kafka client.",
+							   "It has lines name=value.  cdcsync.kafka_config overrides it.",
+							   &cdc_kafka_config_file, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("cdcsync.node_name",
+							   "Sets the name of this node.",
+							   "It is the topic.prefix of the Debezium connector of this database.",
+							   &cdc_node_name, "",
+							   PGC_SUSET, 0, check_node_name, NULL, NULL);
+}
+
+void
+cdc_guc_define(void)
+{
+	define_integers();
+	define_maxima();
+	define_strings();
+	MarkGUCPrefixReserved("cdcsync");
+}
+
+bool
+cdc_guc_is_node_name(const char *name)
+{
+	return name[0] != '\0' && has_node_characters(name) && strlen(name) <= NODE_NAME_MAX;
 }

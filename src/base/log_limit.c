@@ -11,7 +11,18 @@
 #include "base/guc.h"
 #include "base/log_limit.h"
 
-static void begin_minute(CdcLogLimit *limit, TimestampTz now);
+static void
+begin_minute(CdcLogLimit *limit, TimestampTz now)
+{
+	if (limit->left_out > 0)
+		ereport(WARNING,
+				(errmsg(INT64_FORMAT " more %s were not logged since %s", limit->left_out,
+						limit->what, timestamptz_to_str(limit->minute_began)),
+				 errhint("See %s.  The setting is cdcsync.conflict_log_limit.", limit->where)));
+	limit->minute_began = now;
+	limit->reported = 0;
+	limit->left_out = 0;
+}
 
 bool
 cdc_log_limit_admit(CdcLogLimit *limit, TimestampTz now)
@@ -25,17 +36,4 @@ cdc_log_limit_admit(CdcLogLimit *limit, TimestampTz now)
 	}
 	limit->reported++;
 	return true;
-}
-
-static void
-begin_minute(CdcLogLimit *limit, TimestampTz now)
-{
-	if (limit->left_out > 0)
-		ereport(WARNING,
-				(errmsg(INT64_FORMAT " more %s were not logged since %s", limit->left_out,
-						limit->what, timestamptz_to_str(limit->minute_began)),
-				 errhint("See %s.  The setting is cdcsync.conflict_log_limit.", limit->where)));
-	limit->minute_began = now;
-	limit->reported = 0;
-	limit->left_out = 0;
 }

@@ -25,19 +25,15 @@ static const Range unprintable[] = {
 	{0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F}
 };
 
-static char *escape(const char *text, const char *newline);
-static bool is_unprintable(pg_wchar c);
-
-char *
-cdc_printable(const char *text)
+static bool
+is_unprintable(pg_wchar c)
 {
-	return escape(text, "\\n");
-}
-
-char *
-cdc_printable_lines(const char *text)
-{
-	return escape(text, "\n\t");
+	for (int i = 0; i < lengthof(unprintable); i++)
+	{
+		if (c >= unprintable[i].first && c <= unprintable[i].last)
+			return true;
+	}
+	return false;
 }
 
 static char *
@@ -70,15 +66,16 @@ escape(const char *text, const char *newline)
 	return buf.data;
 }
 
-static bool
-is_unprintable(pg_wchar c)
+char *
+cdc_printable(const char *text)
 {
-	for (int i = 0; i < lengthof(unprintable); i++)
-	{
-		if (c >= unprintable[i].first && c <= unprintable[i].last)
-			return true;
-	}
-	return false;
+	return escape(text, "\\n");
+}
+
+char *
+cdc_printable_lines(const char *text)
+{
+	return escape(text, "\n\t");
 }
 
 /* printable(text): the same for check() */

@@ -17,7 +17,12 @@
 
 #include "base/row_rights.h"
 
-static bool may_read_all(void);
+static bool
+may_read_all(void)
+{
+	return superuser() ||
+		(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA) && has_bypassrls_privilege(GetUserId()));
+}
 
 bool
 cdc_may_read_rows(Oid relid)
@@ -26,13 +31,6 @@ cdc_may_read_rows(Oid relid)
 		return may_read_all();
 	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
 		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
-}
-
-static bool
-may_read_all(void)
-{
-	return superuser() ||
-		(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA) && has_bypassrls_privilege(GetUserId()));
 }
 
 /* may_read_rows(relation): the same for the views; NULL stands for any table */

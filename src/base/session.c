@@ -62,8 +62,26 @@ static const PinnedSetting apply_settings[] = {
 
 static bool patient = true;
 
-static void pin_settings(GucAction action);
-static void pin(const PinnedSetting *settings, int n, GucAction action);
+static void
+pin(const PinnedSetting *settings, int n, GucAction action)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const PinnedSetting *s = &settings[i];
+
+		if (GetConfigOption(s->name, true, false) == NULL)
+			continue;			/* this server does not have it */
+		(void) set_config_option(s->name, s->value, PGC_SUSET, PGC_S_SESSION, action, true,
+								 ERROR, false);
+	}
+}
+
+static void
+pin_settings(GucAction action)
+{
+	pin(text_settings, lengthof(text_settings), action);
+	pin(apply_settings, lengthof(apply_settings), action);
+}
 
 void
 cdc_session_pin(void)
@@ -112,25 +130,4 @@ void
 cdc_session_end_texts(int nestlevel)
 {
 	AtEOXact_GUC(true, nestlevel);
-}
-
-static void
-pin_settings(GucAction action)
-{
-	pin(text_settings, lengthof(text_settings), action);
-	pin(apply_settings, lengthof(apply_settings), action);
-}
-
-static void
-pin(const PinnedSetting *settings, int n, GucAction action)
-{
-	for (int i = 0; i < n; i++)
-	{
-		const PinnedSetting *s = &settings[i];
-
-		if (GetConfigOption(s->name, true, false) == NULL)
-			continue;			/* this server does not have it */
-		(void) set_config_option(s->name, s->value, PGC_SUSET, PGC_S_SESSION, action, true,
-								 ERROR, false);
-	}
 }

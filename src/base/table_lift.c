@@ -18,8 +18,6 @@
 
 #include "base/table_lift.h"
 
-static void keep_foreign_keys(TriggerDesc *desc);
-
 TupleTableSlot *
 cdc_table_lift_find(Relation rel, const ItemPointerData *tid)
 {
@@ -40,6 +38,24 @@ cdc_table_lift_find(Relation rel, const ItemPointerData *tid)
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	return slot;
+}
+
+/* Of this copy; there is one, for the caller is a trigger */
+static void
+keep_foreign_keys(TriggerDesc *desc)
+{
+	int			n = 0;
+
+	for (int i = 0; i < desc->numtriggers; i++)
+	{
+		if (RI_FKey_trigger_type(desc->triggers[i].tgfoid) != RI_TRIGGER_NONE)
+			desc->triggers[n++] = desc->triggers[i];
+	}
+	desc->numtriggers = n;
+	desc->trig_update_before_row = false;
+	desc->trig_update_instead_row = false;
+	desc->trig_update_new_table = false;
+	desc->trig_update_old_table = false;
 }
 
 void
@@ -64,22 +80,4 @@ cdc_table_lift(Relation rel, TupleTableSlot *old, AttrNumber column, Datum value
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	FreeExecutorState(estate);
 	CommandCounterIncrement();
-}
-
-/* Of this copy; there is one, for the caller is a trigger */
-static void
-keep_foreign_keys(TriggerDesc *desc)
-{
-	int			n = 0;
-
-	for (int i = 0; i < desc->numtriggers; i++)
-	{
-		if (RI_FKey_trigger_type(desc->triggers[i].tgfoid) != RI_TRIGGER_NONE)
-			desc->triggers[n++] = desc->triggers[i];
-	}
-	desc->numtriggers = n;
-	desc->trig_update_before_row = false;
-	desc->trig_update_instead_row = false;
-	desc->trig_update_new_table = false;
-	desc->trig_update_old_table = false;
 }

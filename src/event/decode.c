@@ -153,58 +153,193 @@ static const struct
 	{FIELD("__op"), "a flattened row", HINT_UNWRAP},
 };
 
-static void decode_key(CdcEvent *event);
-static void decode_value(CdcEvent *event);
-static void decode_change(CdcEvent *event, const Payload *payload,
-						  const CdcField *const *envelope);
-static CdcOp decode_op(const CdcToken *token);
-static void decode_source(CdcEvent *event, const Payload *payload, const CdcField *source);
-static void check_connector(const CdcToken *token);
-static char *source_string(const CdcField *field, const char *name);
-static CdcToken source_token(const CdcField *field);
-static int64 source_time(const CdcField *ts_us, const CdcField *ts_ms);
-
-/* Payload */
-static void open_payload(const CdcMessage *message, const char *text, int len,
-						 Payload *payload);
-static void check_text(const char *text, int len, const char *what);
-pg_noreturn static void not_json(const char *text, int len, const char *what);
-static bool open_known(const CdcSchema *schema, const char *text, int len, Payload *payload);
-static void unwrap_schema(const char *text, Payload *payload);
-static bool is_converter_envelope(const CdcJsonTree *tree);
-
-/* Rows */
-static void decode_image(const Payload *payload, const CdcField *member, CdcImage *image);
-static void make_image(const Payload *payload, const CdcSchema *schema,
-					   const CdcField *fields, int nfields, CdcImage *image);
-static bool is_in_order(const CdcSchema *schema, const CdcField *fields, int nfields);
-
-/* Fields by name */
-static const CdcField *children(const Payload *payload, const CdcField *member, int *n);
-static void find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-						int *order, const CdcField **found);
-static int	find_name(const CdcField *field, const FieldName *names, int nnames);
-static bool has_name(const CdcField *field, const FieldName *name);
-static bool has_all_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames);
-
-/* What is no change */
-static bool is_ignored(const CdcJsonTree *tree, const CdcImage *key);
-pg_noreturn static void not_a_change(const CdcJsonTree *tree);
-static char *list_fields(const CdcJsonTree *tree);
-
-CdcEvent *
-cdc_decode_message(const CdcMessage *message)
+pg_noreturn static void
+not_json(const char *text, int len, const char *what)
 {
-	CdcEvent   *event = palloc0(sizeof(CdcEvent));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_JSON_TEXT),
+			 errmsg("%s is not JSON", what),
+			 text[0] == '\0' ?
+			 errdetail("It begins with a zero byte, as Avro does with a schema registry.") :
+			 errdetail("It begins with \"Struct{\", as StringConverter writes it."),
+			 errhint(CDC_HINT_CONVERTER)));
+}
 
-	event->message = message;
-	if (message->key != NULL)
-		decode_key(event);
-	if (message->value != NULL)
-		decode_value(event);
-	else
-		event->op = CDC_OP_NULL_VALUE;
-	return event;
+/* Rather a word on the wrong converter than the JSON parser's on a strange byte */
+static void
+check_text(const char *text, int len, const char *what)
+{
+	if (len > MAX_TEXT_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("%s of %d bytes is too long", what, len)));
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_JSON_TEXT),
+				 errmsg("%s is empty", what)));
+	if (text[0] == '\0' || (len > 7 && memcmp(text, "Struct{", 7) == 0))
+		not_json(text, len, what);
+}
+
+/*
+ * The quick way: the bytes up to the payload are known, the payload ends one brace
+ * before the text.  Whatever is not so is left to the whole parse and its errors.
+ */
+static bool
+open_known(const CdcSchema *schema, const char *text, int len, Payload *payload)
+{
+	if (text[len - 1] != '}' || !cdc_decode_tree(text, len - 1, NULL, &payload->tree))
+		return false;
+	payload->schema = schema;
+	payload->schema_kept = true;
+	return true;
+}
+
+static bool
+has_name(const CdcField *field, const FieldName *name)
+{
+	return field->namelen == name->len && memcmp(field->name, name->text, name->len) == 0;
+}
+
+/* nnames if it is none of them */
+static int
+find_name(const CdcField *field, const FieldName *names, int nnames)
+{
+	int			j = 0;
+
+	while (j < nnames && !has_name(field, &names[j]))
+		j++;
+	return j;
+}
+
+/*
+ * The last field of each name.  A connector writes its fields in one order: which name
+ * each had the last time is looked at first.  order may be NULL.
+ */
+static void
+find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
+			int *order, const CdcField **found)
+{
+	memset(found, 0, nnames * sizeof(CdcField *));
+	for (int i = 0; i < nfields; i++)
+	{
+		int			j = order && i < MAX_ORDERED ? order[i] : nnames;
+
+		if (j == nnames || !has_name(&fields[i], &names[j]))
+			j = find_name(&fields[i], names, nnames);
+		if (j < nnames)
+			found[j] = &fields[i];
+		if (order && i < MAX_ORDERED)
+			order[i] = j;
+	}
+}
+
+/* A row may have columns of these names, but then "schema" is a string */
+static bool
+is_converter_envelope(const CdcJsonTree *tree)
+{
+	static const FieldName names[] = {FIELD("schema"), FIELD("payload")};
+	const CdcField *found[2];
+
+	if (tree->nmembers != 2)
+		return false;
+	find_fields(tree->members, 2, names, 2, NULL, found);
+	return found[0] != NULL && found[1] != NULL &&
+		(found[0]->token.type == CDC_TOKEN_OBJECT || found[0]->token.type == CDC_TOKEN_NULL);
+}
+
+/* The payload takes the place of the object that holds it and its schema */
+static void
+unwrap_schema(const char *text, Payload *payload)
+{
+	CdcJsonTree whole = payload->tree;
+	int			p = whole.members[0].name[0] == 'p' ? 0 : 1;
+	CdcToken	body = whole.members[p].token;
+	CdcToken	schema = whole.members[1 - p].token;
+
+	if (body.type == CDC_TOKEN_STRING)
+	{
+		body.text--;
+		body.len += 2;
+	}
+	if (schema.type == CDC_TOKEN_OBJECT && p == 1)
+		payload->schema = cdc_decode_schema_add(text, body.text - text, &schema,
+												&payload->schema_kept);
+	else if (schema.type == CDC_TOKEN_OBJECT)
+		payload->schema = cdc_decode_schema_add(NULL, 0, &schema, &payload->schema_kept);
+	cdc_decode_tree(body.text, body.len, payload->what, &payload->tree);
+	cdc_decode_tree_free(&whole);
+}
+
+/* Find the payload and its schema; the payload's tree is to be freed */
+static void
+open_payload(const CdcMessage *message, const char *text, int len, Payload *payload)
+{
+	int			begin = 0;
+	uint32		hint;
+	const CdcSchema *schema;
+
+	check_text(text, len, payload->what);
+	hint = hash_bytes((const unsigned char *) message->topic, strlen(message->topic));
+	schema = cdc_decode_schema_find(text, len, text == message->key ? hint : ~hint, &begin);
+	pg_verify_mbstr(PG_UTF8, text + begin, len - begin, false);
+	if (schema != NULL && open_known(schema, text + begin, len - begin, payload))
+		return;
+	cdc_decode_tree(text, len, payload->what, &payload->tree);
+	if (is_converter_envelope(&payload->tree))
+		unwrap_schema(text, payload);
+}
+
+/* JsonConverter writes all fields in the order of the schema */
+static bool
+is_in_order(const CdcSchema *schema, const CdcField *fields, int nfields)
+{
+	if (schema->type != CDC_SCHEMA_STRUCT || schema->nfields != nfields)
+		return false;
+	for (int i = 0; i < nfields; i++)
+	{
+		if (strncmp(schema->field_names[i], fields[i].name, fields[i].namelen) != 0 ||
+			schema->field_names[i][fields[i].namelen] != '\0')
+			return false;
+	}
+	return true;
+}
+
+static void
+make_image(const Payload *payload, const CdcSchema *schema, const CdcField *fields,
+		   int nfields, CdcImage *image)
+{
+	/* what is looked for among the fields is looked for by each of them */
+	if (nfields > MaxHeapAttributeNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("%s has a row of %d fields", payload->what, nfields),
+				 errdetail("A table has at most %d columns.", MaxHeapAttributeNumber)));
+	image->present = true;
+	image->nfields = nfields;
+	if (nfields > 0)
+	{
+		image->fields = palloc(nfields * sizeof(CdcField));
+		memcpy(image->fields, fields, nfields * sizeof(CdcField));
+	}
+	if (schema == NULL)
+		return;
+
+	/* the address of a schema that may be freed is no identity */
+	if (is_in_order(schema, fields, nfields))
+		image->schema = payload->schema_kept ? schema : NULL;
+	for (int i = 0; i < nfields; i++)
+	{
+		CdcField   *field = &image->fields[i];
+
+		field->schema = image->schema != NULL ? schema->field_schemas[i] :
+			cdc_decode_schema_field(schema, field->name, field->namelen);
+		if (field->schema == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("field \"%.*s\" of the %s is not in its schema",
+							field->namelen, field->name, payload->what)));
+	}
 }
 
 static void
@@ -228,49 +363,6 @@ decode_key(CdcEvent *event)
 	cdc_decode_tree_free(&payload.tree);
 }
 
-static void
-decode_value(CdcEvent *event)
-{
-	const CdcMessage *message = event->message;
-	static int	order[MAX_ORDERED];
-	const CdcField *envelope[NENVELOPE_FIELDS];
-	Payload		payload = {.what = "message value"};
-
-	open_payload(message, message->value, message->value_len, &payload);
-	find_fields(payload.tree.members, payload.tree.nmembers,
-				envelope_names, NENVELOPE_FIELDS, order, envelope);
-
-	if (payload.tree.root == CDC_TOKEN_NULL)
-		event->op = CDC_OP_NULL_VALUE;
-	else if (envelope[ENVELOPE_OP] != NULL && envelope[ENVELOPE_SOURCE] != NULL &&
-			 envelope[ENVELOPE_SOURCE]->token.type == CDC_TOKEN_OBJECT)
-		decode_change(event, &payload, envelope);
-	else if (is_ignored(&payload.tree, &event->key))
-		event->op = CDC_OP_IGNORED;
-	else
-		not_a_change(&payload.tree);
-	cdc_decode_tree_free(&payload.tree);
-}
-
-static void
-decode_change(CdcEvent *event, const Payload *payload, const CdcField *const *envelope)
-{
-	event->op = decode_op(&envelope[ENVELOPE_OP]->token);
-	if (event->op == CDC_OP_IGNORED)
-		return;
-	decode_source(event, payload, envelope[ENVELOPE_SOURCE]);
-	decode_image(payload, envelope[ENVELOPE_BEFORE], &event->before);
-	decode_image(payload, envelope[ENVELOPE_AFTER], &event->after);
-
-	if (!event->after.present &&
-		event->op != CDC_OP_DELETE && event->op != CDC_OP_TRUNCATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("change event has no \"after\""),
-				 errdetail("Its operation is \"%s\".",
-						   cdc_decode_string(&envelope[ENVELOPE_OP]->token))));
-}
-
 static CdcOp
 decode_op(const CdcToken *token)
 {
@@ -289,33 +381,14 @@ decode_op(const CdcToken *token)
 			 errdetail("Known are c, u, d, r, t and m.")));
 }
 
-static void
-decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
+static const CdcField *
+children(const Payload *payload, const CdcField *member, int *n)
 {
-	static int	order[MAX_ORDERED];
-	const CdcField *found[NSOURCE_FIELDS];
-	int			nfields;
-	const CdcField *fields = children(payload, source, &nfields);
+	const CdcJsonTree *tree = &payload->tree;
+	int			i = member - tree->members;
 
-	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, order, found);
-	if (found[SOURCE_CONNECTOR] != NULL)
-		check_connector(&found[SOURCE_CONNECTOR]->token);
-	event->peer = source_string(found[SOURCE_NAME], "name");
-	event->schema = source_string(found[SOURCE_SCHEMA], "schema");
-	event->table = source_string(found[SOURCE_TABLE], "table");
-	event->origin = source_string(found[SOURCE_ORIGIN], NULL);
-	event->time = source_time(found[SOURCE_TS_US], found[SOURCE_TS_MS]);
-	event->source.version = source_token(found[SOURCE_VERSION]);
-	event->source.db = source_token(found[SOURCE_DB]);
-	event->source.snapshot = source_token(found[SOURCE_SNAPSHOT]);
-	event->source.sequence = source_token(found[SOURCE_SEQUENCE]);
-	event->source.lsn = source_token(found[SOURCE_LSN]);
-}
-
-static CdcToken
-source_token(const CdcField *field)
-{
-	return field ? field->token : (CdcToken){CDC_TOKEN_NULL};
+	*n = tree->first_child[i + 1] - tree->first_child[i];
+	return tree->children + tree->first_child[i];
 }
 
 /* Others write other encodings under the same names */
@@ -373,102 +446,33 @@ source_time(const CdcField *ts_us, const CdcField *ts_ms)
 	return time;
 }
 
-/* Find the payload and its schema; the payload's tree is to be freed */
-static void
-open_payload(const CdcMessage *message, const char *text, int len, Payload *payload)
+static CdcToken
+source_token(const CdcField *field)
 {
-	int			begin = 0;
-	uint32		hint;
-	const CdcSchema *schema;
-
-	check_text(text, len, payload->what);
-	hint = hash_bytes((const unsigned char *) message->topic, strlen(message->topic));
-	schema = cdc_decode_schema_find(text, len, text == message->key ? hint : ~hint, &begin);
-	pg_verify_mbstr(PG_UTF8, text + begin, len - begin, false);
-	if (schema != NULL && open_known(schema, text + begin, len - begin, payload))
-		return;
-	cdc_decode_tree(text, len, payload->what, &payload->tree);
-	if (is_converter_envelope(&payload->tree))
-		unwrap_schema(text, payload);
-}
-
-/* Rather a word on the wrong converter than the JSON parser's on a strange byte */
-static void
-check_text(const char *text, int len, const char *what)
-{
-	if (len > MAX_TEXT_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("%s of %d bytes is too long", what, len)));
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_JSON_TEXT),
-				 errmsg("%s is empty", what)));
-	if (text[0] == '\0' || (len > 7 && memcmp(text, "Struct{", 7) == 0))
-		not_json(text, len, what);
+	return field ? field->token : (CdcToken){CDC_TOKEN_NULL};
 }
 
 static void
-not_json(const char *text, int len, const char *what)
+decode_source(CdcEvent *event, const Payload *payload, const CdcField *source)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_JSON_TEXT),
-			 errmsg("%s is not JSON", what),
-			 text[0] == '\0' ?
-			 errdetail("It begins with a zero byte, as Avro does with a schema registry.") :
-			 errdetail("It begins with \"Struct{\", as StringConverter writes it."),
-			 errhint(CDC_HINT_CONVERTER)));
-}
+	static int	order[MAX_ORDERED];
+	const CdcField *found[NSOURCE_FIELDS];
+	int			nfields;
+	const CdcField *fields = children(payload, source, &nfields);
 
-/*
- * The quick way: the bytes up to the payload are known, the payload ends one brace
- * before the text.  Whatever is not so is left to the whole parse and its errors.
- */
-static bool
-open_known(const CdcSchema *schema, const char *text, int len, Payload *payload)
-{
-	if (text[len - 1] != '}' || !cdc_decode_tree(text, len - 1, NULL, &payload->tree))
-		return false;
-	payload->schema = schema;
-	payload->schema_kept = true;
-	return true;
-}
-
-/* The payload takes the place of the object that holds it and its schema */
-static void
-unwrap_schema(const char *text, Payload *payload)
-{
-	CdcJsonTree whole = payload->tree;
-	int			p = whole.members[0].name[0] == 'p' ? 0 : 1;
-	CdcToken	body = whole.members[p].token;
-	CdcToken	schema = whole.members[1 - p].token;
-
-	if (body.type == CDC_TOKEN_STRING)
-	{
-		body.text--;
-		body.len += 2;
-	}
-	if (schema.type == CDC_TOKEN_OBJECT && p == 1)
-		payload->schema = cdc_decode_schema_add(text, body.text - text, &schema,
-												&payload->schema_kept);
-	else if (schema.type == CDC_TOKEN_OBJECT)
-		payload->schema = cdc_decode_schema_add(NULL, 0, &schema, &payload->schema_kept);
-	cdc_decode_tree(body.text, body.len, payload->what, &payload->tree);
-	cdc_decode_tree_free(&whole);
-}
-
-/* A row may have columns of these names, but then "schema" is a string */
-static bool
-is_converter_envelope(const CdcJsonTree *tree)
-{
-	static const FieldName names[] = {FIELD("schema"), FIELD("payload")};
-	const CdcField *found[2];
-
-	if (tree->nmembers != 2)
-		return false;
-	find_fields(tree->members, 2, names, 2, NULL, found);
-	return found[0] != NULL && found[1] != NULL &&
-		(found[0]->token.type == CDC_TOKEN_OBJECT || found[0]->token.type == CDC_TOKEN_NULL);
+	find_fields(fields, nfields, source_names, NSOURCE_FIELDS, order, found);
+	if (found[SOURCE_CONNECTOR] != NULL)
+		check_connector(&found[SOURCE_CONNECTOR]->token);
+	event->peer = source_string(found[SOURCE_NAME], "name");
+	event->schema = source_string(found[SOURCE_SCHEMA], "schema");
+	event->table = source_string(found[SOURCE_TABLE], "table");
+	event->origin = source_string(found[SOURCE_ORIGIN], NULL);
+	event->time = source_time(found[SOURCE_TS_US], found[SOURCE_TS_MS]);
+	event->source.version = source_token(found[SOURCE_VERSION]);
+	event->source.db = source_token(found[SOURCE_DB]);
+	event->source.snapshot = source_token(found[SOURCE_SNAPSHOT]);
+	event->source.sequence = source_token(found[SOURCE_SEQUENCE]);
+	event->source.lsn = source_token(found[SOURCE_LSN]);
 }
 
 /* before or after */
@@ -498,119 +502,22 @@ decode_image(const Payload *payload, const CdcField *member, CdcImage *image)
 }
 
 static void
-make_image(const Payload *payload, const CdcSchema *schema, const CdcField *fields,
-		   int nfields, CdcImage *image)
+decode_change(CdcEvent *event, const Payload *payload, const CdcField *const *envelope)
 {
-	/* what is looked for among the fields is looked for by each of them */
-	if (nfields > MaxHeapAttributeNumber)
+	event->op = decode_op(&envelope[ENVELOPE_OP]->token);
+	if (event->op == CDC_OP_IGNORED)
+		return;
+	decode_source(event, payload, envelope[ENVELOPE_SOURCE]);
+	decode_image(payload, envelope[ENVELOPE_BEFORE], &event->before);
+	decode_image(payload, envelope[ENVELOPE_AFTER], &event->after);
+
+	if (!event->after.present &&
+		event->op != CDC_OP_DELETE && event->op != CDC_OP_TRUNCATE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("%s has a row of %d fields", payload->what, nfields),
-				 errdetail("A table has at most %d columns.", MaxHeapAttributeNumber)));
-	image->present = true;
-	image->nfields = nfields;
-	if (nfields > 0)
-	{
-		image->fields = palloc(nfields * sizeof(CdcField));
-		memcpy(image->fields, fields, nfields * sizeof(CdcField));
-	}
-	if (schema == NULL)
-		return;
-
-	/* the address of a schema that may be freed is no identity */
-	if (is_in_order(schema, fields, nfields))
-		image->schema = payload->schema_kept ? schema : NULL;
-	for (int i = 0; i < nfields; i++)
-	{
-		CdcField   *field = &image->fields[i];
-
-		field->schema = image->schema != NULL ? schema->field_schemas[i] :
-			cdc_decode_schema_field(schema, field->name, field->namelen);
-		if (field->schema == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("field \"%.*s\" of the %s is not in its schema",
-							field->namelen, field->name, payload->what)));
-	}
-}
-
-/* JsonConverter writes all fields in the order of the schema */
-static bool
-is_in_order(const CdcSchema *schema, const CdcField *fields, int nfields)
-{
-	if (schema->type != CDC_SCHEMA_STRUCT || schema->nfields != nfields)
-		return false;
-	for (int i = 0; i < nfields; i++)
-	{
-		if (strncmp(schema->field_names[i], fields[i].name, fields[i].namelen) != 0 ||
-			schema->field_names[i][fields[i].namelen] != '\0')
-			return false;
-	}
-	return true;
-}
-
-static const CdcField *
-children(const Payload *payload, const CdcField *member, int *n)
-{
-	const CdcJsonTree *tree = &payload->tree;
-	int			i = member - tree->members;
-
-	*n = tree->first_child[i + 1] - tree->first_child[i];
-	return tree->children + tree->first_child[i];
-}
-
-/*
- * The last field of each name.  A connector writes its fields in one order: which name
- * each had the last time is looked at first.  order may be NULL.
- */
-static void
-find_fields(const CdcField *fields, int nfields, const FieldName *names, int nnames,
-			int *order, const CdcField **found)
-{
-	memset(found, 0, nnames * sizeof(CdcField *));
-	for (int i = 0; i < nfields; i++)
-	{
-		int			j = order && i < MAX_ORDERED ? order[i] : nnames;
-
-		if (j == nnames || !has_name(&fields[i], &names[j]))
-			j = find_name(&fields[i], names, nnames);
-		if (j < nnames)
-			found[j] = &fields[i];
-		if (order && i < MAX_ORDERED)
-			order[i] = j;
-	}
-}
-
-/* nnames if it is none of them */
-static int
-find_name(const CdcField *field, const FieldName *names, int nnames)
-{
-	int			j = 0;
-
-	while (j < nnames && !has_name(field, &names[j]))
-		j++;
-	return j;
-}
-
-static bool
-has_name(const CdcField *field, const FieldName *name)
-{
-	return field->namelen == name->len && memcmp(field->name, name->text, name->len) == 0;
-}
-
-static bool
-is_ignored(const CdcJsonTree *tree, const CdcImage *key)
-{
-	for (int i = 0; i < lengthof(ignored_records); i++)
-	{
-		const IgnoredRecord *record = &ignored_records[i];
-
-		if (has_all_fields(tree->members, tree->nmembers, record->fields, record->nfields) &&
-			(record->key.len == 0 ||
-			 has_all_fields(key->fields, key->nfields, &record->key, 1)))
-			return true;
-	}
-	return false;
+				 errmsg("change event has no \"after\""),
+				 errdetail("Its operation is \"%s\".",
+						   cdc_decode_string(&envelope[ENVELOPE_OP]->token))));
 }
 
 /* Exactly these */
@@ -630,7 +537,34 @@ has_all_fields(const CdcField *fields, int nfields, const FieldName *names, int 
 	return true;
 }
 
-static void
+static bool
+is_ignored(const CdcJsonTree *tree, const CdcImage *key)
+{
+	for (int i = 0; i < lengthof(ignored_records); i++)
+	{
+		const IgnoredRecord *record = &ignored_records[i];
+
+		if (has_all_fields(tree->members, tree->nmembers, record->fields, record->nfields) &&
+			(record->key.len == 0 ||
+			 has_all_fields(key->fields, key->nfields, &record->key, 1)))
+			return true;
+	}
+	return false;
+}
+
+static char *
+list_fields(const CdcJsonTree *tree)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < tree->nmembers; i++)
+		appendStringInfo(&buf, "%s%.*s", i > 0 ? ", " : "",
+						 tree->members[i].namelen, tree->members[i].name);
+	return cdc_decode_excerpt(buf.data, buf.len);
+}
+
+pg_noreturn static void
 not_a_change(const CdcJsonTree *tree)
 {
 	const CdcField *found;
@@ -655,14 +589,41 @@ not_a_change(const CdcJsonTree *tree)
 			 errhint(HINT_UNWRAP)));
 }
 
-static char *
-list_fields(const CdcJsonTree *tree)
+static void
+decode_value(CdcEvent *event)
 {
-	StringInfoData buf;
+	const CdcMessage *message = event->message;
+	static int	order[MAX_ORDERED];
+	const CdcField *envelope[NENVELOPE_FIELDS];
+	Payload		payload = {.what = "message value"};
 
-	initStringInfo(&buf);
-	for (int i = 0; i < tree->nmembers; i++)
-		appendStringInfo(&buf, "%s%.*s", i > 0 ? ", " : "",
-						 tree->members[i].namelen, tree->members[i].name);
-	return cdc_decode_excerpt(buf.data, buf.len);
+	open_payload(message, message->value, message->value_len, &payload);
+	find_fields(payload.tree.members, payload.tree.nmembers,
+				envelope_names, NENVELOPE_FIELDS, order, envelope);
+
+	if (payload.tree.root == CDC_TOKEN_NULL)
+		event->op = CDC_OP_NULL_VALUE;
+	else if (envelope[ENVELOPE_OP] != NULL && envelope[ENVELOPE_SOURCE] != NULL &&
+			 envelope[ENVELOPE_SOURCE]->token.type == CDC_TOKEN_OBJECT)
+		decode_change(event, &payload, envelope);
+	else if (is_ignored(&payload.tree, &event->key))
+		event->op = CDC_OP_IGNORED;
+	else
+		not_a_change(&payload.tree);
+	cdc_decode_tree_free(&payload.tree);
+}
+
+CdcEvent *
+cdc_decode_message(const CdcMessage *message)
+{
+	CdcEvent   *event = palloc0(sizeof(CdcEvent));
+
+	event->message = message;
+	if (message->key != NULL)
+		decode_key(event);
+	if (message->value != NULL)
+		decode_value(event);
+	else
+		event->op = CDC_OP_NULL_VALUE;
+	return event;
 }

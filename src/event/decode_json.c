@@ -46,21 +46,175 @@ typedef struct ElementCollector
 	int			max;
 } ElementCollector;
 
-static JsonParseErrorType collect_fields(FieldCollector *fc, const char *text, int len,
-										 int depth);
-static JsonParseErrorType parse_text(FieldCollector *fc, const char *text, int len);
-static CdcJsonActionResult nesting_start(void *state);
-static CdcJsonActionResult field_start(void *state, char *fname, bool isnull);
-static CdcJsonActionResult field_end(void *state, char *fname, bool isnull);
-static CdcJsonActionResult element_start(void *state, bool isnull);
-static CdcJsonActionResult element_end(void *state, bool isnull);
-static void find_name(const JsonLexContext *lex, CdcField *field);
-static void begin_token(const JsonLexContext *lex, CdcToken *token);
-static void end_token(const JsonLexContext *lex, CdcToken *token);
-static CdcTokenType token_type(char first);
-static char *resolve_escapes(const CdcToken *token);
-pg_noreturn static void json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what,
-					   bool is_message);
+static CdcJsonActionResult
+nesting_start(void *state)
+{
+	FieldCollector *fc = state;
+
+	if (fc->lex->lex_level >= MAX_NESTING)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("message is nested more than %d levels deep", MAX_NESTING)));
+	CDC_JSON_ACTION_RETURN;
+}
+
+pg_noreturn static void
+json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what, bool is_message)
+{
+	char	   *detail = json_errdetail(error, lex);
+
+	ereport(ERROR,
+			(errcode(error == JSON_UNICODE_CODE_POINT_ZERO ?
+					 ERRCODE_UNTRANSLATABLE_CHARACTER : ERRCODE_INVALID_JSON_TEXT),
+			 errmsg("invalid JSON in %s", what),
+			 errdetail_internal("%s", cdc_decode_excerpt(detail, strlen(detail))),
+			 is_message ? errhint(CDC_HINT_CONVERTER) : 0));
+}
+
+/* The lexer de-escapes the string once more, from its quote on */
+static char *
+resolve_escapes(const CdcToken *token)
+{
+	JsonLexContext *lex = cdc_json_lex_make(token->text - 1, token->len + 2, PG_UTF8, true);
+	JsonParseErrorType error = json_lex(lex);
+
+	if (error != JSON_SUCCESS)
+		json_error(error, lex, "string", false);
+	return lex->strval->data;
+}
+
+/* Backwards from the colon: an opening quote is the first one that is not escaped */
+static void
+find_name(const JsonLexContext *lex, CdcField *field)
+{
+	const char *end = lex->prev_token_terminator - 1;
+	const char *p;
+
+	Assert(*end == ':');
+	do
+		end--;
+	while (is_space(*end));
+
+	p = end;
+	do
+	{
+		do
+			p--;
+		while (*p != '"');
+	} while (p[-1] == '\\');
+
+	field->name = p + 1;
+	field->namelen = end - field->name;
+	if (memchr(field->name, '\\', field->namelen) != NULL)
+	{
+		CdcToken	name = {CDC_TOKEN_STRING, true, field->namelen, field->name};
+
+		field->name = resolve_escapes(&name);
+		field->namelen = strlen(field->name);
+	}
+}
+
+static CdcTokenType
+token_type(char first)
+{
+	switch (first)
+	{
+		case '"':
+			return CDC_TOKEN_STRING;
+		case '{':
+			return CDC_TOKEN_OBJECT;
+		case '[':
+			return CDC_TOKEN_ARRAY;
+		case 't':
+			return CDC_TOKEN_TRUE;
+		case 'f':
+			return CDC_TOKEN_FALSE;
+		case 'n':
+			return CDC_TOKEN_NULL;
+		default:
+			return CDC_TOKEN_NUMBER;
+	}
+}
+
+/* Where the text ends too early there is no token; the parser says so right after */
+static void
+begin_token(const JsonLexContext *lex, CdcToken *token)
+{
+	token->type = lex->token_start == NULL ? CDC_TOKEN_NULL : token_type(*lex->token_start);
+	token->text = lex->token_start;
+	token->escaped = false;
+	token->len = 0;
+}
+
+/* The lexer stands at the first token of a field's value */
+static CdcJsonActionResult
+field_start(void *state, char *fname, bool isnull)
+{
+	FieldCollector *fc = state;
+	int			level = fc->lex->lex_level;
+
+	if (level <= fc->found.depth)
+	{
+		CdcField   *field = cdc_decode_add_field(&fc->found, level);
+
+		find_name(fc->lex, field);
+		begin_token(fc->lex, &field->token);
+	}
+	CDC_JSON_ACTION_RETURN;
+}
+
+static void
+end_token(const JsonLexContext *lex, CdcToken *token)
+{
+	token->len = lex->prev_token_terminator - token->text;
+	if (token->type == CDC_TOKEN_STRING)
+	{
+		token->text++;
+		token->len -= 2;
+		token->escaped = memchr(token->text, '\\', token->len) != NULL;
+	}
+}
+
+/* The lexer stands at the first token after a field's value */
+static CdcJsonActionResult
+field_end(void *state, char *fname, bool isnull)
+{
+	FieldCollector *fc = state;
+	int			level = fc->lex->lex_level;
+
+	if (level <= fc->found.depth)
+	{
+		CdcFieldList *list = &fc->found.levels[level - 1];
+
+		end_token(fc->lex, &list->fields[list->n - 1].token);
+	}
+	CDC_JSON_ACTION_RETURN;
+}
+
+static JsonParseErrorType
+parse_text(FieldCollector *fc, const char *text, int len)
+{
+	JsonSemAction sem = {0};
+
+	fc->lex = cdc_json_lex_make(text, len, PG_UTF8, false);
+	sem.semstate = fc;
+	sem.object_start = nesting_start;
+	sem.array_start = nesting_start;
+	sem.object_field_start = field_start;
+	sem.object_field_end = field_end;
+	return pg_parse_json(fc->lex, &sem);
+}
+
+static JsonParseErrorType
+collect_fields(FieldCollector *fc, const char *text, int len, int depth)
+{
+	memset(fc, 0, sizeof(*fc));
+	fc->found.depth = depth;
+	if (cdc_decode_scan(text, len, &fc->found))
+		return JSON_SUCCESS;
+	cdc_decode_reset_fields(&fc->found);
+	return parse_text(fc, text, len);
+}
 
 bool
 cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree)
@@ -107,6 +261,30 @@ cdc_decode_members(const CdcToken *token, int *nmembers)
 		json_error(error, fc.lex, "object", false);
 	*nmembers = fc.found.levels[0].n;
 	return fc.found.levels[0].fields;
+}
+
+static CdcJsonActionResult
+element_start(void *state, bool isnull)
+{
+	ElementCollector *ec = state;
+
+	if (ec->lex->lex_level == 1)
+	{
+		if (ec->n == ec->max)
+			ec->tokens = cdc_decode_grow(ec->tokens, &ec->max, sizeof(CdcToken), ARRAY_ELEMENTS);
+		begin_token(ec->lex, &ec->tokens[ec->n++]);
+	}
+	CDC_JSON_ACTION_RETURN;
+}
+
+static CdcJsonActionResult
+element_end(void *state, bool isnull)
+{
+	ElementCollector *ec = state;
+
+	if (ec->lex->lex_level == 1)
+		end_token(ec->lex, &ec->tokens[ec->n - 1]);
+	CDC_JSON_ACTION_RETURN;
 }
 
 CdcToken *
@@ -166,198 +344,4 @@ cdc_decode_excerpt(const char *text, int len)
 	int			clipped = pg_encoding_mbcliplen(PG_UTF8, text, len, EXCERPT_LENGTH);
 
 	return psprintf("%s%s", cdc_printable(pnstrdup(text, clipped)), clipped < len ? "..." : "");
-}
-
-static JsonParseErrorType
-collect_fields(FieldCollector *fc, const char *text, int len, int depth)
-{
-	memset(fc, 0, sizeof(*fc));
-	fc->found.depth = depth;
-	if (cdc_decode_scan(text, len, &fc->found))
-		return JSON_SUCCESS;
-	cdc_decode_reset_fields(&fc->found);
-	return parse_text(fc, text, len);
-}
-
-static JsonParseErrorType
-parse_text(FieldCollector *fc, const char *text, int len)
-{
-	JsonSemAction sem = {0};
-
-	fc->lex = cdc_json_lex_make(text, len, PG_UTF8, false);
-	sem.semstate = fc;
-	sem.object_start = nesting_start;
-	sem.array_start = nesting_start;
-	sem.object_field_start = field_start;
-	sem.object_field_end = field_end;
-	return pg_parse_json(fc->lex, &sem);
-}
-
-static CdcJsonActionResult
-nesting_start(void *state)
-{
-	FieldCollector *fc = state;
-
-	if (fc->lex->lex_level >= MAX_NESTING)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("message is nested more than %d levels deep", MAX_NESTING)));
-	CDC_JSON_ACTION_RETURN;
-}
-
-/* The lexer stands at the first token of a field's value */
-static CdcJsonActionResult
-field_start(void *state, char *fname, bool isnull)
-{
-	FieldCollector *fc = state;
-	int			level = fc->lex->lex_level;
-
-	if (level <= fc->found.depth)
-	{
-		CdcField   *field = cdc_decode_add_field(&fc->found, level);
-
-		find_name(fc->lex, field);
-		begin_token(fc->lex, &field->token);
-	}
-	CDC_JSON_ACTION_RETURN;
-}
-
-/* The lexer stands at the first token after a field's value */
-static CdcJsonActionResult
-field_end(void *state, char *fname, bool isnull)
-{
-	FieldCollector *fc = state;
-	int			level = fc->lex->lex_level;
-
-	if (level <= fc->found.depth)
-	{
-		CdcFieldList *list = &fc->found.levels[level - 1];
-
-		end_token(fc->lex, &list->fields[list->n - 1].token);
-	}
-	CDC_JSON_ACTION_RETURN;
-}
-
-static CdcJsonActionResult
-element_start(void *state, bool isnull)
-{
-	ElementCollector *ec = state;
-
-	if (ec->lex->lex_level == 1)
-	{
-		if (ec->n == ec->max)
-			ec->tokens = cdc_decode_grow(ec->tokens, &ec->max, sizeof(CdcToken), ARRAY_ELEMENTS);
-		begin_token(ec->lex, &ec->tokens[ec->n++]);
-	}
-	CDC_JSON_ACTION_RETURN;
-}
-
-static CdcJsonActionResult
-element_end(void *state, bool isnull)
-{
-	ElementCollector *ec = state;
-
-	if (ec->lex->lex_level == 1)
-		end_token(ec->lex, &ec->tokens[ec->n - 1]);
-	CDC_JSON_ACTION_RETURN;
-}
-
-/* Backwards from the colon: an opening quote is the first one that is not escaped */
-static void
-find_name(const JsonLexContext *lex, CdcField *field)
-{
-	const char *end = lex->prev_token_terminator - 1;
-	const char *p;
-
-	Assert(*end == ':');
-	do
-		end--;
-	while (is_space(*end));
-
-	p = end;
-	do
-	{
-		do
-			p--;
-		while (*p != '"');
-	} while (p[-1] == '\\');
-
-	field->name = p + 1;
-	field->namelen = end - field->name;
-	if (memchr(field->name, '\\', field->namelen) != NULL)
-	{
-		CdcToken	name = {CDC_TOKEN_STRING, true, field->namelen, field->name};
-
-		field->name = resolve_escapes(&name);
-		field->namelen = strlen(field->name);
-	}
-}
-
-/* Where the text ends too early there is no token; the parser says so right after */
-static void
-begin_token(const JsonLexContext *lex, CdcToken *token)
-{
-	token->type = lex->token_start == NULL ? CDC_TOKEN_NULL : token_type(*lex->token_start);
-	token->text = lex->token_start;
-	token->escaped = false;
-	token->len = 0;
-}
-
-static void
-end_token(const JsonLexContext *lex, CdcToken *token)
-{
-	token->len = lex->prev_token_terminator - token->text;
-	if (token->type == CDC_TOKEN_STRING)
-	{
-		token->text++;
-		token->len -= 2;
-		token->escaped = memchr(token->text, '\\', token->len) != NULL;
-	}
-}
-
-static CdcTokenType
-token_type(char first)
-{
-	switch (first)
-	{
-		case '"':
-			return CDC_TOKEN_STRING;
-		case '{':
-			return CDC_TOKEN_OBJECT;
-		case '[':
-			return CDC_TOKEN_ARRAY;
-		case 't':
-			return CDC_TOKEN_TRUE;
-		case 'f':
-			return CDC_TOKEN_FALSE;
-		case 'n':
-			return CDC_TOKEN_NULL;
-		default:
-			return CDC_TOKEN_NUMBER;
-	}
-}
-
-/* The lexer de-escapes the string once more, from its quote on */
-static char *
-resolve_escapes(const CdcToken *token)
-{
-	JsonLexContext *lex = cdc_json_lex_make(token->text - 1, token->len + 2, PG_UTF8, true);
-	JsonParseErrorType error = json_lex(lex);
-
-	if (error != JSON_SUCCESS)
-		json_error(error, lex, "string", false);
-	return lex->strval->data;
-}
-
-static void
-json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what, bool is_message)
-{
-	char	   *detail = json_errdetail(error, lex);
-
-	ereport(ERROR,
-			(errcode(error == JSON_UNICODE_CODE_POINT_ZERO ?
-					 ERRCODE_UNTRANSLATABLE_CHARACTER : ERRCODE_INVALID_JSON_TEXT),
-			 errmsg("invalid JSON in %s", what),
-			 errdetail_internal("%s", cdc_decode_excerpt(detail, strlen(detail))),
-			 is_message ? errhint(CDC_HINT_CONVERTER) : 0));
 }

@@ -34,66 +34,76 @@ typedef struct Cursor
 #define IS_DIGIT(c) ((c) >= '0' && (c) <= '9')
 
 static bool scan_object(Cursor *c, CdcFieldLevels *found, int level);
-static bool scan_field(Cursor *c, CdcFieldLevels *found, int level);
-static bool scan_array(Cursor *c, CdcFieldLevels *found, int level);
 static bool scan_value(Cursor *c, CdcFieldLevels *found, int level, CdcToken *token);
-static bool scan_string(Cursor *c, CdcToken *token);
-static bool scan_escape(Cursor *c);
-static bool scan_number(Cursor *c);
-static bool scan_digits(Cursor *c);
-static bool scan_word(Cursor *c, const char *word, int len);
-static bool take(Cursor *c, char wanted);
-static void skip_space(Cursor *c);
 
-bool
-cdc_decode_scan(const char *text, int len, CdcFieldLevels *found)
+static void
+skip_space(Cursor *c)
 {
-	Cursor		c = {text, text + len};
-
-	skip_space(&c);
-	if (!take(&c, '{') || !scan_object(&c, found, 1))
-		return false;
-	skip_space(&c);
-	return c.p == c.end;
+	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t' || *c->p == '\n' || *c->p == '\r'))
+		c->p++;
 }
 
-/* Behind its brace.  Fields of deeper levels are passed by */
 static bool
-scan_object(Cursor *c, CdcFieldLevels *found, int level)
+take(Cursor *c, char wanted)
 {
-	skip_space(c);
-	if (take(c, '}'))
-		return true;
-	do
+	if (c->p == c->end || *c->p != wanted)
+		return false;
+	c->p++;
+	return true;
+}
+
+/* Behind its backslash */
+static bool
+scan_escape(Cursor *c)
+{
+	if (c->p == c->end)
+		return false;
+	switch (*c->p++)
 	{
-		if (!scan_field(c, found, level))
+		case '"':
+		case '\\':
+		case '/':
+		case 'b':
+		case 'f':
+		case 'n':
+		case 'r':
+		case 't':
+			return true;
+		case 'u':
+			for (int i = 0; i < 4; i++, c->p++)
+			{
+				if (c->p == c->end || !isxdigit((unsigned char) *c->p))
+					return false;
+			}
+			return true;
+		default:
 			return false;
-		skip_space(c);
-	} while (take(c, ','));
-	return take(c, '}');
+	}
 }
 
-/* A field stays where it is while its value is scanned: that adds fields to deeper levels only */
+/* Behind its quote */
 static bool
-scan_field(Cursor *c, CdcFieldLevels *found, int level)
+scan_string(Cursor *c, CdcToken *token)
 {
-	CdcToken	name;
-	CdcToken	passed_by;
-	CdcField   *field = NULL;
+	const char *p = c->p;
 
-	skip_space(c);
-	if (!take(c, '"') || !scan_string(c, &name) || name.escaped)
-		return false;
-	skip_space(c);
-	if (!take(c, ':'))
-		return false;
-	if (level <= found->depth)
+	token->type = CDC_TOKEN_STRING;
+	token->escaped = false;
+	token->text = p;
+	for (;;)
 	{
-		field = cdc_decode_add_field(found, level);
-		field->name = name.text;
-		field->namelen = name.len;
+		while (p < c->end && IS_PLAIN(*p))
+			p++;
+		c->p = p;
+		if (take(c, '"'))
+			break;
+		if (!take(c, '\\') || !scan_escape(c))
+			return false;
+		token->escaped = true;
+		p = c->p;
 	}
-	return scan_value(c, found, level, field ? &field->token : &passed_by);
+	token->len = p - token->text;
+	return true;
 }
 
 /* Behind its bracket */
@@ -112,6 +122,43 @@ scan_array(Cursor *c, CdcFieldLevels *found, int level)
 		skip_space(c);
 	} while (take(c, ','));
 	return take(c, ']');
+}
+
+static bool
+scan_word(Cursor *c, const char *word, int len)
+{
+	if (c->end - c->p < len || memcmp(c->p, word, len) != 0)
+		return false;
+	c->p += len;
+	return true;
+}
+
+static bool
+scan_digits(Cursor *c)
+{
+	const char *begin = c->p;
+
+	while (c->p < c->end && IS_DIGIT(*c->p))
+		c->p++;
+	return c->p > begin;
+}
+
+/* What may not stand behind a number, the caller sees */
+static bool
+scan_number(Cursor *c)
+{
+	(void) take(c, '-');
+	if (!take(c, '0') && !scan_digits(c))
+		return false;
+	if (take(c, '.') && !scan_digits(c))
+		return false;
+	if (take(c, 'e') || take(c, 'E'))
+	{
+		if (!take(c, '+'))
+			(void) take(c, '-');
+		return scan_digits(c);
+	}
+	return true;
 }
 
 static bool
@@ -160,111 +207,55 @@ scan_value(Cursor *c, CdcFieldLevels *found, int level, CdcToken *token)
 	return ok;
 }
 
-/* Behind its quote */
+/* A field stays where it is while its value is scanned: that adds fields to deeper levels only */
 static bool
-scan_string(Cursor *c, CdcToken *token)
+scan_field(Cursor *c, CdcFieldLevels *found, int level)
 {
-	const char *p = c->p;
+	CdcToken	name;
+	CdcToken	passed_by;
+	CdcField   *field = NULL;
 
-	token->type = CDC_TOKEN_STRING;
-	token->escaped = false;
-	token->text = p;
-	for (;;)
+	skip_space(c);
+	if (!take(c, '"') || !scan_string(c, &name) || name.escaped)
+		return false;
+	skip_space(c);
+	if (!take(c, ':'))
+		return false;
+	if (level <= found->depth)
 	{
-		while (p < c->end && IS_PLAIN(*p))
-			p++;
-		c->p = p;
-		if (take(c, '"'))
-			break;
-		if (!take(c, '\\') || !scan_escape(c))
+		field = cdc_decode_add_field(found, level);
+		field->name = name.text;
+		field->namelen = name.len;
+	}
+	return scan_value(c, found, level, field ? &field->token : &passed_by);
+}
+
+/* Behind its brace.  Fields of deeper levels are passed by */
+static bool
+scan_object(Cursor *c, CdcFieldLevels *found, int level)
+{
+	skip_space(c);
+	if (take(c, '}'))
+		return true;
+	do
+	{
+		if (!scan_field(c, found, level))
 			return false;
-		token->escaped = true;
-		p = c->p;
-	}
-	token->len = p - token->text;
-	return true;
+		skip_space(c);
+	} while (take(c, ','));
+	return take(c, '}');
 }
 
-/* Behind its backslash */
-static bool
-scan_escape(Cursor *c)
+bool
+cdc_decode_scan(const char *text, int len, CdcFieldLevels *found)
 {
-	if (c->p == c->end)
+	Cursor		c = {text, text + len};
+
+	skip_space(&c);
+	if (!take(&c, '{') || !scan_object(&c, found, 1))
 		return false;
-	switch (*c->p++)
-	{
-		case '"':
-		case '\\':
-		case '/':
-		case 'b':
-		case 'f':
-		case 'n':
-		case 'r':
-		case 't':
-			return true;
-		case 'u':
-			for (int i = 0; i < 4; i++, c->p++)
-			{
-				if (c->p == c->end || !isxdigit((unsigned char) *c->p))
-					return false;
-			}
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* What may not stand behind a number, the caller sees */
-static bool
-scan_number(Cursor *c)
-{
-	(void) take(c, '-');
-	if (!take(c, '0') && !scan_digits(c))
-		return false;
-	if (take(c, '.') && !scan_digits(c))
-		return false;
-	if (take(c, 'e') || take(c, 'E'))
-	{
-		if (!take(c, '+'))
-			(void) take(c, '-');
-		return scan_digits(c);
-	}
-	return true;
-}
-
-static bool
-scan_digits(Cursor *c)
-{
-	const char *begin = c->p;
-
-	while (c->p < c->end && IS_DIGIT(*c->p))
-		c->p++;
-	return c->p > begin;
-}
-
-static bool
-scan_word(Cursor *c, const char *word, int len)
-{
-	if (c->end - c->p < len || memcmp(c->p, word, len) != 0)
-		return false;
-	c->p += len;
-	return true;
-}
-
-static bool
-take(Cursor *c, char wanted)
-{
-	if (c->p == c->end || *c->p != wanted)
-		return false;
-	c->p++;
-	return true;
-}
-
-static void
-skip_space(Cursor *c)
-{
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t' || *c->p == '\n' || *c->p == '\r'))
-		c->p++;
+	skip_space(&c);
+	return c.p == c.end;
 }
 
 /* ---- what is found ---- */

@@ -124,22 +124,36 @@ static dlist_head prefixes = DLIST_STATIC_INIT(prefixes);	/* last used first */
 static int	nprefixes = 0;
 static SchemaPrefix *hinted_prefixes[NHINTS];
 
-static SchemaPrefix *search_prefixes(const char *text, int len);
-static bool prefix_matches(const SchemaPrefix *prefix, const char *text, int len);
-static void keep_prefix(const char *text, int len, const CdcSchema *schema,
-						MemoryContext context);
 static CdcSchema *parse_schema(const CdcToken *token, MemoryContext context, int depth,
 							   const char **field_name);
-static void find_members(const CdcToken *token, CdcToken *found);
-static void parse_fields(CdcSchema *schema, const CdcToken *token, MemoryContext context,
-						 int depth);
-static void parse_parameters(CdcSchema *schema, const CdcToken *token);
-static int	parameter_integer(const CdcToken *token);
-static CdcSchemaType schema_type(const CdcToken *token);
-static CdcSemantic schema_semantic(const char *name);
-static const char *string_member(const CdcToken *token, SchemaMember member,
-								 MemoryContext context);
-pg_noreturn static void schema_error(const char *what);
+
+static bool
+prefix_matches(const SchemaPrefix *prefix, const char *text, int len)
+{
+	int			head = prefix->len - TAIL_LENGTH;
+
+	return len > prefix->len && head > 0 &&
+		memcmp(text + head, prefix->text + head, TAIL_LENGTH) == 0 &&
+		memcmp(text, prefix->text, head) == 0;
+}
+
+static SchemaPrefix *
+search_prefixes(const char *text, int len)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &prefixes)
+	{
+		SchemaPrefix *prefix = dlist_container(SchemaPrefix, node, iter.cur);
+
+		if (prefix_matches(prefix, text, len))
+		{
+			dlist_move_head(&prefixes, &prefix->node);
+			return prefix;
+		}
+	}
+	return NULL;
+}
 
 const CdcSchema *
 cdc_decode_schema_find(const char *text, int len, uint32 hint, int *prefix_len)
@@ -161,91 +175,119 @@ cdc_decode_schema_find(const char *text, int len, uint32 hint, int *prefix_len)
 	return (*hinted)->schema;
 }
 
-static SchemaPrefix *
-search_prefixes(const char *text, int len)
+pg_noreturn static void
+schema_error(const char *what)
 {
-	dlist_iter	iter;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("message has an invalid schema"),
+			 errdetail_internal("Its schema is not one of Kafka Connect's JsonConverter: %s.",
+								what)));
+}
 
-	dlist_foreach(iter, &prefixes)
+/* Members that are missing become null tokens */
+static void
+find_members(const CdcToken *token, CdcToken *found)
+{
+	CdcField   *members;
+	int			nmembers;
+
+	if (token->type != CDC_TOKEN_OBJECT)
+		schema_error("a schema is not an object");
+	memset(found, 0, NMEMBERS * sizeof(CdcToken));
+	members = cdc_decode_members(token, &nmembers);
+	for (int i = 0; i < nmembers; i++)
 	{
-		SchemaPrefix *prefix = dlist_container(SchemaPrefix, node, iter.cur);
-
-		if (prefix_matches(prefix, text, len))
+		for (int m = 0; m < NMEMBERS; m++)
 		{
-			dlist_move_head(&prefixes, &prefix->node);
-			return prefix;
+			if (members[i].namelen == strlen(member_names[m]) &&
+				memcmp(members[i].name, member_names[m], members[i].namelen) == 0)
+				found[m] = members[i].token;
 		}
 	}
-	return NULL;
 }
 
-static bool
-prefix_matches(const SchemaPrefix *prefix, const char *text, int len)
+static CdcSchemaType
+schema_type(const CdcToken *token)
 {
-	int			head = prefix->len - TAIL_LENGTH;
-
-	return len > prefix->len && head > 0 &&
-		memcmp(text + head, prefix->text + head, TAIL_LENGTH) == 0 &&
-		memcmp(text, prefix->text, head) == 0;
+	if (token->type == CDC_TOKEN_NULL)
+		schema_error("a schema has no \"type\"");
+	for (int i = 0; i < lengthof(type_names); i++)
+	{
+		if (token->len == strlen(type_names[i]) &&
+			memcmp(token->text, type_names[i], token->len) == 0)
+			return i;
+	}
+	schema_error("a \"type\" is none of Connect's");
 }
 
-const CdcSchema *
-cdc_decode_schema_add(const char *prefix, int prefix_len, const CdcToken *schema, bool *kept)
+static const char *
+string_member(const CdcToken *token, SchemaMember member, MemoryContext context)
 {
-	MemoryContext context;
-	CdcSchema  *parsed;
+	if (token->type == CDC_TOKEN_NULL)
+		return NULL;
+	if (token->type != CDC_TOKEN_STRING)
+		schema_error(psprintf("a \"%s\" is not a string", member_names[member]));
+	return MemoryContextStrdup(context, cdc_decode_string(token));
+}
 
-	if (prefix_context == NULL)
-		prefix_context = AllocSetContextCreate(TopMemoryContext, "cdcsync schemas",
-											   ALLOCSET_DEFAULT_SIZES);
+static CdcSemantic
+schema_semantic(const char *name)
+{
+	if (name == NULL)
+		return CDC_SEMANTIC_NONE;
+	for (int i = CDC_SEMANTIC_OTHER + 1; i < lengthof(semantic_names); i++)
+	{
+		if (strcmp(name, semantic_names[i]) == 0)
+			return i;
+	}
+	return CDC_SEMANTIC_OTHER;
+}
 
-	*kept = nprefixes < MAX_PREFIXES && prefix_len > TAIL_LENGTH &&
-		MemoryContextMemAllocated(prefix_context, true) + prefix_len < MAX_MEMORY;
-	if (!*kept)
-		return parse_schema(schema, CurrentMemoryContext, 0, NULL);
+/* -1 if it is none: whoever needs the parameter says so */
+static int
+parameter_integer(const CdcToken *token)
+{
+	int64		n;
 
-	/* on error it goes with the caller's context */
-	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync schema",
-									ALLOCSET_SMALL_SIZES);
-	parsed = parse_schema(schema, context, 0, NULL);
-	keep_prefix(prefix, prefix_len, parsed, context);
-	return parsed;
+	return cdc_decode_integer(token, &n) && n >= 0 && n <= PG_INT32_MAX ? (int) n : -1;
+}
+
+/* Connect writes all parameters as strings */
+static void
+parse_parameters(CdcSchema *schema, const CdcToken *token)
+{
+	CdcField   *members;
+	int			nmembers;
+
+	schema->scale = schema->length = -1;
+	if (token->type != CDC_TOKEN_OBJECT)
+		return;
+	members = cdc_decode_members(token, &nmembers);
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (cdc_decode_is(members[i].name, members[i].namelen, "scale"))
+			schema->scale = parameter_integer(&members[i].token);
+		else if (cdc_decode_is(members[i].name, members[i].namelen, "length"))
+			schema->length = parameter_integer(&members[i].token);
+	}
 }
 
 static void
-keep_prefix(const char *text, int len, const CdcSchema *schema, MemoryContext context)
+parse_fields(CdcSchema *schema, const CdcToken *token, MemoryContext context, int depth)
 {
-	SchemaPrefix *prefix = MemoryContextAlloc(context, sizeof(SchemaPrefix));
-	char	   *copy = MemoryContextAlloc(context, len);
+	CdcToken   *fields;
+	int			n;
 
-	memcpy(copy, text, len);
-	prefix->text = copy;
-	prefix->len = len;
-	prefix->schema = schema;
-	MemoryContextSetParent(context, prefix_context);
-	dlist_push_head(&prefixes, &prefix->node);
-	nprefixes++;
-}
-
-const CdcSchema *
-cdc_decode_schema_field(const CdcSchema *schema, const char *name, int namelen)
-{
-	if (schema != NULL && schema->type == CDC_SCHEMA_STRUCT)
-	{
-		for (int i = 0; i < schema->nfields; i++)
-		{
-			if (strncmp(schema->field_names[i], name, namelen) == 0 &&
-				schema->field_names[i][namelen] == '\0')
-				return schema->field_schemas[i];
-		}
-	}
-	return NULL;
-}
-
-const char *
-cdc_decode_schema_name(const CdcSchema *schema)
-{
-	return schema->name != NULL ? schema->name : type_names[schema->type];
+	if (token->type != CDC_TOKEN_ARRAY)
+		schema_error("a struct has no array of \"fields\"");
+	fields = cdc_decode_elements(token, &n);
+	schema->nfields = n;
+	schema->field_names = MemoryContextAlloc(context, n * sizeof(char *));
+	schema->field_schemas = MemoryContextAlloc(context, n * sizeof(CdcSchema *));
+	for (int i = 0; i < n; i++)
+		schema->field_schemas[i] = parse_schema(&fields[i], context, depth,
+												&schema->field_names[i]);
 }
 
 /* field_name takes the name that a struct gives to this field; NULL for others */
@@ -276,117 +318,61 @@ parse_schema(const CdcToken *token, MemoryContext context, int depth, const char
 	return schema;
 }
 
-/* Members that are missing become null tokens */
 static void
-find_members(const CdcToken *token, CdcToken *found)
+keep_prefix(const char *text, int len, const CdcSchema *schema, MemoryContext context)
 {
-	CdcField   *members;
-	int			nmembers;
+	SchemaPrefix *prefix = MemoryContextAlloc(context, sizeof(SchemaPrefix));
+	char	   *copy = MemoryContextAlloc(context, len);
 
-	if (token->type != CDC_TOKEN_OBJECT)
-		schema_error("a schema is not an object");
-	memset(found, 0, NMEMBERS * sizeof(CdcToken));
-	members = cdc_decode_members(token, &nmembers);
-	for (int i = 0; i < nmembers; i++)
+	memcpy(copy, text, len);
+	prefix->text = copy;
+	prefix->len = len;
+	prefix->schema = schema;
+	MemoryContextSetParent(context, prefix_context);
+	dlist_push_head(&prefixes, &prefix->node);
+	nprefixes++;
+}
+
+const CdcSchema *
+cdc_decode_schema_add(const char *prefix, int prefix_len, const CdcToken *schema, bool *kept)
+{
+	MemoryContext context;
+	CdcSchema  *parsed;
+
+	if (prefix_context == NULL)
+		prefix_context = AllocSetContextCreate(TopMemoryContext, "cdcsync schemas",
+											   ALLOCSET_DEFAULT_SIZES);
+
+	*kept = nprefixes < MAX_PREFIXES && prefix_len > TAIL_LENGTH &&
+		MemoryContextMemAllocated(prefix_context, true) + prefix_len < MAX_MEMORY;
+	if (!*kept)
+		return parse_schema(schema, CurrentMemoryContext, 0, NULL);
+
+	/* on error it goes with the caller's context */
+	context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync schema",
+									ALLOCSET_SMALL_SIZES);
+	parsed = parse_schema(schema, context, 0, NULL);
+	keep_prefix(prefix, prefix_len, parsed, context);
+	return parsed;
+}
+
+const CdcSchema *
+cdc_decode_schema_field(const CdcSchema *schema, const char *name, int namelen)
+{
+	if (schema != NULL && schema->type == CDC_SCHEMA_STRUCT)
 	{
-		for (int m = 0; m < NMEMBERS; m++)
+		for (int i = 0; i < schema->nfields; i++)
 		{
-			if (members[i].namelen == strlen(member_names[m]) &&
-				memcmp(members[i].name, member_names[m], members[i].namelen) == 0)
-				found[m] = members[i].token;
+			if (strncmp(schema->field_names[i], name, namelen) == 0 &&
+				schema->field_names[i][namelen] == '\0')
+				return schema->field_schemas[i];
 		}
 	}
+	return NULL;
 }
 
-static void
-parse_fields(CdcSchema *schema, const CdcToken *token, MemoryContext context, int depth)
+const char *
+cdc_decode_schema_name(const CdcSchema *schema)
 {
-	CdcToken   *fields;
-	int			n;
-
-	if (token->type != CDC_TOKEN_ARRAY)
-		schema_error("a struct has no array of \"fields\"");
-	fields = cdc_decode_elements(token, &n);
-	schema->nfields = n;
-	schema->field_names = MemoryContextAlloc(context, n * sizeof(char *));
-	schema->field_schemas = MemoryContextAlloc(context, n * sizeof(CdcSchema *));
-	for (int i = 0; i < n; i++)
-		schema->field_schemas[i] = parse_schema(&fields[i], context, depth,
-												&schema->field_names[i]);
-}
-
-/* Connect writes all parameters as strings */
-static void
-parse_parameters(CdcSchema *schema, const CdcToken *token)
-{
-	CdcField   *members;
-	int			nmembers;
-
-	schema->scale = schema->length = -1;
-	if (token->type != CDC_TOKEN_OBJECT)
-		return;
-	members = cdc_decode_members(token, &nmembers);
-	for (int i = 0; i < nmembers; i++)
-	{
-		if (cdc_decode_is(members[i].name, members[i].namelen, "scale"))
-			schema->scale = parameter_integer(&members[i].token);
-		else if (cdc_decode_is(members[i].name, members[i].namelen, "length"))
-			schema->length = parameter_integer(&members[i].token);
-	}
-}
-
-/* -1 if it is none: whoever needs the parameter says so */
-static int
-parameter_integer(const CdcToken *token)
-{
-	int64		n;
-
-	return cdc_decode_integer(token, &n) && n >= 0 && n <= PG_INT32_MAX ? (int) n : -1;
-}
-
-static CdcSchemaType
-schema_type(const CdcToken *token)
-{
-	if (token->type == CDC_TOKEN_NULL)
-		schema_error("a schema has no \"type\"");
-	for (int i = 0; i < lengthof(type_names); i++)
-	{
-		if (token->len == strlen(type_names[i]) &&
-			memcmp(token->text, type_names[i], token->len) == 0)
-			return i;
-	}
-	schema_error("a \"type\" is none of Connect's");
-}
-
-static CdcSemantic
-schema_semantic(const char *name)
-{
-	if (name == NULL)
-		return CDC_SEMANTIC_NONE;
-	for (int i = CDC_SEMANTIC_OTHER + 1; i < lengthof(semantic_names); i++)
-	{
-		if (strcmp(name, semantic_names[i]) == 0)
-			return i;
-	}
-	return CDC_SEMANTIC_OTHER;
-}
-
-static const char *
-string_member(const CdcToken *token, SchemaMember member, MemoryContext context)
-{
-	if (token->type == CDC_TOKEN_NULL)
-		return NULL;
-	if (token->type != CDC_TOKEN_STRING)
-		schema_error(psprintf("a \"%s\" is not a string", member_names[member]));
-	return MemoryContextStrdup(context, cdc_decode_string(token));
-}
-
-static void
-schema_error(const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("message has an invalid schema"),
-			 errdetail_internal("Its schema is not one of Kafka Connect's JsonConverter: %s.",
-								what)));
+	return schema->name != NULL ? schema->name : type_names[schema->type];
 }

@@ -15,20 +15,6 @@
 
 #include "event/log_tail.h"
 
-static bool take_delete(CdcLogTail *tail, const CdcMessage *message);
-static void set_seen(const char *seen, CdcEvent *event);
-static void set_by_topic(CdcEvent *event);
-static bool may_be_another(const char *topic, const CdcEvent *event);
-
-bool
-cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message)
-{
-	if (!message->tail_known && message->key)
-		message->after_delete = take_delete(tail, message);
-	message->tail_known = true;
-	return message->after_delete;
-}
-
 static bool
 take_delete(CdcLogTail *tail, const CdcMessage *message)
 {
@@ -43,6 +29,15 @@ take_delete(CdcLogTail *tail, const CdcMessage *message)
 		}
 	}
 	return false;
+}
+
+bool
+cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message)
+{
+	if (!message->tail_known && message->key)
+		message->after_delete = take_delete(tail, message);
+	message->tail_known = true;
+	return message->after_delete;
 }
 
 void
@@ -90,32 +85,6 @@ cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
 	pfree(name);
 }
 
-void
-cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event)
-{
-	set_by_topic(event);
-	if (tail->table)
-		set_seen(tail->table, event);
-	else
-		event->table_by_name = may_be_another(event->message->topic, event);
-}
-
-static void
-set_seen(const char *seen, CdcEvent *event)
-{
-	List	   *names;
-
-	if (seen[0] == '\0')
-		event->schema = event->table = "";	/* nobody knows */
-	/* as quoted, but not cut to an identifier's length: a node's name may be longer */
-	else if (SplitGUCList(pstrdup(seen), '.', &names) && list_length(names) == 3)
-	{
-		event->peer = linitial(names);
-		event->schema = lsecond(names);
-		event->table = lthird(names);
-	}
-}
-
 /* <topic.prefix>.<schema>.<table> by default */
 static void
 set_by_topic(CdcEvent *event)
@@ -136,6 +105,22 @@ set_by_topic(CdcEvent *event)
 	event->table = table ? table : peer;
 }
 
+static void
+set_seen(const char *seen, CdcEvent *event)
+{
+	List	   *names;
+
+	if (seen[0] == '\0')
+		event->schema = event->table = "";	/* nobody knows */
+	/* as quoted, but not cut to an identifier's length: a node's name may be longer */
+	else if (SplitGUCList(pstrdup(seen), '.', &names) && list_length(names) == 3)
+	{
+		event->peer = linitial(names);
+		event->schema = lsecond(names);
+		event->table = lthird(names);
+	}
+}
+
 /* An underscore may stand for another letter, and dots may be part of a name */
 static bool
 may_be_another(const char *topic, const CdcEvent *event)
@@ -145,4 +130,14 @@ may_be_another(const char *topic, const CdcEvent *event)
 	for (const char *c = topic; *c; c++)
 		ndots += *c == '.';
 	return ndots != 2 || strchr(event->schema, '_') || strchr(event->table, '_');
+}
+
+void
+cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event)
+{
+	set_by_topic(event);
+	if (tail->table)
+		set_seen(tail->table, event);
+	else
+		event->table_by_name = may_be_another(event->message->topic, event);
 }

@@ -79,74 +79,6 @@ static const Property properties[] = {
 	{"unavailable.value.placeholder", PROPERTY_PLACEHOLDER, NULL},
 };
 
-static void set_property(CdcProducer *producer, const char *name, const JsonbValue *value);
-static const Property *find_property(const char *name);
-static char *property_text(const char *name, const JsonbValue *value);
-static int	small_number(const char *name, const char *text);
-static int	find_mode(const Property *property, const char *text);
-
-CdcProducer *
-cdc_producer_parse(Jsonb *object)
-{
-	CdcProducer *producer = palloc0(sizeof(CdcProducer));
-	JsonbIterator *it;
-	JsonbValue	v;
-	JsonbIteratorToken token;
-	char	   *name = NULL;
-
-	producer->placeholder = DEFAULT_PLACEHOLDER;
-	producer->money_digits = DEFAULT_MONEY_DIGITS;
-	if (object == NULL)
-		return producer;
-	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("producer must be a JSON object of connector properties")));
-
-	it = JsonbIteratorInit(&object->root);
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(v.val.string.val, v.val.string.len);
-		else if (token == WJB_VALUE)
-			set_property(producer, name, &v);
-	}
-	return producer;
-}
-
-static void
-set_property(CdcProducer *producer, const char *name, const JsonbValue *value)
-{
-	const Property *property = find_property(name);
-	char	   *text = property_text(name, value);
-	int			mode = property->modes != NULL ? find_mode(property, text) : 0;
-
-	switch (property->kind)
-	{
-		case PROPERTY_TIME_PRECISION:
-			producer->time_precision = mode;
-			break;
-		case PROPERTY_DECIMAL:
-			producer->decimal = mode;
-			break;
-		case PROPERTY_BINARY:
-			producer->binary = mode;
-			break;
-		case PROPERTY_MONEY_DIGITS:
-			producer->money_digits = small_number(name, text);
-			break;
-		case PROPERTY_PLACEHOLDER:
-			if (text[0] == '\0')
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("producer property \"%s\" must not be empty", name)));
-			producer->placeholder = text;
-			break;
-		case PROPERTY_UNUSED:
-			break;
-	}
-}
-
 static const Property *
 find_property(const char *name)
 {
@@ -183,17 +115,6 @@ property_text(const char *name, const JsonbValue *value)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-static int
-small_number(const char *name, const char *text)
-{
-	if (strlen(text) != 1 || *text < '0' || *text > '9')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for producer property \"%s\": \"%s\"", name, text),
-				 errhint("Valid values are 0 to 9.")));
-	return *text - '0';
-}
-
 /* In any case of letters, as the connector reads it */
 static int
 find_mode(const Property *property, const char *text)
@@ -214,4 +135,77 @@ find_mode(const Property *property, const char *text)
 			 errmsg("invalid value for producer property \"%s\": \"%s\"",
 					property->name, text),
 			 errhint("Valid values are: %s.", names.data)));
+}
+
+static int
+small_number(const char *name, const char *text)
+{
+	if (strlen(text) != 1 || *text < '0' || *text > '9')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for producer property \"%s\": \"%s\"", name, text),
+				 errhint("Valid values are 0 to 9.")));
+	return *text - '0';
+}
+
+static void
+set_property(CdcProducer *producer, const char *name, const JsonbValue *value)
+{
+	const Property *property = find_property(name);
+	char	   *text = property_text(name, value);
+	int			mode = property->modes != NULL ? find_mode(property, text) : 0;
+
+	switch (property->kind)
+	{
+		case PROPERTY_TIME_PRECISION:
+			producer->time_precision = mode;
+			break;
+		case PROPERTY_DECIMAL:
+			producer->decimal = mode;
+			break;
+		case PROPERTY_BINARY:
+			producer->binary = mode;
+			break;
+		case PROPERTY_MONEY_DIGITS:
+			producer->money_digits = small_number(name, text);
+			break;
+		case PROPERTY_PLACEHOLDER:
+			if (text[0] == '\0')
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("producer property \"%s\" must not be empty", name)));
+			producer->placeholder = text;
+			break;
+		case PROPERTY_UNUSED:
+			break;
+	}
+}
+
+CdcProducer *
+cdc_producer_parse(Jsonb *object)
+{
+	CdcProducer *producer = palloc0(sizeof(CdcProducer));
+	JsonbIterator *it;
+	JsonbValue	v;
+	JsonbIteratorToken token;
+	char	   *name = NULL;
+
+	producer->placeholder = DEFAULT_PLACEHOLDER;
+	producer->money_digits = DEFAULT_MONEY_DIGITS;
+	if (object == NULL)
+		return producer;
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("producer must be a JSON object of connector properties")));
+
+	it = JsonbIteratorInit(&object->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE)
+			set_property(producer, name, &v);
+	}
+	return producer;
 }

@@ -11,19 +11,37 @@
 #include "kafka/consumer_client.h"
 #include "kafka/consumer_query.h"
 
-static void ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers);
-static void take_config(CdcRetention *topics, int ntopics,
-						const rd_kafka_ConfigResource_t *resource);
-static const char *config_value(const rd_kafka_ConfigResource_t *resource, const char *name);
-static List *copy_topics(const rd_kafka_metadata_t *metadata);
-static char *copy_cluster_id(void);
-static rd_kafka_resp_err_t query_range(CdcPosition *positions, int npositions, int64 time,
-									   TimestampTz deadline);
-static rd_kafka_resp_err_t query_once(CdcPosition *positions, int npositions, int64 time,
-									  TimestampTz deadline);
-static rd_kafka_resp_err_t ask_brokers(rd_kafka_topic_partition_list_t *list,
-									   TimestampTz deadline);
-static void take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer);
+static List *
+copy_topics(const rd_kafka_metadata_t *metadata)
+{
+	List	   *topics = NIL;
+
+	for (int i = 0; i < metadata->topic_cnt; i++)
+	{
+		const rd_kafka_metadata_topic_t *source = &metadata->topics[i];
+		CdcTopic   *topic = palloc0(sizeof(CdcTopic));
+
+		topic->name = pstrdup(source->topic);
+		topic->npartitions = source->partition_cnt;
+		if (source->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+			topic->error = pstrdup(rd_kafka_err2str(source->err));
+		topics = lappend(topics, topic);
+	}
+	return topics;
+}
+
+static char *
+copy_cluster_id(void)
+{
+	char	   *source = rd_kafka_clusterid(cdc_consumer_client, 0);
+	char		text[CDC_CONSUMER_TEXT_SIZE];
+
+	if (source == NULL)
+		return NULL;
+	strlcpy(text, source, sizeof(text));
+	rd_kafka_mem_free(cdc_consumer_client, source);
+	return pstrdup(text);
+}
 
 bool
 cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
@@ -66,6 +84,81 @@ cdc_consumer_find_topic(List *topics, const char *name)
 	return NULL;
 }
 
+/* That no partition of the list is known is an answer: each says so itself */
+static rd_kafka_resp_err_t
+ask_brokers(rd_kafka_topic_partition_list_t *list, TimestampTz deadline)
+{
+	long		remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	rd_kafka_resp_err_t err;
+
+	if (remaining <= 0)
+		return RD_KAFKA_RESP_ERR__TIMED_OUT;
+	err = rd_kafka_offsets_for_times(cdc_consumer_client, list, (int) Min(remaining, CDC_CONSUMER_MAX_BLOCK_MS));
+	return err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
+}
+
+/* An answer without offset leaves what an earlier question has found */
+static void
+take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer)
+{
+	if (answer->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		position->error = pstrdup(rd_kafka_err2str(answer->err));
+	else if (answer->offset >= 0)
+	{
+		position->offset = answer->offset;
+		position->error = NULL;
+	}
+	else if (position->offset < 0 && position->error == NULL)
+		position->error = pstrdup("the broker named no offset");
+}
+
+static rd_kafka_resp_err_t
+query_once(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(npositions);
+	volatile rd_kafka_resp_err_t err;
+
+	PG_TRY();
+	{
+		for (int i = 0; i < npositions; i++)
+			rd_kafka_topic_partition_list_add(list, positions[i].topic,
+											  positions[i].partition)->offset = time;
+		err = ask_brokers(list, deadline);
+		for (int i = 0; i < npositions && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+			take_answer(&positions[i], &list->elems[i]);
+	}
+	PG_FINALLY();
+	{
+		rd_kafka_topic_partition_list_destroy(list);
+	}
+	PG_END_TRY();
+	return err;
+}
+
+/*
+ * When the broker refuses one of the partitions, the library gives no answer for any
+ * of them: halve until the bad ones are alone.
+ */
+static rd_kafka_resp_err_t
+query_range(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
+{
+	rd_kafka_resp_err_t err = query_once(positions, npositions, time, deadline);
+	int			half = npositions / 2;
+
+	/* the library's own errors are negative: they concern the client, not a partition */
+	if (err <= RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	if (npositions == 1)
+	{
+		positions->error = pstrdup(rd_kafka_err2str(err));
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	err = query_range(positions, half, time, deadline);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = query_range(positions + half, npositions - half, time, deadline);
+	return err;
+}
+
 /*
  * For a time after a partition's last record the broker names no offset: the end is
  * asked for first and stays there, so that a record that comes in between the two
@@ -96,6 +189,46 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 	return true;
 }
 
+static void
+ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers)
+{
+	rd_kafka_ConfigResource_t **resources = palloc(sizeof(*resources) * Max(ntopics, 1));
+
+	for (int i = 0; i < ntopics; i++)
+		resources[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].topic);
+	rd_kafka_DescribeConfigs(cdc_consumer_client, resources, ntopics, NULL, answers);
+	rd_kafka_ConfigResource_destroy_array(resources, ntopics);
+}
+
+/* NULL if there is none, as in an answer that is an error */
+static const char *
+config_value(const rd_kafka_ConfigResource_t *resource, const char *name)
+{
+	size_t		n;
+	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+			return rd_kafka_ConfigEntry_value(entries[i]);
+	}
+	return NULL;
+}
+
+static void
+take_config(CdcRetention *topics, int ntopics, const rd_kafka_ConfigResource_t *resource)
+{
+	const char *policy = config_value(resource, "cleanup.policy");
+	const char *ms = config_value(resource, "retention.ms");
+
+	for (int i = 0; i < ntopics; i++)
+	{
+		if (ms && strcmp(topics[i].topic, rd_kafka_ConfigResource_name(resource)) == 0)
+			topics[i].ms = policy && strstr(policy, "delete") == NULL ? -1 :
+				strtoll(ms, NULL, 10);
+	}
+}
+
 /* The broker need not allow it: what it does not say is no error */
 void
 cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
@@ -120,151 +253,4 @@ cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
 	if (answer)
 		rd_kafka_event_destroy(answer);
 	rd_kafka_queue_destroy(answers);
-}
-
-static void
-ask_configs(const CdcRetention *topics, int ntopics, rd_kafka_queue_t *answers)
-{
-	rd_kafka_ConfigResource_t **resources = palloc(sizeof(*resources) * Max(ntopics, 1));
-
-	for (int i = 0; i < ntopics; i++)
-		resources[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].topic);
-	rd_kafka_DescribeConfigs(cdc_consumer_client, resources, ntopics, NULL, answers);
-	rd_kafka_ConfigResource_destroy_array(resources, ntopics);
-}
-
-static void
-take_config(CdcRetention *topics, int ntopics, const rd_kafka_ConfigResource_t *resource)
-{
-	const char *policy = config_value(resource, "cleanup.policy");
-	const char *ms = config_value(resource, "retention.ms");
-
-	for (int i = 0; i < ntopics; i++)
-	{
-		if (ms && strcmp(topics[i].topic, rd_kafka_ConfigResource_name(resource)) == 0)
-			topics[i].ms = policy && strstr(policy, "delete") == NULL ? -1 :
-				strtoll(ms, NULL, 10);
-	}
-}
-
-/* NULL if there is none, as in an answer that is an error */
-static const char *
-config_value(const rd_kafka_ConfigResource_t *resource, const char *name)
-{
-	size_t		n;
-	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n);
-
-	for (size_t i = 0; i < n; i++)
-	{
-		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
-			return rd_kafka_ConfigEntry_value(entries[i]);
-	}
-	return NULL;
-}
-
-static List *
-copy_topics(const rd_kafka_metadata_t *metadata)
-{
-	List	   *topics = NIL;
-
-	for (int i = 0; i < metadata->topic_cnt; i++)
-	{
-		const rd_kafka_metadata_topic_t *source = &metadata->topics[i];
-		CdcTopic   *topic = palloc0(sizeof(CdcTopic));
-
-		topic->name = pstrdup(source->topic);
-		topic->npartitions = source->partition_cnt;
-		if (source->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			topic->error = pstrdup(rd_kafka_err2str(source->err));
-		topics = lappend(topics, topic);
-	}
-	return topics;
-}
-
-static char *
-copy_cluster_id(void)
-{
-	char	   *source = rd_kafka_clusterid(cdc_consumer_client, 0);
-	char		text[CDC_CONSUMER_TEXT_SIZE];
-
-	if (source == NULL)
-		return NULL;
-	strlcpy(text, source, sizeof(text));
-	rd_kafka_mem_free(cdc_consumer_client, source);
-	return pstrdup(text);
-}
-
-/*
- * When the broker refuses one of the partitions, the library gives no answer for any
- * of them: halve until the bad ones are alone.
- */
-static rd_kafka_resp_err_t
-query_range(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
-{
-	rd_kafka_resp_err_t err = query_once(positions, npositions, time, deadline);
-	int			half = npositions / 2;
-
-	/* the library's own errors are negative: they concern the client, not a partition */
-	if (err <= RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err;
-	if (npositions == 1)
-	{
-		positions->error = pstrdup(rd_kafka_err2str(err));
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	}
-	err = query_range(positions, half, time, deadline);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = query_range(positions + half, npositions - half, time, deadline);
-	return err;
-}
-
-static rd_kafka_resp_err_t
-query_once(CdcPosition *positions, int npositions, int64 time, TimestampTz deadline)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(npositions);
-	volatile rd_kafka_resp_err_t err;
-
-	PG_TRY();
-	{
-		for (int i = 0; i < npositions; i++)
-			rd_kafka_topic_partition_list_add(list, positions[i].topic,
-											  positions[i].partition)->offset = time;
-		err = ask_brokers(list, deadline);
-		for (int i = 0; i < npositions && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-			take_answer(&positions[i], &list->elems[i]);
-	}
-	PG_FINALLY();
-	{
-		rd_kafka_topic_partition_list_destroy(list);
-	}
-	PG_END_TRY();
-	return err;
-}
-
-/* That no partition of the list is known is an answer: each says so itself */
-static rd_kafka_resp_err_t
-ask_brokers(rd_kafka_topic_partition_list_t *list, TimestampTz deadline)
-{
-	long		remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-	rd_kafka_resp_err_t err;
-
-	if (remaining <= 0)
-		return RD_KAFKA_RESP_ERR__TIMED_OUT;
-	err = rd_kafka_offsets_for_times(cdc_consumer_client, list, (int) Min(remaining, CDC_CONSUMER_MAX_BLOCK_MS));
-	return err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
-}
-
-/* An answer without offset leaves what an earlier question has found */
-static void
-take_answer(CdcPosition *position, const rd_kafka_topic_partition_t *answer)
-{
-	if (answer->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		position->error = pstrdup(rd_kafka_err2str(answer->err));
-	else if (answer->offset >= 0)
-	{
-		position->offset = answer->offset;
-		position->error = NULL;
-	}
-	else if (position->offset < 0 && position->error == NULL)
-		position->error = pstrdup("the broker named no offset");
 }

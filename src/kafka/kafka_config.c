@@ -83,18 +83,180 @@ static const char *const secret_words[] = {
 /* What the properties were made of; NULL while there were none yet */
 static char *last_given = NULL;
 
-static char *sources(const char *file);
-static List *add_ours(List *properties);
-static List *add_file(List *properties, char *text);
-static char *read_file(bool missing_ok);
-static char *trim(char *text);
-static List *add_setting(List *properties);
-static List *split_setting(void);
-static CdcKafkaProperty *parse_entry(char *entry, const char *where, const char *hint);
-static void check_allowed(const CdcKafkaProperty *property);
-static bool is_secret(const char *name);
-static List *add_property(List *properties, const char *name, const char *value);
-pg_noreturn static void config_error(const char *where, const char *detail, const char *hint);
+/* Its beginning; "" where no file is set; NULL if it cannot be read and that is no error */
+static char *
+read_file(bool missing_ok)
+{
+	FILE	   *file;
+	char	   *text;
+
+	if (cdc_kafka_config_file[0] == '\0')
+		return pstrdup("");
+	file = AllocateFile(cdc_kafka_config_file, PG_BINARY_R);
+	if (file == NULL && missing_ok)
+		return NULL;
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", cdc_kafka_config_file),
+				 errhint("Set cdcsync.kafka_config_file to a file that the server's user may read.")));
+	text = palloc0(FILE_SIZE_MAX + 1);
+	if (fread(text, 1, FILE_SIZE_MAX, file) == 0)
+		text[0] = '\0';
+	FreeFile(file);
+	return text;
+}
+
+static List *
+add_property(List *properties, const char *name, const char *value)
+{
+	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
+
+	property->name = name;
+	property->value = value;
+	return lappend(properties, property);
+}
+
+/* No group is joined, but without the name of one the library refuses to assign */
+static List *
+add_ours(List *properties)
+{
+	char	   *name;
+
+	if (cdc_bootstrap_servers == NULL || cdc_bootstrap_servers[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no Kafka broker is configured"),
+				 errhint("Set cdcsync.bootstrap_servers, for example to \"localhost:9092\".")));
+	name = cdc_node_name != NULL && cdc_node_name[0] != '\0' ?
+		psprintf("cdcsync-%s", cdc_node_name) : pstrdup("cdcsync");
+
+	properties = add_property(properties, "bootstrap.servers", cdc_bootstrap_servers);
+	properties = add_property(properties, "client.id", name);
+	properties = add_property(properties, "group.id", name);
+	for (int i = 0; i < lengthof(defaults); i++)
+		properties = lappend(properties, unconstify(CdcKafkaProperty *, &defaults[i]));
+	return properties;
+}
+
+pg_noreturn static void
+config_error(const char *where, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for %s", where),
+			 errdetail_internal("%s", detail),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+static char *
+sources(const char *file)
+{
+	return psprintf("%s\n%s\n%s", cdc_bootstrap_servers, cdc_kafka_config, file);
+}
+
+/* Without spaces at its ends, in place */
+static char *
+trim(char *text)
+{
+	size_t		length;
+
+	text += strspn(text, " \t\r");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\r", text[length - 1]) != NULL)
+		length--;
+	text[length] = '\0';
+	return text;
+}
+
+static CdcKafkaProperty *
+parse_entry(char *entry, const char *where, const char *hint)
+{
+	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
+	char	   *equals = strchr(entry, '=');
+
+	if (equals == NULL)
+		config_error(where, "There is an entry that is not name=value.", hint);
+	*equals = '\0';
+	property->name = trim(entry);
+	property->value = trim(equals + 1);
+	property->where = where;
+	return property;
+}
+
+static void
+check_allowed(const CdcKafkaProperty *property)
+{
+	bool		allowed = true;
+
+	for (int i = 0; i < lengthof(fixed); i++)
+		allowed &= strcmp(property->name, fixed[i].name) != 0;
+	for (int i = 0; i < lengthof(refused); i++)
+		allowed &= strcmp(property->name, refused[i]) != 0;
+	if (!allowed)
+		config_error(property->where,
+					 psprintf("cdcsync itself decides on the property \"%s\".", property->name),
+					 "Remove it there.");
+}
+
+static List *
+add_file(List *properties, char *text)
+{
+	char	   *next = text;
+
+	for (int line = 1; next != NULL; line++)
+	{
+		char	   *entry = trim(strsep(&next, "\n"));
+		CdcKafkaProperty *property;
+
+		if (entry[0] == '\0' || entry[0] == '#')
+			continue;
+		property = parse_entry(entry, psprintf("file \"%s\", line %d", cdc_kafka_config_file, line),
+							   "The file has lines name=value.");
+		check_allowed(property);
+		properties = lappend(properties, property);
+	}
+	return properties;
+}
+
+static List *
+split_setting(void)
+{
+	List	   *entries = NIL;
+
+	if (cdc_kafka_config != NULL && !SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
+		config_error(SETTING_WHERE, "List syntax is invalid.", ENTRY_HINT);
+	return entries;
+}
+
+static bool
+is_secret(const char *name)
+{
+	for (int i = 0; i < lengthof(secret_words); i++)
+	{
+		if (strstr(name, secret_words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static List *
+add_setting(List *properties)
+{
+	bool		after_secret = false;
+	ListCell   *lc;
+
+	foreach(lc, split_setting())
+	{
+		CdcKafkaProperty *property = parse_entry(lfirst(lc), SETTING_WHERE, ENTRY_HINT);
+
+		property->after_secret = after_secret;
+		check_allowed(property);
+		properties = lappend(properties, property);
+		after_secret = is_secret(property->name);
+	}
+	return properties;
+}
 
 List *
 cdc_kafka_config_properties(void)
@@ -130,171 +292,6 @@ cdc_kafka_config_changed(void)
 	return file != NULL && last_given != NULL && strcmp(sources(file), last_given) != 0;
 }
 
-static char *
-sources(const char *file)
-{
-	return psprintf("%s\n%s\n%s", cdc_bootstrap_servers, cdc_kafka_config, file);
-}
-
-/* No group is joined, but without the name of one the library refuses to assign */
-static List *
-add_ours(List *properties)
-{
-	char	   *name;
-
-	if (cdc_bootstrap_servers == NULL || cdc_bootstrap_servers[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no Kafka broker is configured"),
-				 errhint("Set cdcsync.bootstrap_servers, for example to \"localhost:9092\".")));
-	name = cdc_node_name != NULL && cdc_node_name[0] != '\0' ?
-		psprintf("cdcsync-%s", cdc_node_name) : pstrdup("cdcsync");
-
-	properties = add_property(properties, "bootstrap.servers", cdc_bootstrap_servers);
-	properties = add_property(properties, "client.id", name);
-	properties = add_property(properties, "group.id", name);
-	for (int i = 0; i < lengthof(defaults); i++)
-		properties = lappend(properties, unconstify(CdcKafkaProperty *, &defaults[i]));
-	return properties;
-}
-
-static List *
-add_file(List *properties, char *text)
-{
-	char	   *next = text;
-
-	for (int line = 1; next != NULL; line++)
-	{
-		char	   *entry = trim(strsep(&next, "\n"));
-		CdcKafkaProperty *property;
-
-		if (entry[0] == '\0' || entry[0] == '#')
-			continue;
-		property = parse_entry(entry, psprintf("file \"%s\", line %d", cdc_kafka_config_file, line),
-							   "The file has lines name=value.");
-		check_allowed(property);
-		properties = lappend(properties, property);
-	}
-	return properties;
-}
-
-/* Its beginning; "" where no file is set; NULL if it cannot be read and that is no error */
-static char *
-read_file(bool missing_ok)
-{
-	FILE	   *file;
-	char	   *text;
-
-	if (cdc_kafka_config_file[0] == '\0')
-		return pstrdup("");
-	file = AllocateFile(cdc_kafka_config_file, PG_BINARY_R);
-	if (file == NULL && missing_ok)
-		return NULL;
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", cdc_kafka_config_file),
-				 errhint("Set cdcsync.kafka_config_file to a file that the server's user may read.")));
-	text = palloc0(FILE_SIZE_MAX + 1);
-	if (fread(text, 1, FILE_SIZE_MAX, file) == 0)
-		text[0] = '\0';
-	FreeFile(file);
-	return text;
-}
-
-/* Without spaces at its ends, in place */
-static char *
-trim(char *text)
-{
-	size_t		length;
-
-	text += strspn(text, " \t\r");
-	length = strlen(text);
-	while (length > 0 && strchr(" \t\r", text[length - 1]) != NULL)
-		length--;
-	text[length] = '\0';
-	return text;
-}
-
-static List *
-add_setting(List *properties)
-{
-	bool		after_secret = false;
-	ListCell   *lc;
-
-	foreach(lc, split_setting())
-	{
-		CdcKafkaProperty *property = parse_entry(lfirst(lc), SETTING_WHERE, ENTRY_HINT);
-
-		property->after_secret = after_secret;
-		check_allowed(property);
-		properties = lappend(properties, property);
-		after_secret = is_secret(property->name);
-	}
-	return properties;
-}
-
-static List *
-split_setting(void)
-{
-	List	   *entries = NIL;
-
-	if (cdc_kafka_config != NULL && !SplitGUCList(pstrdup(cdc_kafka_config), ',', &entries))
-		config_error(SETTING_WHERE, "List syntax is invalid.", ENTRY_HINT);
-	return entries;
-}
-
-static CdcKafkaProperty *
-parse_entry(char *entry, const char *where, const char *hint)
-{
-	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
-	char	   *equals = strchr(entry, '=');
-
-	if (equals == NULL)
-		config_error(where, "There is an entry that is not name=value.", hint);
-	*equals = '\0';
-	property->name = trim(entry);
-	property->value = trim(equals + 1);
-	property->where = where;
-	return property;
-}
-
-static void
-check_allowed(const CdcKafkaProperty *property)
-{
-	bool		allowed = true;
-
-	for (int i = 0; i < lengthof(fixed); i++)
-		allowed &= strcmp(property->name, fixed[i].name) != 0;
-	for (int i = 0; i < lengthof(refused); i++)
-		allowed &= strcmp(property->name, refused[i]) != 0;
-	if (!allowed)
-		config_error(property->where,
-					 psprintf("cdcsync itself decides on the property \"%s\".", property->name),
-					 "Remove it there.");
-}
-
-static bool
-is_secret(const char *name)
-{
-	for (int i = 0; i < lengthof(secret_words); i++)
-	{
-		if (strstr(name, secret_words[i]) != NULL)
-			return true;
-	}
-	return false;
-}
-
-static List *
-add_property(List *properties, const char *name, const char *value)
-{
-	CdcKafkaProperty *property = palloc0(sizeof(CdcKafkaProperty));
-
-	property->name = name;
-	property->value = value;
-	return lappend(properties, property);
-}
-
 /* The library's words can hold the value */
 void
 cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown, const char *reason)
@@ -313,14 +310,4 @@ cdc_kafka_config_refused(const CdcKafkaProperty *property, bool unknown, const c
 					 psprintf("The property \"%s\" cannot have this value.", property->name),
 					 NULL);
 	config_error(property->where, psprintf("%s.", reason), NULL);
-}
-
-static void
-config_error(const char *where, const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for %s", where),
-			 errdetail_internal("%s", detail),
-			 hint != NULL ? errhint("%s", hint) : 0));
 }

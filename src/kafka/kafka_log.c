@@ -28,28 +28,20 @@ typedef struct Line
 
 static Line lines[MEMORY];
 
-static bool is_repeated(uint32 hash, int *repeated_before);
-static Line *find_line(uint32 hash);
-static uint32 hash_line(const char *facility, const char *text);
-
-/*
- * What a line FAIL says also comes as an error event, and so as ERROR.  Debug lines
- * come only with the property "debug" set: they are all written.
- */
-void
-cdc_kafka_log_line(int level, const char *facility, const char *text)
+/* The place of this line, or that of the oldest */
+static Line *
+find_line(uint32 hash)
 {
-	int			repeated_before;
+	Line	   *oldest = &lines[0];
 
-	if (level > LOG_WARNING || strcmp(facility, "FAIL") == 0)
-		ereport(level == LOG_DEBUG ? DEBUG2 : DEBUG1,
-				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text))));
-	else if (!is_repeated(hash_line(facility, text), &repeated_before))
-		ereport(LOG,
-				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text)),
-				 repeated_before > 0 ?
-				 errdetail_internal("It was repeated %d times since it was last written.",
-									repeated_before) : 0));
+	for (int i = 0; i < MEMORY; i++)
+	{
+		if (lines[i].hash == hash)
+			return &lines[i];
+		if (lines[i].written < oldest->written)
+			oldest = &lines[i];
+	}
+	return oldest;
 }
 
 static bool
@@ -71,22 +63,6 @@ is_repeated(uint32 hash, int *repeated_before)
 	return false;
 }
 
-/* The place of this line, or that of the oldest */
-static Line *
-find_line(uint32 hash)
-{
-	Line	   *oldest = &lines[0];
-
-	for (int i = 0; i < MEMORY; i++)
-	{
-		if (lines[i].hash == hash)
-			return &lines[i];
-		if (lines[i].written < oldest->written)
-			oldest = &lines[i];
-	}
-	return oldest;
-}
-
 static uint32
 hash_line(const char *facility, const char *text)
 {
@@ -99,4 +75,24 @@ hash_line(const char *facility, const char *text)
 			hash = hash_combine(hash, (uint32) *text);
 	}
 	return hash;
+}
+
+/*
+ * What a line FAIL says also comes as an error event, and so as ERROR.  Debug lines
+ * come only with the property "debug" set: they are all written.
+ */
+void
+cdc_kafka_log_line(int level, const char *facility, const char *text)
+{
+	int			repeated_before;
+
+	if (level > LOG_WARNING || strcmp(facility, "FAIL") == 0)
+		ereport(level == LOG_DEBUG ? DEBUG2 : DEBUG1,
+				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text))));
+	else if (!is_repeated(hash_line(facility, text), &repeated_before))
+		ereport(LOG,
+				(errmsg_internal("librdkafka: %s: %s", facility, cdc_printable(text)),
+				 repeated_before > 0 ?
+				 errdetail_internal("It was repeated %d times since it was last written.",
+									repeated_before) : 0));
 }

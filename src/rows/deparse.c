@@ -12,55 +12,23 @@
 
 #include "rows/deparse.h"
 
-static void append_read(StringInfo buf, const CdcRelation *rel, bool lock);
-static void append_update(StringInfo buf, const CdcRelation *rel, bool all);
-static void append_delete(StringInfo buf, const CdcRelation *rel);
-static void append_written(StringInfo buf, const CdcRelation *rel, const char *first,
-						   const char *table);
-static void append_key_join(StringInfo buf, const CdcRelation *rel);
-
 /*
  * The row version that was read.  The place alone would do, but servers before 15.15
  * (and the like) do not look at it again after waiting for another writer.
  */
 #define READ_JOIN "t.ctid OPERATOR(pg_catalog.=) b.tid AND t.xmin OPERATOR(pg_catalog.=) b.xid"
 
-char *
-cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
+/* t.key = b.key, by the equality of the key's index */
+static void
+append_key_join(StringInfo buf, const CdcRelation *rel)
 {
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	switch (kind)
+	for (int i = 0; i < rel->key->ncolumns; i++)
 	{
-		case CDC_SQL_READ:
-			append_read(&buf, rel, false);
-			break;
-		case CDC_SQL_LOCK:
-			append_read(&buf, rel, true);
-			break;
-		case CDC_SQL_UPDATE:
-		case CDC_SQL_UPDATE_ALL:
-			append_update(&buf, rel, kind == CDC_SQL_UPDATE_ALL);
-			appendStringInfoString(&buf, READ_JOIN);
-			append_written(&buf, rel, "b.n, ", "t.");
-			break;
-		case CDC_SQL_DELETE:
-			append_delete(&buf, rel);
-			appendStringInfoString(&buf, READ_JOIN);
-			break;
-		case CDC_SQL_UPDATE_KEY:
-		case CDC_SQL_UPDATE_KEY_ALL:
-			append_update(&buf, rel, kind == CDC_SQL_UPDATE_KEY_ALL);
-			append_key_join(&buf, rel);
-			append_written(&buf, rel, "b.n, ", "t.");
-			break;
-		case CDC_SQL_DELETE_KEY:
-			append_delete(&buf, rel);
-			append_key_join(&buf, rel);
-			break;
+		appendStringInfo(buf, "%st.%s ", i ? " AND " : "",
+						 quote_identifier(rel->key->columns[i].name));
+		cdc_key_append_equality(buf, &rel->key->columns[i]);
+		appendStringInfo(buf, " b.c%d", rel->key_column[i] + 1);
 	}
-	return buf.data;
 }
 
 /*
@@ -100,11 +68,61 @@ append_update(StringInfo buf, const CdcRelation *rel, bool all)
 	appendStringInfoString(buf, " FROM " CDC_BATCH_NAME " AS b WHERE ");
 }
 
+/* Where triggers may have changed a row, it is shown as it was written */
+static void
+append_written(StringInfo buf, const CdcRelation *rel, const char *first, const char *table)
+{
+	if (rel->fires_before == NULL)
+		return;
+	appendStringInfo(buf, " RETURNING %s", first);
+	for (int i = 0; i < rel->ncolumns; i++)
+		appendStringInfo(buf, "%s%s%s", i ? ", " : "", table,
+						 quote_identifier(rel->columns[i].name));
+}
+
 static void
 append_delete(StringInfo buf, const CdcRelation *rel)
 {
 	appendStringInfo(buf, "DELETE FROM %s AS t USING " CDC_BATCH_NAME " AS b WHERE ",
 					 rel->qualified_name);
+}
+
+char *
+cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	switch (kind)
+	{
+		case CDC_SQL_READ:
+			append_read(&buf, rel, false);
+			break;
+		case CDC_SQL_LOCK:
+			append_read(&buf, rel, true);
+			break;
+		case CDC_SQL_UPDATE:
+		case CDC_SQL_UPDATE_ALL:
+			append_update(&buf, rel, kind == CDC_SQL_UPDATE_ALL);
+			appendStringInfoString(&buf, READ_JOIN);
+			append_written(&buf, rel, "b.n, ", "t.");
+			break;
+		case CDC_SQL_DELETE:
+			append_delete(&buf, rel);
+			appendStringInfoString(&buf, READ_JOIN);
+			break;
+		case CDC_SQL_UPDATE_KEY:
+		case CDC_SQL_UPDATE_KEY_ALL:
+			append_update(&buf, rel, kind == CDC_SQL_UPDATE_KEY_ALL);
+			append_key_join(&buf, rel);
+			append_written(&buf, rel, "b.n, ", "t.");
+			break;
+		case CDC_SQL_DELETE_KEY:
+			append_delete(&buf, rel);
+			append_key_join(&buf, rel);
+			break;
+	}
+	return buf.data;
 }
 
 char *
@@ -130,33 +148,8 @@ cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present)
 	return buf.data;
 }
 
-/* Where triggers may have changed a row, it is shown as it was written */
-static void
-append_written(StringInfo buf, const CdcRelation *rel, const char *first, const char *table)
-{
-	if (rel->fires_before == NULL)
-		return;
-	appendStringInfo(buf, " RETURNING %s", first);
-	for (int i = 0; i < rel->ncolumns; i++)
-		appendStringInfo(buf, "%s%s%s", i ? ", " : "", table,
-						 quote_identifier(rel->columns[i].name));
-}
-
 char *
 cdc_deparse_truncate(const CdcRelation *rel)
 {
 	return psprintf("TRUNCATE %s", rel->qualified_name);
-}
-
-/* t.key = b.key, by the equality of the key's index */
-static void
-append_key_join(StringInfo buf, const CdcRelation *rel)
-{
-	for (int i = 0; i < rel->key->ncolumns; i++)
-	{
-		appendStringInfo(buf, "%st.%s ", i ? " AND " : "",
-						 quote_identifier(rel->key->columns[i].name));
-		cdc_key_append_equality(buf, &rel->key->columns[i]);
-		appendStringInfo(buf, " b.c%d", rel->key_column[i] + 1);
-	}
 }

@@ -20,13 +20,6 @@ typedef struct ColumnArgs
 	int			column;
 } ColumnArgs;
 
-static void begin(CdcImageRow *ir);
-static void read_rest(void *arg);
-static void read_tolerantly(CdcImageRow *ir);
-static void read_one(void *arg);
-static void read_column(CdcImageRow *ir, int column);
-static bool is_about_value(const ErrorData *error);
-
 void
 cdc_image_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
 				 const CdcProducer *producer)
@@ -83,6 +76,90 @@ cdc_image_row_init(CdcImageRow *ir, CdcRelation *rel, const CdcImage *image,
 	*ir = (CdcImageRow){.rel = rel, .image = image, .producer = producer, .tolerant = tolerant};
 }
 
+static void
+begin(CdcImageRow *ir)
+{
+	if (ir->row.values)
+		return;
+	ItemPointerSetInvalid(&ir->row.tid);
+	ir->row.values = palloc0(sizeof(Datum) * ir->rel->ncolumns);
+	ir->row.nulls = palloc(sizeof(bool) * ir->rel->ncolumns);
+	memset(ir->row.nulls, true, sizeof(bool) * ir->rel->ncolumns);
+}
+
+static void
+read_column(CdcImageRow *ir, int column)
+{
+	if (ir->complete ? !bms_is_member(column, ir->unread) : bms_is_member(column, ir->known))
+		return;
+	begin(ir);
+	if (cdc_image_decode_column(ir->rel, ir->image, column, false, ir->producer,
+								&ir->row.values[column], &ir->row.nulls[column]))
+		ir->row.present = bms_add_member(ir->row.present, column);
+	else
+	{
+		ir->row.nulls[column] = true;
+		ir->row.unchanged |=
+			bms_is_member(column, cdc_relation_shape(ir->rel, ir->image, false)->present);
+	}
+	ir->known = bms_add_member(ir->known, column);
+}
+
+static void
+read_rest(void *arg)
+{
+	CdcImageRow *ir = arg;
+	const CdcShape *shape = cdc_relation_shape(ir->rel, ir->image, false);
+
+	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
+		read_column(ir, i);
+}
+
+/* And neither about the server nor a wish that it should end */
+static bool
+is_about_value(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+static void
+read_one(void *arg)
+{
+	ColumnArgs *args = arg;
+
+	read_column(args->ir, args->column);
+}
+
+static void
+read_tolerantly(CdcImageRow *ir)
+{
+	const CdcShape *shape = cdc_relation_shape(ir->rel, ir->image, false);
+
+	begin(ir);
+	if (cdc_subxact_attempt(read_rest, ir, is_about_value) == NULL)
+		return;
+	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
+	{
+		ColumnArgs	args = {.ir = ir, .column = i};
+
+		if (cdc_subxact_attempt(read_one, &args, is_about_value) != NULL)
+		{
+			ir->unread = bms_add_member(ir->unread, i);
+			ir->row.unchanged = true;	/* no row can be made of it */
+		}
+	}
+}
+
 const CdcRow *
 cdc_image_row(CdcImageRow *ir)
 {
@@ -121,88 +198,4 @@ cdc_image_row_token(const CdcImageRow *ir, int column)
 	const CdcToken *token = &ir->image->fields[ir->image->shape->field[column]].token;
 
 	return pnstrdup(token->text, token->len);
-}
-
-static void
-begin(CdcImageRow *ir)
-{
-	if (ir->row.values)
-		return;
-	ItemPointerSetInvalid(&ir->row.tid);
-	ir->row.values = palloc0(sizeof(Datum) * ir->rel->ncolumns);
-	ir->row.nulls = palloc(sizeof(bool) * ir->rel->ncolumns);
-	memset(ir->row.nulls, true, sizeof(bool) * ir->rel->ncolumns);
-}
-
-static void
-read_rest(void *arg)
-{
-	CdcImageRow *ir = arg;
-	const CdcShape *shape = cdc_relation_shape(ir->rel, ir->image, false);
-
-	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
-		read_column(ir, i);
-}
-
-static void
-read_tolerantly(CdcImageRow *ir)
-{
-	const CdcShape *shape = cdc_relation_shape(ir->rel, ir->image, false);
-
-	begin(ir);
-	if (cdc_subxact_attempt(read_rest, ir, is_about_value) == NULL)
-		return;
-	for (int i = -1; (i = bms_next_member(shape->present, i)) >= 0;)
-	{
-		ColumnArgs	args = {.ir = ir, .column = i};
-
-		if (cdc_subxact_attempt(read_one, &args, is_about_value) != NULL)
-		{
-			ir->unread = bms_add_member(ir->unread, i);
-			ir->row.unchanged = true;	/* no row can be made of it */
-		}
-	}
-}
-
-static void
-read_one(void *arg)
-{
-	ColumnArgs *args = arg;
-
-	read_column(args->ir, args->column);
-}
-
-static void
-read_column(CdcImageRow *ir, int column)
-{
-	if (ir->complete ? !bms_is_member(column, ir->unread) : bms_is_member(column, ir->known))
-		return;
-	begin(ir);
-	if (cdc_image_decode_column(ir->rel, ir->image, column, false, ir->producer,
-								&ir->row.values[column], &ir->row.nulls[column]))
-		ir->row.present = bms_add_member(ir->row.present, column);
-	else
-	{
-		ir->row.nulls[column] = true;
-		ir->row.unchanged |=
-			bms_is_member(column, cdc_relation_shape(ir->rel, ir->image, false)->present);
-	}
-	ir->known = bms_add_member(ir->known, column);
-}
-
-/* And neither about the server nor a wish that it should end */
-static bool
-is_about_value(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
-			return false;
-		default:
-			return true;
-	}
 }

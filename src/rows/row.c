@@ -12,10 +12,6 @@
 
 #include "rows/row.h"
 
-static bool values_equal(CdcColumn *col, Datum a, Datum b);
-static void canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row,
-						   const Bitmapset *columns);
-
 CdcRow
 cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 {
@@ -38,6 +34,17 @@ cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 	}
 	row.present = bms_union(base->present, top->present);
 	return row;
+}
+
+static bool
+values_equal(CdcColumn *col, Datum a, Datum b)
+{
+	if (datum_image_eq(a, b, col->vt.typbyval, col->vt.typlen))
+		return true;
+	/* of by-value types without padding, other bytes are another text */
+	if (col->vt.typbyval)
+		return false;
+	return strcmp(OutputFunctionCall(&col->output, a), OutputFunctionCall(&col->output, b)) == 0;
 }
 
 bool
@@ -85,32 +92,6 @@ cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 	return true;
 }
 
-static bool
-values_equal(CdcColumn *col, Datum a, Datum b)
-{
-	if (datum_image_eq(a, b, col->vt.typbyval, col->vt.typlen))
-		return true;
-	/* of by-value types without padding, other bytes are another text */
-	if (col->vt.typbyval)
-		return false;
-	return strcmp(OutputFunctionCall(&col->output, a), OutputFunctionCall(&col->output, b)) == 0;
-}
-
-int
-cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base)
-{
-	StringInfoData a;
-	StringInfoData b;
-	int			order;
-
-	initStringInfo(&a);
-	initStringInfo(&b);
-	canonical_text(&a, rel, top, top->present);
-	canonical_text(&b, rel, base, top->present);
-	order = memcmp(a.data, b.data, Min(a.len, b.len));
-	return order ? order : a.len - b.len;
-}
-
 /* By remote name in byte order: output texts with a length before them, NULL lowest */
 static void
 canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row, const Bitmapset *columns)
@@ -135,4 +116,19 @@ canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row, const Bitmap
 			appendStringInfoChar(buf, (char) (len >> shift));
 		appendBinaryStringInfo(buf, text, len);
 	}
+}
+
+int
+cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base)
+{
+	StringInfoData a;
+	StringInfoData b;
+	int			order;
+
+	initStringInfo(&a);
+	initStringInfo(&b);
+	canonical_text(&a, rel, top, top->present);
+	canonical_text(&b, rel, base, top->present);
+	order = memcmp(a.data, b.data, Min(a.len, b.len));
+	return order ? order : a.len - b.len;
 }

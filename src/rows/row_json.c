@@ -31,40 +31,6 @@ typedef struct JsonText
 	Jsonb	   *jsonb;
 } JsonText;
 
-static void push_name(JsonbInState *state, const char *name);
-static void push_value(JsonbInState *state, CdcColumn *col, Datum value);
-static bool push_json(JsonbInState *state, const char *text);
-static void read_json(void *arg);
-static bool is_value_error(const ErrorData *error);
-static void push_text(JsonbInState *state, char *text);
-static bool is_plain_number(Oid type, Datum value);
-static void push_embedded(JsonbInState *state, Jsonb *jsonb);
-static bool has_name(Jsonb *object, const char *name);
-static bool is_long(const JsonbValue *v);
-static Jsonb *cut_value(JsonbValue *v);
-static char *value_text(JsonbValue *v, int *len);
-static bool is_cut(JsonbContainer *container);
-
-Jsonb *
-cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
-{
-	JsonbInState state = {0};
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = -1; (i = bms_next_member(row->present, i)) >= 0;)
-	{
-		JsonbValue	null = {.type = jbvNull};
-
-		push_name(&state, rel->columns[i].name);
-		if (row->nulls[i])
-			pushJsonbValue(&state, WJB_VALUE, &null);
-		else
-			push_value(&state, &rel->columns[i], row->values[i]);
-	}
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(state.result);
-}
-
 static void
 push_name(JsonbInState *state, const char *name)
 {
@@ -73,6 +39,90 @@ push_name(JsonbInState *state, const char *name)
 	v.val.string.val = unconstify(char *, name);
 	v.val.string.len = strlen(name);
 	pushJsonbValue(state, WJB_KEY, &v);
+}
+
+static void
+push_embedded(JsonbInState *state, Jsonb *jsonb)
+{
+	JsonbValue	v;
+
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		(void) JsonbExtractScalar(&jsonb->root, &v);
+	else
+	{
+		v.type = jbvBinary;
+		v.val.binary.data = &jsonb->root;
+		v.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	}
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* JSON's numbers know neither infinity nor NaN, and numeric no -0 */
+static bool
+is_plain_number(Oid type, Datum value)
+{
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return true;
+		case NUMERICOID:
+			return !numeric_is_nan(DatumGetNumeric(value)) &&
+				!numeric_is_inf(DatumGetNumeric(value));
+		case FLOAT4OID:
+			return isfinite(DatumGetFloat4(value)) &&
+				!(DatumGetFloat4(value) == 0 && signbit(DatumGetFloat4(value)));
+		case FLOAT8OID:
+			return isfinite(DatumGetFloat8(value)) &&
+				!(DatumGetFloat8(value) == 0 && signbit(DatumGetFloat8(value)));
+		default:
+			return false;
+	}
+}
+
+static void
+read_json(void *arg)
+{
+	JsonText   *json = arg;
+
+	json->jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text)));
+}
+
+static bool
+is_value_error(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+}
+
+/*
+ * Not all of json can be jsonb: neither \u0000 nor a number beyond numeric.  False then:
+ * a record for people must not stop the change it is about.
+ */
+static bool
+push_json(JsonbInState *state, const char *text)
+{
+	JsonText	json = {.text = text};
+	ErrorData  *error = cdc_subxact_attempt(read_json, &json, is_value_error);
+
+	if (error)
+	{
+		FreeErrorData(error);
+		return false;
+	}
+	push_embedded(state, json.jsonb);
+	return true;
+}
+
+static void
+push_text(JsonbInState *state, char *text)
+{
+	JsonbValue	v = {.type = jbvString};
+
+	v.val.string.val = text;
+	v.val.string.len = strlen(text);
+	pushJsonbValue(state, WJB_VALUE, &v);
 }
 
 static void
@@ -106,88 +156,32 @@ push_value(JsonbInState *state, CdcColumn *col, Datum value)
 		push_text(state, text);
 }
 
-/*
- * Not all of json can be jsonb: neither \u0000 nor a number beyond numeric.  False then:
- * a record for people must not stop the change it is about.
- */
-static bool
-push_json(JsonbInState *state, const char *text)
+Jsonb *
+cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
 {
-	JsonText	json = {.text = text};
-	ErrorData  *error = cdc_subxact_attempt(read_json, &json, is_value_error);
+	JsonbInState state = {0};
 
-	if (error)
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = -1; (i = bms_next_member(row->present, i)) >= 0;)
 	{
-		FreeErrorData(error);
-		return false;
+		JsonbValue	null = {.type = jbvNull};
+
+		push_name(&state, rel->columns[i].name);
+		if (row->nulls[i])
+			pushJsonbValue(&state, WJB_VALUE, &null);
+		else
+			push_value(&state, &rel->columns[i], row->values[i]);
 	}
-	push_embedded(state, json.jsonb);
-	return true;
-}
-
-static void
-read_json(void *arg)
-{
-	JsonText   *json = arg;
-
-	json->jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text)));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 static bool
-is_value_error(const ErrorData *error)
+has_name(Jsonb *object, const char *name)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-}
+	JsonbValue	buffer;
 
-static void
-push_text(JsonbInState *state, char *text)
-{
-	JsonbValue	v = {.type = jbvString};
-
-	v.val.string.val = text;
-	v.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-/* JSON's numbers know neither infinity nor NaN, and numeric no -0 */
-static bool
-is_plain_number(Oid type, Datum value)
-{
-	switch (type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			return true;
-		case NUMERICOID:
-			return !numeric_is_nan(DatumGetNumeric(value)) &&
-				!numeric_is_inf(DatumGetNumeric(value));
-		case FLOAT4OID:
-			return isfinite(DatumGetFloat4(value)) &&
-				!(DatumGetFloat4(value) == 0 && signbit(DatumGetFloat4(value)));
-		case FLOAT8OID:
-			return isfinite(DatumGetFloat8(value)) &&
-				!(DatumGetFloat8(value) == 0 && signbit(DatumGetFloat8(value)));
-		default:
-			return false;
-	}
-}
-
-static void
-push_embedded(JsonbInState *state, Jsonb *jsonb)
-{
-	JsonbValue	v;
-
-	if (JB_ROOT_IS_SCALAR(jsonb))
-		(void) JsonbExtractScalar(&jsonb->root, &v);
-	else
-	{
-		v.type = jbvBinary;
-		v.val.binary.data = &jsonb->root;
-		v.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
-	pushJsonbValue(state, WJB_VALUE, &v);
+	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer) != NULL;
 }
 
 CdcRow
@@ -217,14 +211,6 @@ cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object)
 			row.present = bms_add_member(row.present, i);
 	}
 	return row;
-}
-
-static bool
-has_name(Jsonb *object, const char *name)
-{
-	JsonbValue	buffer;
-
-	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer) != NULL;
 }
 
 char *
@@ -265,6 +251,46 @@ cdc_row_json_undecodable(const char *name, const char *text)
 	return JsonbValueToJsonb(state.result);
 }
 
+static bool
+is_long(const JsonbValue *v)
+{
+	return (v->type == jbvString && v->val.string.len > CUT_VALUE_SIZE) ||
+		(v->type == jbvNumeric && VARSIZE(v->val.numeric) > CUT_VALUE_SIZE) ||
+		(v->type == jbvBinary && v->val.binary.len > CUT_VALUE_SIZE);
+}
+
+static char *
+value_text(JsonbValue *v, int *len)
+{
+	char	   *text = v->val.string.val;
+
+	*len = v->val.string.len;
+	if (v->type == jbvString)
+		return text;
+	text = v->type == jbvBinary ? JsonbToCString(NULL, v->val.binary.data, v->val.binary.len) :
+		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
+	*len = strlen(text);
+	return text;
+}
+
+static Jsonb *
+cut_value(JsonbValue *v)
+{
+	JsonbInState state = {0};
+	JsonbValue	number = {.type = jbvNumeric};
+	int			len;
+	char	   *text = value_text(v, &len);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_name(&state, "cut");
+	push_text(&state, pnstrdup(text, pg_mbcliplen(text, len, CUT_VALUE_SIZE)));
+	push_name(&state, "bytes");
+	number.val.numeric = int64_to_numeric(len);
+	pushJsonbValue(&state, WJB_VALUE, &number);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
+}
+
 Jsonb *
 cdc_row_json_cut(Jsonb *row)
 {
@@ -286,43 +312,13 @@ cdc_row_json_cut(Jsonb *row)
 }
 
 static bool
-is_long(const JsonbValue *v)
+is_cut(JsonbContainer *container)
 {
-	return (v->type == jbvString && v->val.string.len > CUT_VALUE_SIZE) ||
-		(v->type == jbvNumeric && VARSIZE(v->val.numeric) > CUT_VALUE_SIZE) ||
-		(v->type == jbvBinary && v->val.binary.len > CUT_VALUE_SIZE);
-}
+	JsonbValue	buffer;
 
-static Jsonb *
-cut_value(JsonbValue *v)
-{
-	JsonbInState state = {0};
-	JsonbValue	number = {.type = jbvNumeric};
-	int			len;
-	char	   *text = value_text(v, &len);
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_name(&state, "cut");
-	push_text(&state, pnstrdup(text, pg_mbcliplen(text, len, CUT_VALUE_SIZE)));
-	push_name(&state, "bytes");
-	number.val.numeric = int64_to_numeric(len);
-	pushJsonbValue(&state, WJB_VALUE, &number);
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(state.result);
-}
-
-static char *
-value_text(JsonbValue *v, int *len)
-{
-	char	   *text = v->val.string.val;
-
-	*len = v->val.string.len;
-	if (v->type == jbvString)
-		return text;
-	text = v->type == jbvBinary ? JsonbToCString(NULL, v->val.binary.data, v->val.binary.len) :
-		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
-	*len = strlen(text);
-	return text;
+	return JsonContainerIsObject(container) && JsonContainerSize(container) == 2 &&
+		getKeyJsonValueFromContainer(container, "cut", 3, &buffer) != NULL &&
+		getKeyJsonValueFromContainer(container, "bytes", 5, &buffer) != NULL;
 }
 
 char *
@@ -341,16 +337,6 @@ cdc_row_json_cut_column(Jsonb *row)
 			return column;
 	}
 	return NULL;
-}
-
-static bool
-is_cut(JsonbContainer *container)
-{
-	JsonbValue	buffer;
-
-	return JsonContainerIsObject(container) && JsonContainerSize(container) == 2 &&
-		getKeyJsonValueFromContainer(container, "cut", 3, &buffer) != NULL &&
-		getKeyJsonValueFromContainer(container, "bytes", 5, &buffer) != NULL;
 }
 
 Jsonb *

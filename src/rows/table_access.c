@@ -38,14 +38,17 @@ struct CdcTableScan
 	ScanKeyData keys[INDEX_MAX_KEYS];
 };
 
-static void scan_key_init(CdcTableScan *scan, int n);
-static void take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc);
-static void store_row(TupleTableSlot *slot, const CdcRelation *rel, const CdcRow *row);
-static void check_row(CdcTableWrite *w, TupleTableSlot *slot);
-static void insert_rows(CdcTableWrite *w, TupleTableSlot **slots, const CdcRelation *rel,
-						const CdcRow *rows, int nrows);
-
 /* ---- read ---- */
+
+static void
+scan_key_init(CdcTableScan *scan, int n)
+{
+	const CdcKeyColumn *col = &scan->rel->key->columns[n];
+
+	ScanKeyEntryInitialize(&scan->keys[n], 0, n + 1, BTEqualStrategyNumber,
+						   scan->index->rd_opcintype[n], col->collation,
+						   get_opcode(col->equality), (Datum) 0);
+}
 
 CdcTableScan *
 cdc_table_scan_begin(CdcRelation *rel)
@@ -64,13 +67,20 @@ cdc_table_scan_begin(CdcRelation *rel)
 }
 
 static void
-scan_key_init(CdcTableScan *scan, int n)
+take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
 {
-	const CdcKeyColumn *col = &scan->rel->key->columns[n];
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 
-	ScanKeyEntryInitialize(&scan->keys[n], 0, n + 1, BTEqualStrategyNumber,
-						   scan->index->rd_opcintype[n], col->collation,
-						   get_opcode(col->equality), (Datum) 0);
+	heap_deform_tuple(tuple, desc, values, nulls);
+	/* columns that take part come in the table's order, without those that do not */
+	for (int i = 0; i < rel->ncolumns; i++)
+	{
+		values[i] = values[rel->columns[i].attnum - 1];
+		nulls[i] = nulls[rel->columns[i].attnum - 1];
+	}
+	*row = (CdcRow){.exists = true, .tid = tuple->t_self, .values = values, .nulls = nulls,
+	.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data), .present = rel->all_columns};
 }
 
 bool
@@ -86,23 +96,6 @@ cdc_table_scan_read(CdcTableScan *scan, const Datum *key, CdcRow *row)
 		return false;
 	take_tuple(row, scan->rel, ExecCopySlotHeapTuple(scan->slot), RelationGetDescr(scan->table));
 	return true;
-}
-
-static void
-take_tuple(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
-{
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-
-	heap_deform_tuple(tuple, desc, values, nulls);
-	/* columns that take part come in the table's order, without those that do not */
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		values[i] = values[rel->columns[i].attnum - 1];
-		nulls[i] = nulls[rel->columns[i].attnum - 1];
-	}
-	*row = (CdcRow){.exists = true, .tid = tuple->t_self, .values = values, .nulls = nulls,
-	.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data), .present = rel->all_columns};
 }
 
 void
@@ -141,6 +134,22 @@ check_row(CdcTableWrite *w, TupleTableSlot *slot)
 	ResetPerTupleExprContext(w->estate);
 }
 
+static void
+insert_rows(CdcTableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
+			int nrows)
+{
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < nrows; i++)
+	{
+		store_row(slots[i], rel, &rows[i]);
+		check_row(w, slots[i]);
+	}
+	/* what this leaves in memory, the batch's limits bound */
+	table_multi_insert(w->table, slots, nrows, w->cid, 0, NULL);
+	for (int i = 0; i < nrows; i++)
+		cdc_table_write_entries(w, slots[i], false, false);
+}
+
 uint64
 cdc_table_insert(CdcRelation *rel, const CdcRow *rows, int nrows)
 {
@@ -157,22 +166,6 @@ cdc_table_insert(CdcRelation *rel, const CdcRow *rows, int nrows)
 		ExecDropSingleTupleTableSlot(slots[i]);
 	cdc_table_write_end(&w);
 	return nrows;
-}
-
-static void
-insert_rows(CdcTableWrite *w, TupleTableSlot **slots, const CdcRelation *rel, const CdcRow *rows,
-			int nrows)
-{
-	CHECK_FOR_INTERRUPTS();
-	for (int i = 0; i < nrows; i++)
-	{
-		store_row(slots[i], rel, &rows[i]);
-		check_row(w, slots[i]);
-	}
-	/* what this leaves in memory, the batch's limits bound */
-	table_multi_insert(w->table, slots, nrows, w->cid, 0, NULL);
-	for (int i = 0; i < nrows; i++)
-		cdc_table_write_entries(w, slots[i], false, false);
 }
 
 uint64

@@ -20,23 +20,6 @@
 #include "rows/write.h"
 #include "table/writing.h"
 
-static uint64 execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int));
-static uint64 execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
-					  const void *arg);
-static uint64 execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan,
-							   char *(*text) (CdcRowSet *, const void *), const void *arg);
-static char *statement_text(CdcRowSet *set, const void *kind);
-static char *insert_text(CdcRowSet *set, const void *present);
-static SPIPlanPtr prepare(const char *sql);
-static CdcInsert *find_insert(CdcRelation *rel, Bitmapset *present);
-static Tuplestorestate *register_set(const CdcRowSet *set);
-static void unregister_set(Tuplestorestate *store);
-static Tuplestorestate *make_store(const CdcRowSet *set);
-static void end_set(CdcRowSet *set);
-static void check_written(const CdcRowSet *set);
-static void check_row(const CdcRowSet *set, HeapTuple tuple, int n, int first);
-pg_noreturn static void refuse_changed(CdcRelation *rel, const CdcRow *row, int column);
-
 CdcRowSet *
 cdc_write_begin(CdcRelation *rel)
 {
@@ -74,6 +57,207 @@ cdc_write_add_key(CdcRowSet *set, const Datum *key)
 	cdc_write_add(set, &row);
 }
 
+static void
+end_set(CdcRowSet *set)
+{
+	if (set->rows)
+		pfree(set->rows);
+	pfree(set);
+}
+
+static uint64
+execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int))
+{
+	uint64		written = set->nrows > 0 ? write(set->rel, set->rows, set->nrows) : 0;
+
+	end_set(set);
+	return written;
+}
+
+static Tuplestorestate *
+make_store(const CdcRowSet *set)
+{
+	TupleDesc	desc = set->rel->batch_desc;
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc0(sizeof(bool) * desc->natts);
+
+	for (int i = 0; i < set->nrows; i++)
+	{
+		const CdcRow *row = &set->rows[i];
+
+		values[CDC_BATCH_N] = Int32GetDatum(i);
+		values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
+		nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
+		values[CDC_BATCH_XID] = TransactionIdGetDatum(row->xmin);
+		memcpy(values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
+		memcpy(nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
+		tuplestore_putvalues(store, desc, values, nulls);
+	}
+	pfree(values);
+	pfree(nulls);
+	return store;
+}
+
+/*
+ * One row is what the planner is to expect, always: it then takes the rows one by one
+ * and looks each up, whatever the table looked like when the plan was made.
+ */
+static Tuplestorestate *
+register_set(const CdcRowSet *set)
+{
+	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
+	int			result;
+
+	enr->md.name = CDC_BATCH_NAME;
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = set->rel->batch_desc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = 1;
+	enr->reldata = make_store(set);
+	/* a subtransaction that failed may have left its batch */
+	(void) SPI_unregister_relation(CDC_BATCH_NAME);
+	result = SPI_register_relation(enr);
+	if (result != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register batch: %s", SPI_result_code_string(result));
+	return enr->reldata;
+}
+
+static SPIPlanPtr
+prepare(const char *sql)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	return plan;
+}
+
+pg_noreturn static void
+refuse_changed(CdcRelation *rel, const CdcRow *row, int column)
+{
+	Datum		key[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < rel->key->ncolumns; i++)
+		key[i] = row->values[rel->key_column[i]];
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("a trigger changed column \"%s\" of a row of table %s that is applied",
+					rel->columns[column].name, rel->qualified_name),
+			 errdetail("The row has key %s.", cdc_key_to_string(rel->key, key)),
+			 errhint("Make the one that did it fire for local writes alone: %s.", rel->fires_before)));
+}
+
+static void
+check_row(const CdcRowSet *set, HeapTuple tuple, int n, int first)
+{
+	const CdcRow *row = &set->rows[n];
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	CdcRow		decided = *row;
+	CdcRow		written;
+
+	written.values = palloc(sizeof(Datum) * desc->natts);
+	written.nulls = palloc(sizeof(bool) * desc->natts);
+	heap_deform_tuple(tuple, desc, written.values, written.nulls);
+	written.values += first;
+	written.nulls += first;
+	if (row->decided)
+		decided.present = row->decided;
+	if (cdc_row_equal(set->rel, &written, &decided))
+		return;
+	for (int i = -1; (i = bms_next_member(decided.present, i)) >= 0;)
+	{
+		CdcRow		column = decided;
+
+		column.present = bms_make_singleton(i);
+		if (!cdc_row_equal(set->rel, &written, &column))
+			refuse_changed(set->rel, row, i);
+	}
+}
+
+/*
+ * Is what was written what was decided?  A trigger of users may have changed it: then this
+ * node's log says something else than the event, for ever back and forth with who else
+ * does so.  Columns that the events do not have are nobody else's.
+ */
+static void
+check_written(const CdcRowSet *set)
+{
+	SPITupleTable *table = SPI_tuptable;
+	int			first = table->tupdesc->natts - set->rel->ncolumns; /* a row's place comes first */
+
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		bool		isnull;
+
+		if (first > 0)
+			check_row(set, table->vals[i],
+					  DatumGetInt32(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull)),
+					  first);
+		else if (table->numvals == set->nrows)	/* else some are missing, which is an error of its own */
+			check_row(set, table->vals[i], i, first);
+	}
+	SPI_freetuptable(table);
+}
+
+static void
+unregister_set(Tuplestorestate *store)
+{
+	SPI_unregister_relation(CDC_BATCH_NAME);
+	tuplestore_end(store);
+}
+
+static uint64
+execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
+		const void *arg)
+{
+	uint64		processed = 0;
+	int			result;
+
+	if (set->nrows > 0)
+	{
+		Tuplestorestate *store = register_set(set);
+
+		if (*plan == NULL)
+			*plan = prepare(text(set, arg));
+		result = SPI_execute_plan(*plan, NULL, NULL, false, 0);
+		if (result < 0)
+			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
+		processed = SPI_processed;
+		if (set->rel->fires_before && SPI_tuptable && result != SPI_OK_SELECT)
+			check_written(set);
+		unregister_set(store);
+	}
+	end_set(set);
+	return processed;
+}
+
+static char *
+statement_text(CdcRowSet *set, const void *kind)
+{
+	return cdc_deparse_statement(set->rel, *(const CdcStatementKind *) kind);
+}
+
+static uint64
+execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
+				 const void *arg)
+{
+	CdcWriting	outer = cdc_writing_begin(set->rel->relid);
+	volatile uint64 written = 0;
+
+	PG_TRY();
+	{
+		written = execute(set, plan, text, arg);
+	}
+	PG_FINALLY();
+	{
+		cdc_writing_end(outer);
+	}
+	PG_END_TRY();
+	return written;
+}
+
 uint64
 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
 {
@@ -102,6 +286,33 @@ cdc_write_take_row(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDe
 		.xmin = DatumGetTransactionId(values[CDC_BATCH_XID]),
 		.values = values + CDC_BATCH_FIRST, .nulls = nulls + CDC_BATCH_FIRST};
 	return DatumGetInt32(values[CDC_BATCH_N]);
+}
+
+static CdcInsert *
+find_insert(CdcRelation *rel, Bitmapset *present)
+{
+	MemoryContext old;
+	CdcInsert  *insert;
+	ListCell   *lc;
+
+	foreach(lc, rel->inserts)
+	{
+		insert = lfirst(lc);
+		if (bms_equal(insert->present, present))
+			return insert;
+	}
+	old = MemoryContextSwitchTo(rel->context);
+	insert = palloc0(sizeof(CdcInsert));
+	insert->present = bms_copy(present);
+	rel->inserts = lappend(rel->inserts, insert);
+	MemoryContextSwitchTo(old);
+	return insert;
+}
+
+static char *
+insert_text(CdcRowSet *set, const void *present)
+{
+	return cdc_deparse_insert(set->rel, present);
 }
 
 uint64
@@ -142,232 +353,4 @@ cdc_write_truncate(CdcRelation *rel)
 		cdc_writing_end(outer);
 	}
 	PG_END_TRY();
-}
-
-static uint64
-execute_direct(CdcRowSet *set, uint64 (*write) (CdcRelation *, const CdcRow *, int))
-{
-	uint64		written = set->nrows > 0 ? write(set->rel, set->rows, set->nrows) : 0;
-
-	end_set(set);
-	return written;
-}
-
-static uint64
-execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
-				 const void *arg)
-{
-	CdcWriting	outer = cdc_writing_begin(set->rel->relid);
-	volatile uint64 written = 0;
-
-	PG_TRY();
-	{
-		written = execute(set, plan, text, arg);
-	}
-	PG_FINALLY();
-	{
-		cdc_writing_end(outer);
-	}
-	PG_END_TRY();
-	return written;
-}
-
-static uint64
-execute(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, const void *),
-		const void *arg)
-{
-	uint64		processed = 0;
-	int			result;
-
-	if (set->nrows > 0)
-	{
-		Tuplestorestate *store = register_set(set);
-
-		if (*plan == NULL)
-			*plan = prepare(text(set, arg));
-		result = SPI_execute_plan(*plan, NULL, NULL, false, 0);
-		if (result < 0)
-			elog(ERROR, "could not write: %s", SPI_result_code_string(result));
-		processed = SPI_processed;
-		if (set->rel->fires_before && SPI_tuptable && result != SPI_OK_SELECT)
-			check_written(set);
-		unregister_set(store);
-	}
-	end_set(set);
-	return processed;
-}
-
-/*
- * Is what was written what was decided?  A trigger of users may have changed it: then this
- * node's log says something else than the event, for ever back and forth with who else
- * does so.  Columns that the events do not have are nobody else's.
- */
-static void
-check_written(const CdcRowSet *set)
-{
-	SPITupleTable *table = SPI_tuptable;
-	int			first = table->tupdesc->natts - set->rel->ncolumns; /* a row's place comes first */
-
-	for (uint64 i = 0; i < table->numvals; i++)
-	{
-		bool		isnull;
-
-		if (first > 0)
-			check_row(set, table->vals[i],
-					  DatumGetInt32(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull)),
-					  first);
-		else if (table->numvals == set->nrows)	/* else some are missing, which is an error of its own */
-			check_row(set, table->vals[i], i, first);
-	}
-	SPI_freetuptable(table);
-}
-
-static void
-check_row(const CdcRowSet *set, HeapTuple tuple, int n, int first)
-{
-	const CdcRow *row = &set->rows[n];
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	CdcRow		decided = *row;
-	CdcRow		written;
-
-	written.values = palloc(sizeof(Datum) * desc->natts);
-	written.nulls = palloc(sizeof(bool) * desc->natts);
-	heap_deform_tuple(tuple, desc, written.values, written.nulls);
-	written.values += first;
-	written.nulls += first;
-	if (row->decided)
-		decided.present = row->decided;
-	if (cdc_row_equal(set->rel, &written, &decided))
-		return;
-	for (int i = -1; (i = bms_next_member(decided.present, i)) >= 0;)
-	{
-		CdcRow		column = decided;
-
-		column.present = bms_make_singleton(i);
-		if (!cdc_row_equal(set->rel, &written, &column))
-			refuse_changed(set->rel, row, i);
-	}
-}
-
-static void
-refuse_changed(CdcRelation *rel, const CdcRow *row, int column)
-{
-	Datum		key[INDEX_MAX_KEYS];
-
-	for (int i = 0; i < rel->key->ncolumns; i++)
-		key[i] = row->values[rel->key_column[i]];
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-			 errmsg("a trigger changed column \"%s\" of a row of table %s that is applied",
-					rel->columns[column].name, rel->qualified_name),
-			 errdetail("The row has key %s.", cdc_key_to_string(rel->key, key)),
-			 errhint("Make the one that did it fire for local writes alone: %s.", rel->fires_before)));
-}
-
-static void
-end_set(CdcRowSet *set)
-{
-	if (set->rows)
-		pfree(set->rows);
-	pfree(set);
-}
-
-static char *
-statement_text(CdcRowSet *set, const void *kind)
-{
-	return cdc_deparse_statement(set->rel, *(const CdcStatementKind *) kind);
-}
-
-static char *
-insert_text(CdcRowSet *set, const void *present)
-{
-	return cdc_deparse_insert(set->rel, present);
-}
-
-static SPIPlanPtr
-prepare(const char *sql)
-{
-	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
-
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-	return plan;
-}
-
-static CdcInsert *
-find_insert(CdcRelation *rel, Bitmapset *present)
-{
-	MemoryContext old;
-	CdcInsert  *insert;
-	ListCell   *lc;
-
-	foreach(lc, rel->inserts)
-	{
-		insert = lfirst(lc);
-		if (bms_equal(insert->present, present))
-			return insert;
-	}
-	old = MemoryContextSwitchTo(rel->context);
-	insert = palloc0(sizeof(CdcInsert));
-	insert->present = bms_copy(present);
-	rel->inserts = lappend(rel->inserts, insert);
-	MemoryContextSwitchTo(old);
-	return insert;
-}
-
-/*
- * One row is what the planner is to expect, always: it then takes the rows one by one
- * and looks each up, whatever the table looked like when the plan was made.
- */
-static Tuplestorestate *
-register_set(const CdcRowSet *set)
-{
-	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
-	int			result;
-
-	enr->md.name = CDC_BATCH_NAME;
-	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = set->rel->batch_desc;
-	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = 1;
-	enr->reldata = make_store(set);
-	/* a subtransaction that failed may have left its batch */
-	(void) SPI_unregister_relation(CDC_BATCH_NAME);
-	result = SPI_register_relation(enr);
-	if (result != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register batch: %s", SPI_result_code_string(result));
-	return enr->reldata;
-}
-
-static void
-unregister_set(Tuplestorestate *store)
-{
-	SPI_unregister_relation(CDC_BATCH_NAME);
-	tuplestore_end(store);
-}
-
-static Tuplestorestate *
-make_store(const CdcRowSet *set)
-{
-	TupleDesc	desc = set->rel->batch_desc;
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc0(sizeof(bool) * desc->natts);
-
-	for (int i = 0; i < set->nrows; i++)
-	{
-		const CdcRow *row = &set->rows[i];
-
-		values[CDC_BATCH_N] = Int32GetDatum(i);
-		values[CDC_BATCH_TID] = PointerGetDatum(&row->tid);
-		nulls[CDC_BATCH_TID] = !ItemPointerIsValid(&row->tid);
-		values[CDC_BATCH_XID] = TransactionIdGetDatum(row->xmin);
-		memcpy(values + CDC_BATCH_FIRST, row->values, sizeof(Datum) * set->rel->ncolumns);
-		memcpy(nulls + CDC_BATCH_FIRST, row->nulls, sizeof(bool) * set->rel->ncolumns);
-		tuplestore_putvalues(store, desc, values, nulls);
-	}
-	pfree(values);
-	pfree(nulls);
-	return store;
 }

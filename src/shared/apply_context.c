@@ -17,8 +17,6 @@ static Oid	relid = InvalidOid;
 static char name[NAME_SIZE];
 static char source[NAME_SIZE];
 
-static void say_hint(void);
-
 void
 cdc_apply_context_set(const CdcMessage *message)
 {
@@ -85,17 +83,6 @@ cdc_apply_context_hint(const ErrorData *error)
 	return "search_path is empty while changes are applied. Give the name its schema where it stands, or run ALTER FUNCTION ... SET search_path for the function that CONTEXT names.";
 }
 
-void
-cdc_apply_context_callback(void *arg)
-{
-	char	   *line = cdc_apply_context_line();
-
-	if (line)
-		errcontext("%s", line);
-	if (is_lost_name(geterrcode()))
-		say_hint();
-}
-
 /* While an error is being made there is no other way to see whose it is */
 static void
 say_hint(void)
@@ -108,4 +95,15 @@ say_hint(void)
 	if (hint)
 		errhint("%s", hint);
 	FreeErrorData(error);
+}
+
+void
+cdc_apply_context_callback(void *arg)
+{
+	char	   *line = cdc_apply_context_line();
+
+	if (line)
+		errcontext("%s", line);
+	if (is_lost_name(geterrcode()))
+		say_hint();
 }

@@ -112,23 +112,7 @@ typedef struct CdcDatabase
 static CdcSlot *my_slot = NULL;
 static uint64 generation_read = 0;	/* the last one that was asked for */
 
-static CdcDatabase read_database(Oid dboid);
-static bool may_start(const CdcSlot *slot);
-static bool may_attach(const CdcSlot *slot);
-static bool others_disagree(const CdcSlot *slot);
-static void forget_above(Oid dboid);
-static void renew_generation(CdcSlot *slot);
-static CdcSlot *find_slot(Oid dboid, int number);
-static CdcSlot *take_slot(Oid dboid, int number);
 static CdcSlot *next_slot(Oid dboid, CdcSlot *slot);
-static bool is_free(const CdcSlot *slot);
-static bool is_held(Oid dboid);
-static int	send_away(Oid dboid);
-static void want_slot(CdcSlot *slot);
-static void wake_slot(CdcSlot *slot);
-static void wake_launcher(void);
-static void worker_detach(int code, Datum arg);
-static void launcher_detach(int code, Datum arg);
 
 static Size
 shmem_size(void)
@@ -169,6 +153,44 @@ cdc_control_require(void)
 				 errhint("Add cdcsync to \"shared_preload_libraries\" and restart the server.")));
 }
 
+/* The following are called with the lock held, those that write, exclusively */
+static CdcSlot *
+find_slot(Oid dboid, int number)
+{
+	for_slots_of(dboid, slot)
+	{
+		if (slot->number == number)
+			return slot;
+	}
+	return NULL;
+}
+
+static bool
+is_free(const CdcSlot *slot)
+{
+	return !slot->wanted && !slot->registered && slot->pid == 0 && slot->holds == 0;
+}
+
+/* The worker's slot, or a free one that becomes it, or NULL */
+static CdcSlot *
+take_slot(Oid dboid, int number)
+{
+	CdcSlot    *slot = find_slot(dboid, number);
+
+	for (int i = 0; slot == NULL && i < control->nslots; i++)
+	{
+		if (is_free(&control->slots[i]))
+		{
+			slot = &control->slots[i];
+			memset(slot, 0, sizeof(CdcSlot));
+			slot->dboid = dboid;
+			slot->number = number;
+			slot->generation = ++control->counter;
+		}
+	}
+	return slot;
+}
+
 bool
 cdc_control_reserve(Oid dboid)
 {
@@ -178,6 +200,39 @@ cdc_control_reserve(Oid dboid)
 	slot = take_slot(dboid, CDC_FIRST_WORKER);
 	LWLockRelease(control_lock);
 	return slot != NULL;
+}
+
+/* What kept it from running may be mended by that */
+static void
+renew_generation(CdcSlot *slot)
+{
+	slot->generation = ++control->counter;
+	slot->due = 0;
+	slot->pause = 0;
+}
+
+static void
+wake_launcher(void)
+{
+	if (control->launcher != NULL)
+		SetLatch(control->launcher);
+}
+
+/* The worker, or who starts one */
+static void
+wake_slot(CdcSlot *slot)
+{
+	if (slot->latch != NULL)
+		SetLatch(slot->latch);
+	else if (slot->wanted)
+		wake_launcher();
+}
+
+static void
+want_slot(CdcSlot *slot)
+{
+	slot->wanted = true;
+	wake_slot(slot);
 }
 
 bool
@@ -196,15 +251,6 @@ cdc_control_notify(Oid dboid)
 		want_slot(first);
 	LWLockRelease(control_lock);
 	return first != NULL;
-}
-
-/* What kept it from running may be mended by that */
-static void
-renew_generation(CdcSlot *slot)
-{
-	slot->generation = ++control->counter;
-	slot->due = 0;
-	slot->pause = 0;
 }
 
 void
@@ -345,6 +391,33 @@ cdc_control_hold_release(Oid dboid)
 	LWLockRelease(control_lock);
 }
 
+static bool
+is_held(Oid dboid)
+{
+	const CdcSlot *first = find_slot(dboid, CDC_FIRST_WORKER);
+
+	return first != NULL && first->holds > 0;
+}
+
+static CdcDatabase
+read_database(Oid dboid)
+{
+	CdcDatabase database = {0};
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	database.held = is_held(dboid);
+	for_slots_of(dboid, slot)
+	{
+		database.nattached += slot->pid != 0 ? 1 : 0;
+		database.has_errors |= slot->has_errors;
+		database.has_unseen |= slot->has_unseen;
+		if (slot->number == CDC_FIRST_WORKER && slot->pid != 0)
+			database.own_topics = slot->own_topics;
+	}
+	LWLockRelease(control_lock);
+	return database;
+}
+
 int
 cdc_control_count_workers(Oid dboid)
 {
@@ -415,6 +488,50 @@ cdc_control_is_loaded(void)
 	return control != NULL;
 }
 
+/* Do workers run in its database that share its partitions by another number? */
+static bool
+others_disagree(const CdcSlot *slot)
+{
+	for_slots_of(slot->dboid, other)
+	{
+		if (other != slot && (other->pid != 0 || other->registered) &&
+			other->nworkers != control->nworkers)
+			return true;
+	}
+	return false;
+}
+
+static bool
+may_attach(const CdcSlot *slot)
+{
+	return slot->pid == 0 && slot->number <= control->nworkers && !others_disagree(slot);
+}
+
+/* The database's last first worker may have wanted more */
+static void
+forget_above(Oid dboid)
+{
+	for_slots_of(dboid, slot)
+	{
+		if (slot->number > control->nworkers)
+			slot->wanted = false;
+	}
+}
+
+/* All that was set up after attach (origin, stat, consumer) has been let go by now */
+static void
+worker_detach(int code, Datum arg)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	my_slot->pid = 0;
+	my_slot->latch = NULL;
+	pg_atomic_write_u64(&my_slot->applying, 0);
+	my_slot = NULL;
+	wake_launcher();
+	LWLockRelease(control_lock);
+	ConditionVariableBroadcast(&control->progress);
+}
+
 bool
 cdc_control_attach(int number, int nworkers)
 {
@@ -445,36 +562,6 @@ cdc_control_attach(int number, int nworkers)
 	return true;
 }
 
-static bool
-may_attach(const CdcSlot *slot)
-{
-	return slot->pid == 0 && slot->number <= control->nworkers && !others_disagree(slot);
-}
-
-/* Do workers run in its database that share its partitions by another number? */
-static bool
-others_disagree(const CdcSlot *slot)
-{
-	for_slots_of(slot->dboid, other)
-	{
-		if (other != slot && (other->pid != 0 || other->registered) &&
-			other->nworkers != control->nworkers)
-			return true;
-	}
-	return false;
-}
-
-/* The database's last first worker may have wanted more */
-static void
-forget_above(Oid dboid)
-{
-	for_slots_of(dboid, slot)
-	{
-		if (slot->number > control->nworkers)
-			slot->wanted = false;
-	}
-}
-
 bool
 cdc_control_is_outdated(void)
 {
@@ -492,20 +579,6 @@ cdc_control_dismiss(void)
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
 	my_slot->leave = CDC_LEAVE_DISMISSED;
 	LWLockRelease(control_lock);
-}
-
-/* All that was set up after attach (origin, stat, consumer) has been let go by now */
-static void
-worker_detach(int code, Datum arg)
-{
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->pid = 0;
-	my_slot->latch = NULL;
-	pg_atomic_write_u64(&my_slot->applying, 0);
-	my_slot = NULL;
-	wake_launcher();
-	LWLockRelease(control_lock);
-	ConditionVariableBroadcast(&control->progress);
 }
 
 uint64
@@ -645,6 +718,14 @@ cdc_control_progress_cancel(void)
 	ConditionVariableCancelSleep();
 }
 
+static void
+launcher_detach(int code, Datum arg)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	control->launcher = NULL;
+	LWLockRelease(control_lock);
+}
+
 /*
  * Workers outlive a launcher, their handles do not: of a worker that the last launcher
  * registered and that has not attached yet, nothing is known any more.  Should it come
@@ -674,14 +755,6 @@ cdc_control_set_nworkers(int nworkers)
 	LWLockRelease(control_lock);
 }
 
-static void
-launcher_detach(int code, Datum arg)
-{
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	control->launcher = NULL;
-	LWLockRelease(control_lock);
-}
-
 bool
 cdc_control_want(Oid dboid)
 {
@@ -702,6 +775,12 @@ cdc_control_forget(Oid dboid)
 	for_slots_of(dboid, slot)
 		slot->wanted = false;
 	LWLockRelease(control_lock);
+}
+
+static bool
+may_start(const CdcSlot *slot)
+{
+	return slot->wanted && !slot->registered && !is_held(slot->dboid) && may_attach(slot);
 }
 
 CdcWorkerId
@@ -727,12 +806,6 @@ cdc_control_next_wanted(int64 now, int64 *next_due)
 	}
 	LWLockRelease(control_lock);
 	return worker;
-}
-
-static bool
-may_start(const CdcSlot *slot)
-{
-	return slot->wanted && !slot->registered && !is_held(slot->dboid) && may_attach(slot);
 }
 
 /* The launcher has registered a worker; it may have come and gone already */
@@ -775,37 +848,6 @@ cdc_control_exited(CdcWorkerId worker, int64 now)
 	LWLockRelease(control_lock);
 }
 
-static CdcDatabase
-read_database(Oid dboid)
-{
-	CdcDatabase database = {0};
-
-	LWLockAcquire(control_lock, LW_SHARED);
-	database.held = is_held(dboid);
-	for_slots_of(dboid, slot)
-	{
-		database.nattached += slot->pid != 0 ? 1 : 0;
-		database.has_errors |= slot->has_errors;
-		database.has_unseen |= slot->has_unseen;
-		if (slot->number == CDC_FIRST_WORKER && slot->pid != 0)
-			database.own_topics = slot->own_topics;
-	}
-	LWLockRelease(control_lock);
-	return database;
-}
-
-/* The following are called with the lock held, those that write, exclusively */
-static CdcSlot *
-find_slot(Oid dboid, int number)
-{
-	for_slots_of(dboid, slot)
-	{
-		if (slot->number == number)
-			return slot;
-	}
-	return NULL;
-}
-
 /* Those of a database, one after the other; NULL is before the first and after the last */
 static CdcSlot *
 next_slot(Oid dboid, CdcSlot *slot)
@@ -816,64 +858,6 @@ next_slot(Oid dboid, CdcSlot *slot)
 			return slot;
 	}
 	return NULL;
-}
-
-/* The worker's slot, or a free one that becomes it, or NULL */
-static CdcSlot *
-take_slot(Oid dboid, int number)
-{
-	CdcSlot    *slot = find_slot(dboid, number);
-
-	for (int i = 0; slot == NULL && i < control->nslots; i++)
-	{
-		if (is_free(&control->slots[i]))
-		{
-			slot = &control->slots[i];
-			memset(slot, 0, sizeof(CdcSlot));
-			slot->dboid = dboid;
-			slot->number = number;
-			slot->generation = ++control->counter;
-		}
-	}
-	return slot;
-}
-
-static bool
-is_held(Oid dboid)
-{
-	const CdcSlot *first = find_slot(dboid, CDC_FIRST_WORKER);
-
-	return first != NULL && first->holds > 0;
-}
-
-static bool
-is_free(const CdcSlot *slot)
-{
-	return !slot->wanted && !slot->registered && slot->pid == 0 && slot->holds == 0;
-}
-
-static void
-want_slot(CdcSlot *slot)
-{
-	slot->wanted = true;
-	wake_slot(slot);
-}
-
-/* The worker, or who starts one */
-static void
-wake_slot(CdcSlot *slot)
-{
-	if (slot->latch != NULL)
-		SetLatch(slot->latch);
-	else if (slot->wanted)
-		wake_launcher();
-}
-
-static void
-wake_launcher(void)
-{
-	if (control->launcher != NULL)
-		SetLatch(control->launcher);
 }
 
 /* ---- SQL interface ---- */

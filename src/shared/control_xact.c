@@ -33,13 +33,106 @@ typedef struct CdcPending
 
 static CdcPending pending;
 
-static void remember(List **list, Oid dboid);
-static void watch_transaction(void);
-static void at_transaction_end(XactEvent event, void *arg);
-static void refuse_prepare(void);
-static void note_gone(void);
-static void give_notices(void);
-static void release_holds(void);
+/* COMMIT PREPARED may come years later, in another process */
+static void
+refuse_prepare(void)
+{
+	if (pending.notify || pending.holds != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has changed the set-up of cdcsync")));
+}
+
+static void
+remember(List **list, Oid dboid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	*list = lappend_oid(*list, dboid);
+	MemoryContextSwitchTo(old);
+}
+
+/* A worker in a dropped database, or without the extension, need not be started again */
+static void
+note_gone(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, pending.holds)
+	{
+		Oid			dboid = lfirst_oid(lc);
+		bool		exists;
+
+		if (dboid == MyDatabaseId)
+			exists = OidIsValid(cdc_catalog_extension());
+		else
+			exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid));
+		if (!exists)
+			remember(&pending.gone, dboid);
+	}
+}
+
+static void
+give_notices(void)
+{
+	ListCell   *lc;
+
+	if (pending.interrupt)
+		cdc_control_interrupt(MyDatabaseId);
+	if ((pending.notify || pending.retry) && !cdc_control_notify(MyDatabaseId))
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many databases want a cdcsync worker"),
+				 errhint("Increase \"max_worker_processes\" and restart the server.")));
+	foreach(lc, pending.probes)
+		(void) cdc_control_want(lfirst_oid(lc));
+	foreach(lc, pending.gone)
+		cdc_control_forget(lfirst_oid(lc));
+}
+
+static void
+release_holds(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, pending.holds)
+		cdc_control_hold_release(lfirst_oid(lc));
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			return;
+		case XACT_EVENT_PRE_COMMIT:
+			note_gone();
+			return;
+		case XACT_EVENT_COMMIT:
+			give_notices();
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			break;
+	}
+	release_holds();
+	memset(&pending, 0, sizeof(pending));
+}
+
+static void
+watch_transaction(void)
+{
+	static bool watching = false;
+
+	if (!watching)
+		RegisterXactCallback(at_transaction_end, NULL);
+	watching = true;
+}
 
 /* A want of slots is an error here, where the transaction can still fail */
 void
@@ -103,105 +196,4 @@ cdc_control_hold(Oid dboid)
 	while (cdc_control_count_workers(dboid) > 0)
 		cdc_control_progress_wait(-1);
 	cdc_control_progress_cancel();
-}
-
-static void
-remember(List **list, Oid dboid)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-	*list = lappend_oid(*list, dboid);
-	MemoryContextSwitchTo(old);
-}
-
-static void
-watch_transaction(void)
-{
-	static bool watching = false;
-
-	if (!watching)
-		RegisterXactCallback(at_transaction_end, NULL);
-	watching = true;
-}
-
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_PREPARE:
-			refuse_prepare();
-			return;
-		case XACT_EVENT_PRE_COMMIT:
-			note_gone();
-			return;
-		case XACT_EVENT_COMMIT:
-			give_notices();
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-		case XACT_EVENT_PARALLEL_PRE_COMMIT:
-		case XACT_EVENT_PARALLEL_COMMIT:
-		case XACT_EVENT_PARALLEL_ABORT:
-			break;
-	}
-	release_holds();
-	memset(&pending, 0, sizeof(pending));
-}
-
-/* COMMIT PREPARED may come years later, in another process */
-static void
-refuse_prepare(void)
-{
-	if (pending.notify || pending.holds != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has changed the set-up of cdcsync")));
-}
-
-/* A worker in a dropped database, or without the extension, need not be started again */
-static void
-note_gone(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, pending.holds)
-	{
-		Oid			dboid = lfirst_oid(lc);
-		bool		exists;
-
-		if (dboid == MyDatabaseId)
-			exists = OidIsValid(cdc_catalog_extension());
-		else
-			exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid));
-		if (!exists)
-			remember(&pending.gone, dboid);
-	}
-}
-
-static void
-give_notices(void)
-{
-	ListCell   *lc;
-
-	if (pending.interrupt)
-		cdc_control_interrupt(MyDatabaseId);
-	if ((pending.notify || pending.retry) && !cdc_control_notify(MyDatabaseId))
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many databases want a cdcsync worker"),
-				 errhint("Increase \"max_worker_processes\" and restart the server.")));
-	foreach(lc, pending.probes)
-		(void) cdc_control_want(lfirst_oid(lc));
-	foreach(lc, pending.gone)
-		cdc_control_forget(lfirst_oid(lc));
-}
-
-static void
-release_holds(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, pending.holds)
-		cdc_control_hold_release(lfirst_oid(lc));
 }

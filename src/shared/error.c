@@ -30,12 +30,25 @@ static const int public_categories[] = {
 	ERRCODE_SYSTEM_ERROR,
 };
 
-static bool is_own(const ErrorData *error);
-static bool is_of_table(const ErrorData *error, const CdcApplyTable *table);
-static char *printable_or_null(const char *text);
-static bool is_public(bool own, int sqlstate);
-static char *withheld_message(int sqlstate);
-static void withhold(ErrorData *error);
+static bool
+is_own(const ErrorData *error)
+{
+	return error->domain && strcmp(error->domain, TEXTDOMAIN) == 0;
+}
+
+/* A trigger may have written, and been refused, elsewhere */
+static bool
+is_of_table(const ErrorData *error, const CdcApplyTable *table)
+{
+	return error->table_name == NULL || error->schema_name == NULL ||
+		strcmp(quote_qualified_identifier(error->schema_name, error->table_name), table->name) == 0;
+}
+
+static char *
+printable_or_null(const char *text)
+{
+	return text ? cdc_printable(text) : NULL;
+}
 
 CdcError
 cdc_error_caught(const ErrorData *error, const char *hint)
@@ -73,26 +86,6 @@ cdc_error_own(const char *message, const char *hint)
 	};
 }
 
-static bool
-is_own(const ErrorData *error)
-{
-	return error->domain && strcmp(error->domain, TEXTDOMAIN) == 0;
-}
-
-/* A trigger may have written, and been refused, elsewhere */
-static bool
-is_of_table(const ErrorData *error, const CdcApplyTable *table)
-{
-	return error->table_name == NULL || error->schema_name == NULL ||
-		strcmp(quote_qualified_identifier(error->schema_name, error->table_name), table->name) == 0;
-}
-
-static char *
-printable_or_null(const char *text)
-{
-	return text ? cdc_printable(text) : NULL;
-}
-
 char *
 cdc_error_text(const CdcError *error)
 {
@@ -108,6 +101,13 @@ cdc_error_text(const CdcError *error)
 	if (error->context)
 		appendStringInfo(&buf, "\nCONTEXT: %s", error->context);
 	return buf.data;
+}
+
+static char *
+withheld_message(int sqlstate)
+{
+	return psprintf("an error with SQLSTATE %s, whose text may show rows that you may not read",
+					unpack_sql_state(sqlstate));
 }
 
 char *
@@ -127,12 +127,6 @@ cdc_error_shown_text(const CdcError *error)
 	return cdc_error_text(&shown);
 }
 
-bool
-cdc_error_is_public(const CdcError *error)
-{
-	return is_public(error->own, error->sqlstate);
-}
-
 static bool
 is_public(bool own, int sqlstate)
 {
@@ -143,11 +137,24 @@ is_public(bool own, int sqlstate)
 	return result;
 }
 
-static char *
-withheld_message(int sqlstate)
+bool
+cdc_error_is_public(const CdcError *error)
 {
-	return psprintf("an error with SQLSTATE %s, whose text may show rows that you may not read",
-					unpack_sql_state(sqlstate));
+	return is_public(error->own, error->sqlstate);
+}
+
+static void
+withhold(ErrorData *error)
+{
+	error->detail_log = psprintf("%s%s%s", error->message, error->detail ? "\n" : "",
+								 error->detail ? error->detail : "");
+	error->detail = NULL;
+	if (!is_public(is_own(error), error->sqlerrcode))
+		error->message = withheld_message(error->sqlerrcode);
+	if (!is_own(error))
+		error->hint = NULL;
+	error->context = cdc_apply_context_line();
+	error->internalquery = NULL;
 }
 
 void
@@ -163,18 +170,4 @@ cdc_error_rethrow(MemoryContext context, bool may_read_table, bool may_read_all)
 	FlushErrorState();
 	withhold(error);
 	ReThrowError(error);
-}
-
-static void
-withhold(ErrorData *error)
-{
-	error->detail_log = psprintf("%s%s%s", error->message, error->detail ? "\n" : "",
-								 error->detail ? error->detail : "");
-	error->detail = NULL;
-	if (!is_public(is_own(error), error->sqlerrcode))
-		error->message = withheld_message(error->sqlerrcode);
-	if (!is_own(error))
-		error->hint = NULL;
-	error->context = cdc_apply_context_line();
-	error->internalquery = NULL;
 }

@@ -52,23 +52,6 @@ static LWLock *stat_lock = NULL;
 static CdcPartitionStat *partitions = NULL;
 static CdcTableStat *tables = NULL;
 
-static Size partitions_size(void);
-static Size tables_size(void);
-static int	find_partition(const char *subscription, const char *topic, int32 partition);
-static int	free_partition(void);
-static void fill_partition(CdcPartitionStat *stat, const char *subscription,
-						   const char *topic, int32 partition);
-static bool lock_partition(int handle);
-static void copy_error(CdcStatError *dst, const CdcError *src);
-static void copy_text(char *dst, const char *src, int size);
-static TimestampTz from_unix_usecs(int64 usecs);
-static CdcTableStat *find_table(Oid dboid, Oid relid);
-static void warn_full(bool *warned, const char *what, const char *setting);
-static const char *text_or_null(const char *text);
-static Datum null_if(bool unknown, Datum value, bool *isnull);
-static void put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat);
-static void put_table(ReturnSetInfo *result, const CdcTableStat *stat);
-
 PG_FUNCTION_INFO_V1(cdcsync_stat_partitions);
 PG_FUNCTION_INFO_V1(cdcsync_stat_tables);
 
@@ -105,25 +88,34 @@ cdc_stat_shmem_init(void)
 	stat_lock = &GetNamedLWLockTranche(STAT_TRANCHE)->lock;
 }
 
-/* Acquiring the same again gives the same handle */
-int
-cdc_stat_partition_acquire(const char *subscription, const char *topic, int32 partition)
+/* NULL becomes an empty text */
+static void
+copy_text(char *dst, const char *src, int size)
 {
-	static bool warned = false;
-	int			handle;
+	int			len = src ? pg_mbcliplen(src, strlen(src), size - 1) : 0;
 
-	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
-	handle = find_partition(subscription, topic, partition);
-	if (handle < 0 && (handle = free_partition()) >= 0)
-		fill_partition(&partitions[handle], subscription, topic, partition);
-	LWLockRelease(stat_lock);
+	if (len > 0)
+		memcpy(dst, src, len);
+	dst[len] = '\0';
+}
 
-	if (handle < 0)
-	{
-		cdc_control_set_unseen();
-		warn_full(&warned, "partitions", "cdcsync.max_partitions");
-	}
-	return handle;
+static void
+fill_partition(CdcPartitionStat *stat, const char *subscription, const char *topic,
+			   int32 partition)
+{
+	memset(stat, 0, sizeof(CdcPartitionStat));
+	stat->dboid = MyDatabaseId;
+	stat->pid = MyProcPid;
+	copy_text(stat->subscription, subscription, CDC_STAT_SUBSCRIPTION_SIZE);
+	copy_text(stat->topic, topic, CDC_STAT_TOPIC_SIZE);
+	stat->partition = partition;
+	stat->state = CDC_PARTITION_STARTING;
+	stat->next_offset = -1;
+	stat->end_offset = -1;
+	stat->retention_ms = -1;
+	stat->last_event_at = DT_NOBEGIN;
+	stat->last_apply_at = DT_NOBEGIN;
+	stat->last_error_at = DT_NOBEGIN;
 }
 
 static int
@@ -155,23 +147,48 @@ free_partition(void)
 	return -1;
 }
 
+/* Once per process: the view is short of rows, nothing else */
 static void
-fill_partition(CdcPartitionStat *stat, const char *subscription, const char *topic,
-			   int32 partition)
+warn_full(bool *warned, const char *what, const char *setting)
 {
-	memset(stat, 0, sizeof(CdcPartitionStat));
-	stat->dboid = MyDatabaseId;
-	stat->pid = MyProcPid;
-	copy_text(stat->subscription, subscription, CDC_STAT_SUBSCRIPTION_SIZE);
-	copy_text(stat->topic, topic, CDC_STAT_TOPIC_SIZE);
-	stat->partition = partition;
-	stat->state = CDC_PARTITION_STARTING;
-	stat->next_offset = -1;
-	stat->end_offset = -1;
-	stat->retention_ms = -1;
-	stat->last_event_at = DT_NOBEGIN;
-	stat->last_apply_at = DT_NOBEGIN;
-	stat->last_error_at = DT_NOBEGIN;
+	if (*warned)
+		return;
+	*warned = true;
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many %s to show in the statistics views of cdcsync", what),
+			 errhint("Increase \"%s\" and restart the server.", setting)));
+}
+
+/* Acquiring the same again gives the same handle */
+int
+cdc_stat_partition_acquire(const char *subscription, const char *topic, int32 partition)
+{
+	static bool warned = false;
+	int			handle;
+
+	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
+	handle = find_partition(subscription, topic, partition);
+	if (handle < 0 && (handle = free_partition()) >= 0)
+		fill_partition(&partitions[handle], subscription, topic, partition);
+	LWLockRelease(stat_lock);
+
+	if (handle < 0)
+	{
+		cdc_control_set_unseen();
+		warn_full(&warned, "partitions", "cdcsync.max_partitions");
+	}
+	return handle;
+}
+
+/* False, without the lock, where there is nothing to write to */
+static bool
+lock_partition(int handle)
+{
+	if (handle < 0)
+		return false;
+	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
+	return true;
 }
 
 void
@@ -201,6 +218,22 @@ cdc_stat_partition_state(int handle, CdcPartitionState state)
 	cdc_stat_partition_error(handle, state, NULL);
 }
 
+/* A hint that is cut would be another command */
+static void
+copy_error(CdcStatError *dst, const CdcError *src)
+{
+	bool		whole = src->hint && strlen(src->hint) < CDC_STAT_HINT_SIZE;
+
+	dst->sqlstate = src->sqlstate;
+	dst->own = src->own;
+	dst->relid = src->relid;
+	dst->own_hint = src->own_hint && whole;
+	copy_text(dst->message, src->message, CDC_STAT_MESSAGE_SIZE);
+	copy_text(dst->detail, src->detail, CDC_STAT_DETAIL_SIZE);
+	copy_text(dst->hint, whole ? src->hint : NULL, CDC_STAT_HINT_SIZE);
+	copy_text(dst->context, src->context, CDC_STAT_CONTEXT_SIZE);
+}
+
 void
 cdc_stat_partition_error(int handle, CdcPartitionState state, const CdcError *error)
 {
@@ -215,6 +248,17 @@ cdc_stat_partition_error(int handle, CdcPartitionState state, const CdcError *er
 		partitions[handle].last_error_at = now;
 	}
 	LWLockRelease(stat_lock);
+}
+
+/* A peer's time can be anything; what is no timestamp here is DT_NOBEGIN */
+static TimestampTz
+from_unix_usecs(int64 usecs)
+{
+	int64		result;
+
+	if (pg_sub_s64_overflow(usecs, UNIX_EPOCH_USECS, &result) || !IS_VALID_TIMESTAMP(result))
+		return DT_NOBEGIN;
+	return result;
 }
 
 void
@@ -255,16 +299,6 @@ cdc_stat_partition_applied(int handle, TimestampTz at)
 	LWLockRelease(stat_lock);
 }
 
-/* False, without the lock, where there is nothing to write to */
-static bool
-lock_partition(int handle)
-{
-	if (handle < 0)
-		return false;
-	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
-	return true;
-}
-
 List *
 cdc_stat_partition_list(void)
 {
@@ -285,42 +319,16 @@ cdc_stat_partition_list(void)
 	return result;
 }
 
-/* A hint that is cut would be another command */
-static void
-copy_error(CdcStatError *dst, const CdcError *src)
+/* A free entry is all zeros: find_table(InvalidOid, InvalidOid) */
+static CdcTableStat *
+find_table(Oid dboid, Oid relid)
 {
-	bool		whole = src->hint && strlen(src->hint) < CDC_STAT_HINT_SIZE;
-
-	dst->sqlstate = src->sqlstate;
-	dst->own = src->own;
-	dst->relid = src->relid;
-	dst->own_hint = src->own_hint && whole;
-	copy_text(dst->message, src->message, CDC_STAT_MESSAGE_SIZE);
-	copy_text(dst->detail, src->detail, CDC_STAT_DETAIL_SIZE);
-	copy_text(dst->hint, whole ? src->hint : NULL, CDC_STAT_HINT_SIZE);
-	copy_text(dst->context, src->context, CDC_STAT_CONTEXT_SIZE);
-}
-
-/* NULL becomes an empty text */
-static void
-copy_text(char *dst, const char *src, int size)
-{
-	int			len = src ? pg_mbcliplen(src, strlen(src), size - 1) : 0;
-
-	if (len > 0)
-		memcpy(dst, src, len);
-	dst[len] = '\0';
-}
-
-/* A peer's time can be anything; what is no timestamp here is DT_NOBEGIN */
-static TimestampTz
-from_unix_usecs(int64 usecs)
-{
-	int64		result;
-
-	if (pg_sub_s64_overflow(usecs, UNIX_EPOCH_USECS, &result) || !IS_VALID_TIMESTAMP(result))
-		return DT_NOBEGIN;
-	return result;
+	for (int i = 0; i < cdc_max_tables; i++)
+	{
+		if (tables[i].dboid == dboid && tables[i].relid == relid)
+			return &tables[i];
+	}
+	return NULL;
 }
 
 void
@@ -348,18 +356,6 @@ cdc_stat_table_add(Oid relid, const int64 *counters)
 
 	if (stat == NULL)
 		warn_full(&warned, "tables", "cdcsync.max_tables");
-}
-
-/* A free entry is all zeros: find_table(InvalidOid, InvalidOid) */
-static CdcTableStat *
-find_table(Oid dboid, Oid relid)
-{
-	for (int i = 0; i < cdc_max_tables; i++)
-	{
-		if (tables[i].dboid == dboid && tables[i].relid == relid)
-			return &tables[i];
-	}
-	return NULL;
 }
 
 void
@@ -393,32 +389,13 @@ cdc_stat_forget_database(Oid dboid)
 	LWLockRelease(stat_lock);
 }
 
-/* Once per process: the view is short of rows, nothing else */
-static void
-warn_full(bool *warned, const char *what, const char *setting)
-{
-	if (*warned)
-		return;
-	*warned = true;
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many %s to show in the statistics views of cdcsync", what),
-			 errhint("Increase \"%s\" and restart the server.", setting)));
-}
-
 /* SQL interface: the set-returning functions behind the views */
 
-Datum
-cdcsync_stat_partitions(PG_FUNCTION_ARGS)
+static Datum
+null_if(bool unknown, Datum value, bool *isnull)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell   *lc;
-
-	cdc_control_require();
-	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, cdc_stat_partition_list())
-		put_partition(result, lfirst(lc));
-	return (Datum) 0;
+	*isnull = unknown;
+	return value;
 }
 
 static void
@@ -450,6 +427,25 @@ put_partition(ReturnSetInfo *result, const CdcPartitionStat *stat)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+Datum
+cdcsync_stat_partitions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	cdc_control_require();
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, cdc_stat_partition_list())
+		put_partition(result, lfirst(lc));
+	return (Datum) 0;
+}
+
+static const char *
+text_or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
 char *
 cdc_stat_shown_error(const CdcPartitionStat *stat)
 {
@@ -468,17 +464,17 @@ cdc_stat_shown_error(const CdcPartitionStat *stat)
 	return cdc_error_shown_text(&error);
 }
 
-static const char *
-text_or_null(const char *text)
+static void
+put_table(ReturnSetInfo *result, const CdcTableStat *stat)
 {
-	return *text ? text : NULL;
-}
+	Datum		values[NTABLE_COLUMNS];
+	bool		nulls[NTABLE_COLUMNS] = {0};
 
-static Datum
-null_if(bool unknown, Datum value, bool *isnull)
-{
-	*isnull = unknown;
-	return value;
+	values[0] = ObjectIdGetDatum(stat->relid);
+	for (int i = 0; i < CDC_NCOUNTERS; i++)
+		values[1 + i] = Int64GetDatum(stat->counters[i]);
+	values[1 + CDC_NCOUNTERS] = TimestampTzGetDatum(stat->since);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 Datum
@@ -496,17 +492,4 @@ cdcsync_stat_tables(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(stat_lock);
 	return (Datum) 0;
-}
-
-static void
-put_table(ReturnSetInfo *result, const CdcTableStat *stat)
-{
-	Datum		values[NTABLE_COLUMNS];
-	bool		nulls[NTABLE_COLUMNS] = {0};
-
-	values[0] = ObjectIdGetDatum(stat->relid);
-	for (int i = 0; i < CDC_NCOUNTERS; i++)
-		values[1 + i] = Int64GetDatum(stat->counters[i]);
-	values[1 + CDC_NCOUNTERS] = TimestampTzGetDatum(stat->since);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

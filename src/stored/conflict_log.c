@@ -29,15 +29,23 @@ static CdcConflictRecord *stashed = NULL;
 static const CdcMessage *stashed_message = NULL;
 static MemoryContext stash_context = NULL;
 
-static Jsonb *copy_jsonb(const Jsonb *jsonb);
-static char *copy_text(const char *text);
-static void set_jsonb(Datum *value, bool *isnull, Jsonb *jsonb);
-static void set_text(Datum *value, bool *isnull, const char *text);
-static void attempt(void (*write) (void *), List *records);
-static void insert_records(void *arg);
-static void insert_once(void *arg);
-static bool is_tolerated(const ErrorData *error);
-static void report(const CdcConflictRecord *record);
+static Jsonb *
+copy_jsonb(const Jsonb *jsonb)
+{
+	Jsonb	   *copy;
+
+	if (jsonb == NULL)
+		return NULL;
+	copy = palloc(VARSIZE(jsonb));
+	memcpy(copy, jsonb, VARSIZE(jsonb));
+	return copy;
+}
+
+static char *
+copy_text(const char *text)
+{
+	return text ? pstrdup(text) : NULL;
+}
 
 CdcConflictRecord *
 cdc_conflict_log_copy(const CdcConflictRecord *record)
@@ -60,22 +68,18 @@ cdc_conflict_log_copy(const CdcConflictRecord *record)
 	return copy;
 }
 
-static Jsonb *
-copy_jsonb(const Jsonb *jsonb)
+static void
+set_jsonb(Datum *value, bool *isnull, Jsonb *jsonb)
 {
-	Jsonb	   *copy;
-
-	if (jsonb == NULL)
-		return NULL;
-	copy = palloc(VARSIZE(jsonb));
-	memcpy(copy, jsonb, VARSIZE(jsonb));
-	return copy;
+	*value = JsonbPGetDatum(jsonb);
+	*isnull = jsonb == NULL;
 }
 
-static char *
-copy_text(const char *text)
+static void
+set_text(Datum *value, bool *isnull, const char *text)
 {
-	return text ? pstrdup(text) : NULL;
+	*isnull = text == NULL;
+	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
 void
@@ -104,27 +108,13 @@ cdc_conflict_log_values(const CdcConflictRecord *record, Datum *values, bool *nu
 	Assert(n == CDC_CONFLICT_COLUMNS);
 }
 
-static void
-set_jsonb(Datum *value, bool *isnull, Jsonb *jsonb)
-{
-	*value = JsonbPGetDatum(jsonb);
-	*isnull = jsonb == NULL;
-}
-
-static void
-set_text(Datum *value, bool *isnull, const char *text)
-{
-	*isnull = text == NULL;
-	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
 /* ---- the table ---- */
 
-void
-cdc_conflict_log_write(List *records)
+/* Whoever waits for the end of the process or the query shall not wait for this */
+static bool
+is_tolerated(const ErrorData *error)
 {
-	if (records != NIL)
-		attempt(insert_records, records);
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
 }
 
 static void
@@ -188,11 +178,11 @@ insert_records(void *arg)
 	cdc_catalog_execute(&insert, args, NULL);
 }
 
-/* Whoever waits for the end of the process or the query shall not wait for this */
-static bool
-is_tolerated(const ErrorData *error)
+void
+cdc_conflict_log_write(List *records)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
+	if (records != NIL)
+		attempt(insert_records, records);
 }
 
 int64
@@ -215,6 +205,19 @@ cdc_conflict_log_prune(void)
 
 /* ---- the server's log ---- */
 
+static void
+report(const CdcConflictRecord *record)
+{
+	ereport(WARNING,
+			(errmsg("conflict %s in table %s: %s", cdc_conflict_type_names[record->type],
+					record->table_name, cdc_resolution_names[record->resolution]),
+			 errdetail("Key %s, change by \"%s\" in topic \"%s\" partition %d offset " INT64_FORMAT ".",
+					   cdc_printable(record->key_text),
+					   record->remote_origin ? cdc_printable(record->remote_origin) : "",
+					   cdc_printable(record->topic), record->partition, record->offset),
+			 record->hint ? errhint("%s", record->hint) : 0));
+}
+
 void
 cdc_conflict_log_report(List *records)
 {
@@ -230,19 +233,6 @@ cdc_conflict_log_report(List *records)
 		if (cdc_log_limit_admit(&limit, now))
 			report(lfirst(lc));
 	}
-}
-
-static void
-report(const CdcConflictRecord *record)
-{
-	ereport(WARNING,
-			(errmsg("conflict %s in table %s: %s", cdc_conflict_type_names[record->type],
-					record->table_name, cdc_resolution_names[record->resolution]),
-			 errdetail("Key %s, change by \"%s\" in topic \"%s\" partition %d offset " INT64_FORMAT ".",
-					   cdc_printable(record->key_text),
-					   record->remote_origin ? cdc_printable(record->remote_origin) : "",
-					   cdc_printable(record->topic), record->partition, record->offset),
-			 record->hint ? errhint("%s", record->hint) : 0));
 }
 
 /* ---- errors ---- */
@@ -263,22 +253,6 @@ cdc_conflict_log_stash(const CdcConflictRecord *record, const CdcMessage *messag
 	stashed = cdc_conflict_log_copy(record);
 	stashed_message = message;
 	MemoryContextSwitchTo(old);
-}
-
-void
-cdc_conflict_log_write_stashed(const CdcMessage *message)
-{
-	MemoryContext context;
-	List	   *records;
-
-	if (stashed == NULL || stashed_message != message)
-		return;
-	records = list_make1(stashed);
-	context = cdc_catalog_begin();
-	attempt(insert_once, records);
-	cdc_catalog_commit(context);
-	cdc_conflict_log_report(records);
-	stashed = NULL;
 }
 
 static void
@@ -303,6 +277,22 @@ insert_once(void *arg)
 	cdc_catalog_execute(&find, args, NULL);
 	if (SPI_processed == 0)
 		insert_records(arg);
+}
+
+void
+cdc_conflict_log_write_stashed(const CdcMessage *message)
+{
+	MemoryContext context;
+	List	   *records;
+
+	if (stashed == NULL || stashed_message != message)
+		return;
+	records = list_make1(stashed);
+	context = cdc_catalog_begin();
+	attempt(insert_once, records);
+	cdc_catalog_commit(context);
+	cdc_conflict_log_report(records);
+	stashed = NULL;
 }
 
 /* prune_conflicts(): by hand, all that is due */

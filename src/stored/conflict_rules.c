@@ -43,31 +43,6 @@ static const struct
 	{"spoke", CDC_PRESET_SPOKE},
 };
 
-static bool take_word(CdcConflictRules *rules, const char *word);
-static void take_object(CdcConflictRules *rules, const char *text);
-static CdcConflictType type_from_name(const char *name);
-static void take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value);
-static char *quoted_function(const char *name);
-
-CdcConflictRules *
-cdc_conflict_rules_parse(const char *text)
-{
-	CdcConflictRules *rules;
-
-	if (text == NULL)
-		return NULL;
-	rules = palloc0(sizeof(CdcConflictRules));
-	if (take_word(rules, text))
-		return rules;
-	if (text[strspn(text, " \t\r\n")] != '{')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for parameter \"%s\": \"%s\"", "conflicts", text),
-				 errhint(HINT_WORDS)));
-	take_object(rules, text);
-	return rules;
-}
-
 static bool
 take_word(CdcConflictRules *rules, const char *word)
 {
@@ -89,38 +64,6 @@ take_word(CdcConflictRules *rules, const char *word)
 	return true;
 }
 
-bool
-cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
-{
-	for (int i = 0; i < lengthof(handlings); i++)
-	{
-		if (strcmp(handlings[i].name, name) == 0)
-		{
-			*handling = handlings[i].handling;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-take_object(CdcConflictRules *rules, const char *text)
-{
-	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	JsonbIterator *it = JsonbIteratorInit(&object->root);
-	CdcConflictType type = CDC_CT_NONE;
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			type = type_from_name(pnstrdup(value.val.string.val, value.val.string.len));
-		else if (token == WJB_VALUE)
-			take_pair(rules, type, &value);
-	}
-}
-
 static CdcConflictType
 type_from_name(const char *name)
 {
@@ -133,6 +76,20 @@ type_from_name(const char *name)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("conflict type \"%s\" does not exist", name),
 			 errhint("The conflict types are those that cdcsync.stat_table counts.")));
+}
+
+static char *
+quoted_function(const char *name)
+{
+	List	   *parts = textToQualifiedNameList(cstring_to_text(name));
+
+	if (list_length(parts) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is neither a resolution nor the qualified name of a function",
+						name),
+				 errhint("Available values: \"last_update_wins\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a function as \"schema.function\".")));
+	return quote_qualified_identifier(strVal(linitial(parts)), strVal(lsecond(parts)));
 }
 
 static void
@@ -154,18 +111,55 @@ take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value
 	rules->function[type] = quoted_function(text);
 }
 
-static char *
-quoted_function(const char *name)
+static void
+take_object(CdcConflictRules *rules, const char *text)
 {
-	List	   *parts = textToQualifiedNameList(cstring_to_text(name));
+	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	JsonbIterator *it = JsonbIteratorInit(&object->root);
+	CdcConflictType type = CDC_CT_NONE;
+	JsonbValue	value;
+	JsonbIteratorToken token;
 
-	if (list_length(parts) != 2)
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			type = type_from_name(pnstrdup(value.val.string.val, value.val.string.len));
+		else if (token == WJB_VALUE)
+			take_pair(rules, type, &value);
+	}
+}
+
+CdcConflictRules *
+cdc_conflict_rules_parse(const char *text)
+{
+	CdcConflictRules *rules;
+
+	if (text == NULL)
+		return NULL;
+	rules = palloc0(sizeof(CdcConflictRules));
+	if (take_word(rules, text))
+		return rules;
+	if (text[strspn(text, " \t\r\n")] != '{')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is neither a resolution nor the qualified name of a function",
-						name),
-				 errhint("Available values: \"last_update_wins\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a function as \"schema.function\".")));
-	return quote_qualified_identifier(strVal(linitial(parts)), strVal(lsecond(parts)));
+				 errmsg("invalid value for parameter \"%s\": \"%s\"", "conflicts", text),
+				 errhint(HINT_WORDS)));
+	take_object(rules, text);
+	return rules;
+}
+
+bool
+cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
+{
+	for (int i = 0; i < lengthof(handlings); i++)
+	{
+		if (strcmp(handlings[i].name, name) == 0)
+		{
+			*handling = handlings[i].handling;
+			return true;
+		}
+	}
+	return false;
 }
 
 void

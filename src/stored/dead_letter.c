@@ -23,14 +23,39 @@
 
 #define ERROR_ARGS 6			/* sqlstate, message, message_public, detail, context, source_table */
 
-static Datum bytes_datum(const char *bytes, int len, char *null);
-static Datum text_datum(const char *text, char *null);
-static void set_error_args(const CdcError *error, Datum *args, char *nulls);
-static CdcDeadLetter *from_tuple(HeapTuple tuple, TupleDesc desc);
-static char *tuple_bytes(HeapTuple tuple, TupleDesc desc, int column, int *len);
-static void check_written(int64 id);
-static void set_status(int64 id, const char *status);
-pg_noreturn static void refuse_status(int64 id);
+static Datum
+text_datum(const char *text, char *null)
+{
+	if (text == NULL)
+	{
+		*null = 'n';
+		return (Datum) 0;
+	}
+	return CStringGetTextDatum(text);
+}
+
+static void
+set_error_args(const CdcError *error, Datum *args, char *nulls)
+{
+	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
+	args[1] = CStringGetTextDatum(error->message);
+	args[2] = BoolGetDatum(cdc_error_is_public(error));
+	args[3] = text_datum(error->detail, &nulls[3]);
+	args[4] = text_datum(error->context, &nulls[4]);
+	args[5] = text_datum(error->source_table, &nulls[5]);
+}
+
+/* They may be anything: text in no encoding */
+static Datum
+bytes_datum(const char *bytes, int len, char *null)
+{
+	if (bytes == NULL)
+	{
+		*null = 'n';
+		return (Datum) 0;
+	}
+	return PointerGetDatum(cstring_to_text_with_len(bytes, len));
+}
 
 void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
@@ -60,38 +85,36 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	cdc_catalog_execute(&insert, args, nulls);
 }
 
-/* They may be anything: text in no encoding */
-static Datum
-bytes_datum(const char *bytes, int len, char *null)
+/* With a NUL behind them, as consumer.c has them; NULL for NULL */
+static char *
+tuple_bytes(HeapTuple tuple, TupleDesc desc, int column, int *len)
 {
-	if (bytes == NULL)
-	{
-		*null = 'n';
-		return (Datum) 0;
-	}
-	return PointerGetDatum(cstring_to_text_with_len(bytes, len));
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	if (isnull)
+		return NULL;
+	*len = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value));
+	return text_to_cstring(DatumGetTextPP(value));
 }
 
-static Datum
-text_datum(const char *text, char *null)
+static CdcDeadLetter *
+from_tuple(HeapTuple tuple, TupleDesc desc)
 {
-	if (text == NULL)
-	{
-		*null = 'n';
-		return (Datum) 0;
-	}
-	return CStringGetTextDatum(text);
-}
+	CdcDeadLetter *letter = palloc0(sizeof(CdcDeadLetter));
+	CdcMessage *m = &letter->message;
+	bool		isnull;
 
-static void
-set_error_args(const CdcError *error, Datum *args, char *nulls)
-{
-	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
-	args[1] = CStringGetTextDatum(error->message);
-	args[2] = BoolGetDatum(cdc_error_is_public(error));
-	args[3] = text_datum(error->detail, &nulls[3]);
-	args[4] = text_datum(error->context, &nulls[4]);
-	args[5] = text_datum(error->source_table, &nulls[5]);
+	letter->subscription = SPI_getvalue(tuple, desc, 1);
+	m->topic = SPI_getvalue(tuple, desc, 2);
+	m->partition = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+	m->offset = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+	m->key = tuple_bytes(tuple, desc, 5, &m->key_len);
+	m->value = tuple_bytes(tuple, desc, 6, &m->value_len);
+	m->timestamp = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
+	m->dead_letter = DatumGetInt64(SPI_getbinval(tuple, desc, 8, &isnull));
+	m->tail_known = true;		/* a null value was judged when it came */
+	return letter;
 }
 
 CdcDeadLetter *
@@ -118,36 +141,13 @@ cdc_dead_letter_next(int64 after, MemoryContext context)
 	return letter;
 }
 
-static CdcDeadLetter *
-from_tuple(HeapTuple tuple, TupleDesc desc)
+static void
+check_written(int64 id)
 {
-	CdcDeadLetter *letter = palloc0(sizeof(CdcDeadLetter));
-	CdcMessage *m = &letter->message;
-	bool		isnull;
-
-	letter->subscription = SPI_getvalue(tuple, desc, 1);
-	m->topic = SPI_getvalue(tuple, desc, 2);
-	m->partition = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	m->offset = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-	m->key = tuple_bytes(tuple, desc, 5, &m->key_len);
-	m->value = tuple_bytes(tuple, desc, 6, &m->value_len);
-	m->timestamp = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
-	m->dead_letter = DatumGetInt64(SPI_getbinval(tuple, desc, 8, &isnull));
-	m->tail_known = true;		/* a null value was judged when it came */
-	return letter;
-}
-
-/* With a NUL behind them, as consumer.c has them; NULL for NULL */
-static char *
-tuple_bytes(HeapTuple tuple, TupleDesc desc, int column, int *len)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
-
-	if (isnull)
-		return NULL;
-	*len = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value));
-	return text_to_cstring(DatumGetTextPP(value));
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("dead letter " INT64_FORMAT " is no longer to be applied", id)));
 }
 
 void
@@ -186,15 +186,6 @@ cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 	check_written(id);
 }
 
-static void
-check_written(int64 id)
-{
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("dead letter " INT64_FORMAT " is no longer to be applied", id)));
-}
-
 int64
 cdc_dead_letter_prune(void)
 {
@@ -215,29 +206,7 @@ cdc_dead_letter_prune(void)
 
 /* ---- SQL interface ---- */
 
-static void
-set_status(int64 id, const char *status)
-{
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.dead_letter_data AS l SET status = $2, "
-		"done_at = CASE WHEN $2 OPERATOR(pg_catalog.=) 'skipped' THEN pg_catalog.clock_timestamp() END "
-		"WHERE l.id OPERATOR(pg_catalog.=) $1 AND l.status OPERATOR(pg_catalog.<>) 'applied' "
-		"AND ($2 OPERATOR(pg_catalog.=) 'skipped' OR EXISTS (SELECT FROM cdcsync.subscription AS s "
-		"WHERE s.name OPERATOR(pg_catalog.=) l.subscription))",
-		.nargs = 2,
-		.argtypes = {INT8OID, TEXTOID}
-	};
-	Datum		args[2] = {Int64GetDatum(id), CStringGetTextDatum(status)};
-
-	cdc_control_notify_at_commit();
-	SPI_connect();
-	cdc_catalog_execute(&update, args, NULL);
-	if (SPI_processed == 0)
-		refuse_status(id);
-	SPI_finish();
-}
-
-static void
+pg_noreturn static void
 refuse_status(int64 id)
 {
 	static CdcStatement select = {
@@ -263,6 +232,28 @@ refuse_status(int64 id)
 					SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)),
 			 errdetail("It brought dead letter " INT64_FORMAT ".", id),
 			 errhint("Apply it by hand with cdcsync.apply(topic, convert_from(key, 'UTF8'), convert_from(value, 'UTF8')), or run cdcsync.skip_dead_letter.")));
+}
+
+static void
+set_status(int64 id, const char *status)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.dead_letter_data AS l SET status = $2, "
+		"done_at = CASE WHEN $2 OPERATOR(pg_catalog.=) 'skipped' THEN pg_catalog.clock_timestamp() END "
+		"WHERE l.id OPERATOR(pg_catalog.=) $1 AND l.status OPERATOR(pg_catalog.<>) 'applied' "
+		"AND ($2 OPERATOR(pg_catalog.=) 'skipped' OR EXISTS (SELECT FROM cdcsync.subscription AS s "
+		"WHERE s.name OPERATOR(pg_catalog.=) l.subscription))",
+		.nargs = 2,
+		.argtypes = {INT8OID, TEXTOID}
+	};
+	Datum		args[2] = {Int64GetDatum(id), CStringGetTextDatum(status)};
+
+	cdc_control_notify_at_commit();
+	SPI_connect();
+	cdc_catalog_execute(&update, args, NULL);
+	if (SPI_processed == 0)
+		refuse_status(id);
+	SPI_finish();
 }
 
 /* retry_dead_letter(id): the worker applies it, and says in status what became of it */

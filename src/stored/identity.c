@@ -18,11 +18,16 @@
 #include "base/catalog.h"
 #include "stored/identity.h"
 
-static bool is_remembered(void);
-static bool is_remembered_by_now(void);
-static void pause_all(void);
-static void take_restored_over(void);
-static Datum *identity_args(void);
+static Datum *
+identity_args(void)
+{
+	static Datum args[3];
+
+	args[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	args[1] = ObjectIdGetDatum(MyDatabaseId);
+	args[2] = TransactionIdGetDatum(GetCurrentTransactionId());
+	return args;
+}
 
 void
 cdc_identity_remember(void)
@@ -36,14 +41,6 @@ cdc_identity_remember(void)
 	};
 
 	cdc_catalog_execute(&remember, identity_args(), NULL);
-}
-
-void
-cdc_identity_check(void)
-{
-	cdc_identity_remember();
-	if (!is_remembered() && !is_remembered_by_now())
-		pause_all();
 }
 
 static bool
@@ -92,6 +89,14 @@ pause_all(void)
 				 errhint("In place of the other, as after pg_upgrade: run cdcsync.resume(). Beside it: set cdcsync.node_name to a name of its own first.")));
 }
 
+void
+cdc_identity_check(void)
+{
+	cdc_identity_remember();
+	if (!is_remembered() && !is_remembered_by_now())
+		pause_all();
+}
+
 /*
  * What a dump has brought was committed when it was restored, and is older than that: by
  * its commit time it would win over all changes since the dump.  A copy of the files
@@ -137,15 +142,4 @@ cdc_identity_accept(void)
 
 	take_restored_over();
 	cdc_catalog_execute(&accept, identity_args(), NULL);
-}
-
-static Datum *
-identity_args(void)
-{
-	static Datum args[3];
-
-	args[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
-	args[1] = ObjectIdGetDatum(MyDatabaseId);
-	args[2] = TransactionIdGetDatum(GetCurrentTransactionId());
-	return args;
 }

@@ -39,16 +39,6 @@
 #define CLUSTER_ID		5
 #define EVENTS_OF		7
 
-static bool update_in_place(CdcOffset *offset, int64 from);
-static bool fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot);
-static bool is_position(TupleTableSlot *slot, const CdcOffset *offset, int64 from);
-static void store_position(TupleTableSlot *slot, const TupleTableSlot *stored,
-						   const CdcOffset *offset);
-static bool update_by_key(CdcOffset *offset, int64 from);
-static void upsert(CdcOffset *offset);
-static void set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls);
-static void take_tid(CdcOffset *offset);
-
 List *
 cdc_offset_load_all(void)
 {
@@ -89,6 +79,60 @@ cdc_offset_load_all(void)
 	return offsets;
 }
 
+static void
+set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
+{
+	memset(nulls, ' ', NARGS);
+	nulls[NARGS] = '\0';
+	args[0] = CStringGetTextDatum(offset->subscription);
+	args[1] = CStringGetTextDatum(offset->topic);
+	args[2] = Int32GetDatum(offset->partition);
+	args[3] = Int64GetDatum(offset->next_offset);
+	args[4] = Int64GetDatum(offset->record_time);
+	if (offset->record_time < 0)
+		nulls[4] = 'n';
+	args[5] = (Datum) 0;
+	if (offset->cluster_id)
+		args[5] = CStringGetTextDatum(offset->cluster_id);
+	else
+		nulls[5] = 'n';
+	args[6] = Int64GetDatum(from);
+	args[7] = (Datum) 0;
+	if (offset->table)
+		args[7] = CStringGetTextDatum(offset->table);
+	else
+		nulls[7] = 'n';
+}
+
+static void
+upsert(CdcOffset *offset)
+{
+	static CdcStatement upsert = {
+		.sql = "INSERT INTO cdcsync.subscription_offset "
+		"(subscription, topic, partition, next_offset, record_time, cluster_id) "
+		"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription, topic, partition) "
+		"DO UPDATE SET next_offset = excluded.next_offset, "
+		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
+		"RETURNING ctid",
+		.nargs = NARGS - 2,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
+	};
+	Datum		args[NARGS];
+	char		nulls[NARGS + 1];
+
+	set_args(offset, -1, args, nulls);
+	cdc_catalog_execute(&upsert, args, nulls);
+}
+
+static void
+take_tid(CdcOffset *offset)
+{
+	bool		isnull;
+	Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+	offset->tid = *(ItemPointer) DatumGetPointer(tid);
+}
+
 void
 cdc_offset_create(CdcOffset *offset)
 {
@@ -98,45 +142,6 @@ cdc_offset_create(CdcOffset *offset)
 	take_tid(offset);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
-}
-
-void
-cdc_offset_advance(CdcOffset *offset, int64 from)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	if (update_in_place(offset, from))
-		return;
-	if (!update_by_key(offset, from))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the position of subscription \"%s\" has just been changed or removed",
-						offset->subscription)));
-	take_tid(offset);
-	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(context);
-}
-
-/* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */
-static bool
-update_in_place(CdcOffset *offset, int64 from)
-{
-	Relation	table = table_open(cdc_catalog_table("subscription_offset"), RowExclusiveLock);
-	TupleTableSlot *stored = table_slot_create(table, NULL);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	bool		updated = false;
-
-	if (fetch_row(table, &offset->tid, stored) && is_position(stored, offset, from))
-	{
-		store_position(slot, stored, offset);
-		updated = cdc_table_write_tuple(table, &offset->tid, slot);
-	}
-	if (updated)
-		offset->tid = slot->tts_tid;
-	ExecDropSingleTupleTableSlot(stored);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(table, NoLock);
-	return updated;
 }
 
 /* What stands at this place, if the table still has it */
@@ -183,6 +188,28 @@ store_position(TupleTableSlot *slot, const TupleTableSlot *stored, const CdcOffs
 	ExecStoreVirtualTuple(slot);
 }
 
+/* False if the row is no longer there: moved by VACUUM FULL, or of an aborted transaction */
+static bool
+update_in_place(CdcOffset *offset, int64 from)
+{
+	Relation	table = table_open(cdc_catalog_table("subscription_offset"), RowExclusiveLock);
+	TupleTableSlot *stored = table_slot_create(table, NULL);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	bool		updated = false;
+
+	if (fetch_row(table, &offset->tid, stored) && is_position(stored, offset, from))
+	{
+		store_position(slot, stored, offset);
+		updated = cdc_table_write_tuple(table, &offset->tid, slot);
+	}
+	if (updated)
+		offset->tid = slot->tts_tid;
+	ExecDropSingleTupleTableSlot(stored);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(table, NoLock);
+	return updated;
+}
+
 /* False if there is no row with that position any more: the worker has not heard of it yet */
 static bool
 update_by_key(CdcOffset *offset, int64 from)
@@ -202,6 +229,23 @@ update_by_key(CdcOffset *offset, int64 from)
 	set_args(offset, from, args, nulls);
 	cdc_catalog_execute(&update, args, nulls);
 	return SPI_processed == 1;
+}
+
+void
+cdc_offset_advance(CdcOffset *offset, int64 from)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (update_in_place(offset, from))
+		return;
+	if (!update_by_key(offset, from))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the position of subscription \"%s\" has just been changed or removed",
+						offset->subscription)));
+	take_tid(offset);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
 }
 
 bool
@@ -236,60 +280,6 @@ cdc_offset_rewind(CdcOffset *offset)
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
 	return stored;
-}
-
-static void
-upsert(CdcOffset *offset)
-{
-	static CdcStatement upsert = {
-		.sql = "INSERT INTO cdcsync.subscription_offset "
-		"(subscription, topic, partition, next_offset, record_time, cluster_id) "
-		"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription, topic, partition) "
-		"DO UPDATE SET next_offset = excluded.next_offset, "
-		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
-		"RETURNING ctid",
-		.nargs = NARGS - 2,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
-	};
-	Datum		args[NARGS];
-	char		nulls[NARGS + 1];
-
-	set_args(offset, -1, args, nulls);
-	cdc_catalog_execute(&upsert, args, nulls);
-}
-
-static void
-set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
-{
-	memset(nulls, ' ', NARGS);
-	nulls[NARGS] = '\0';
-	args[0] = CStringGetTextDatum(offset->subscription);
-	args[1] = CStringGetTextDatum(offset->topic);
-	args[2] = Int32GetDatum(offset->partition);
-	args[3] = Int64GetDatum(offset->next_offset);
-	args[4] = Int64GetDatum(offset->record_time);
-	if (offset->record_time < 0)
-		nulls[4] = 'n';
-	args[5] = (Datum) 0;
-	if (offset->cluster_id)
-		args[5] = CStringGetTextDatum(offset->cluster_id);
-	else
-		nulls[5] = 'n';
-	args[6] = Int64GetDatum(from);
-	args[7] = (Datum) 0;
-	if (offset->table)
-		args[7] = CStringGetTextDatum(offset->table);
-	else
-		nulls[7] = 'n';
-}
-
-static void
-take_tid(CdcOffset *offset)
-{
-	bool		isnull;
-	Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-
-	offset->tid = *(ItemPointer) DatumGetPointer(tid);
 }
 
 /* ---- SQL interface ---- */

@@ -71,72 +71,7 @@ static const char *const alter_args[] = {
 	"on_unknown_table", "producer", "peers"
 };
 
-/* For the worker */
-static CdcSubscription *subscription_from_tuple(HeapTuple tuple, TupleDesc desc);
-static char *tuple_text(HeapTuple tuple, TupleDesc desc, int column);
-static List *text_array_to_list(Datum array);
-static int64 start_from_text(const char *start_at);
-static bool regex_matches(const char *regex, const char *name);
-
-/* Changes; SPI is connected by the SQL functions */
-static char *name_arg(FunctionCallInfo fcinfo);
-static void check_not_null(FunctionCallInfo fcinfo);
-static void check_options(FunctionCallInfo fcinfo, const char *const *names, int producer, int peers);
-static void take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls);
-static void lock_subscriptions(void);
-static void refuse_shared_topics(Datum name, Datum topics);
-static void delete_offsets(Datum name);
-static void set_enabled(FunctionCallInfo fcinfo, bool enabled);
-static void no_such_subscription(Datum name);
-
 /* ---- for the worker ---- */
-
-List *
-cdc_subscription_load_all(void)
-{
-	static CdcStatement select = {
-		.sql = "SELECT name, topics, enabled, origin, start_at, created_at, on_unknown_table, "
-		"producer, started, conflicts, event_time, on_error, peers FROM cdcsync.subscription ORDER BY created_at, name"
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *result = NIL;
-
-	SPI_connect();
-	cdc_catalog_execute(&select, NULL, NULL);
-	MemoryContextSwitchTo(caller);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		result = lappend(result, subscription_from_tuple(SPI_tuptable->vals[i],
-														 SPI_tuptable->tupdesc));
-	SPI_finish();
-	return result;
-}
-
-static CdcSubscription *
-subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
-{
-	CdcSubscription *sub = palloc0(sizeof(CdcSubscription));
-	Datum		producer;
-	Datum		peers;
-	bool		isnull;
-
-	sub->name = tuple_text(tuple, desc, 1);
-	sub->topics = text_array_to_list(SPI_getbinval(tuple, desc, 2, &isnull));
-	sub->enabled = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
-	sub->origin_none = strcmp(tuple_text(tuple, desc, 4), "none") == 0;
-	sub->start_at = start_from_text(tuple_text(tuple, desc, 5));
-	sub->created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
-	sub->on_unknown_table = strcmp(tuple_text(tuple, desc, 7), "skip") == 0 ?
-		CDC_UNKNOWN_TABLE_SKIP : CDC_UNKNOWN_TABLE_PAUSE;
-	producer = SPI_getbinval(tuple, desc, 8, &isnull);
-	sub->producer = cdc_producer_parse(isnull ? NULL : DatumGetJsonbP(producer));
-	sub->started = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull));
-	sub->conflicts = cdc_conflict_rules_parse(tuple_text(tuple, desc, 10));
-	sub->record_time = strcmp(tuple_text(tuple, desc, 11), "record") == 0;
-	sub->dead_letter = strcmp(tuple_text(tuple, desc, 12), "dead_letter") == 0;
-	peers = SPI_getbinval(tuple, desc, 13, &isnull);
-	sub->peers = isnull ? NIL : text_array_to_list(peers);
-	return sub;
-}
 
 static char *
 tuple_text(HeapTuple tuple, TupleDesc desc, int column)
@@ -174,6 +109,53 @@ start_from_text(const char *start_at)
 												   ObjectIdGetDatum(InvalidOid),
 												   Int32GetDatum(-1)));
 	return cdc_unixtime_from_timestamptz(time) / 1000;
+}
+
+static CdcSubscription *
+subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	CdcSubscription *sub = palloc0(sizeof(CdcSubscription));
+	Datum		producer;
+	Datum		peers;
+	bool		isnull;
+
+	sub->name = tuple_text(tuple, desc, 1);
+	sub->topics = text_array_to_list(SPI_getbinval(tuple, desc, 2, &isnull));
+	sub->enabled = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+	sub->origin_none = strcmp(tuple_text(tuple, desc, 4), "none") == 0;
+	sub->start_at = start_from_text(tuple_text(tuple, desc, 5));
+	sub->created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+	sub->on_unknown_table = strcmp(tuple_text(tuple, desc, 7), "skip") == 0 ?
+		CDC_UNKNOWN_TABLE_SKIP : CDC_UNKNOWN_TABLE_PAUSE;
+	producer = SPI_getbinval(tuple, desc, 8, &isnull);
+	sub->producer = cdc_producer_parse(isnull ? NULL : DatumGetJsonbP(producer));
+	sub->started = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull));
+	sub->conflicts = cdc_conflict_rules_parse(tuple_text(tuple, desc, 10));
+	sub->record_time = strcmp(tuple_text(tuple, desc, 11), "record") == 0;
+	sub->dead_letter = strcmp(tuple_text(tuple, desc, 12), "dead_letter") == 0;
+	peers = SPI_getbinval(tuple, desc, 13, &isnull);
+	sub->peers = isnull ? NIL : text_array_to_list(peers);
+	return sub;
+}
+
+List *
+cdc_subscription_load_all(void)
+{
+	static CdcStatement select = {
+		.sql = "SELECT name, topics, enabled, origin, start_at, created_at, on_unknown_table, "
+		"producer, started, conflicts, event_time, on_error, peers FROM cdcsync.subscription ORDER BY created_at, name"
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+
+	SPI_connect();
+	cdc_catalog_execute(&select, NULL, NULL);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		result = lappend(result, subscription_from_tuple(SPI_tuptable->vals[i],
+														 SPI_tuptable->tupdesc));
+	SPI_finish();
+	return result;
 }
 
 /* Of one that is being removed the end is not waited for */
@@ -228,18 +210,18 @@ cdc_subscription_matches(const CdcSubscription *sub, const char *topic)
 	return false;
 }
 
-bool
-cdc_pattern_matches(const char *pattern, const char *name)
-{
-	return cdc_topic_is_regex(pattern) ? regex_matches(pattern, name) : strcmp(pattern, name) == 0;
-}
-
 /* As the operator ~ does under the collation "C", which stat_subscription uses */
 static bool
 regex_matches(const char *regex, const char *name)
 {
 	return RE_compile_and_execute(cstring_to_text(regex), unconstify(char *, name),
 								  strlen(name), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
+}
+
+bool
+cdc_pattern_matches(const char *pattern, const char *name)
+{
+	return cdc_topic_is_regex(pattern) ? regex_matches(pattern, name) : strcmp(pattern, name) == 0;
 }
 
 /* ---- changes ---- */
@@ -342,6 +324,14 @@ delete_offsets(Datum name)
 	cdc_catalog_execute(&delete, &name, NULL);
 }
 
+static void
+no_such_subscription(Datum name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("subscription \"%s\" does not exist", TextDatumGetCString(name))));
+}
+
 /* NULL for all; always wakes the worker, which then retries what had stopped */
 static void
 set_enabled(FunctionCallInfo fcinfo, bool enabled)
@@ -383,14 +373,6 @@ cdc_subscription_warn_of_paths(void)
 					tuple_text(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)),
 			 errdetail("It has no version column, and more than one subscription takes changes that a peer forwards."),
 			 errhint("Set origin => 'none' where the peers do not forward, as a hub reading its clients, or in a mesh; or give the table a version column.")));
-}
-
-static void
-no_such_subscription(Datum name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("subscription \"%s\" does not exist", TextDatumGetCString(name))));
 }
 
 /* ---- SQL interface ---- */

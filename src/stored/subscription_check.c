@@ -54,15 +54,6 @@ static const NeededSetting needed_settings[] = {
 	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
 };
 
-static void check_patterns(ArrayType *patterns, const char *what,
-						   void (*check_name) (const char *name));
-static void check_regex(const char *regex);
-static void check_topic_name(const char *topic);
-static void check_peer_name(const char *peer);
-static void check_choice(const Option *option, const char *value);
-static bool is_choice(const char *const *choices, const char *value);
-static char *quoted_choices(const char *const *choices);
-
 void
 cdc_check_encoding(void)
 {
@@ -103,20 +94,11 @@ cdc_subscription_check_name(const char *name)
 				 errdetail("A name may have %d bytes.", NAMEDATALEN - 1)));
 }
 
-void
-cdc_subscription_check_topics(ArrayType *topics)
+/* Raises an error that says what is wrong with it */
+static void
+check_regex(const char *regex)
 {
-	if (ARR_NDIM(topics) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("topics must not be empty")));
-	check_patterns(topics, "topic", check_topic_name);
-}
-
-void
-cdc_subscription_check_peers(ArrayType *peers)
-{
-	check_patterns(peers, "peer", check_peer_name);
+	(void) RE_compile_and_cache(cstring_to_text(regex), REG_ADVANCED, C_COLLATION_OID);
 }
 
 /* Names or regular expressions, each once */
@@ -153,24 +135,6 @@ check_patterns(ArrayType *patterns, const char *what, void (*check_name) (const 
 	}
 }
 
-bool
-cdc_topic_is_name(const char *topic)
-{
-	static const char legal[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t		length = strlen(topic);
-
-	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
-}
-
-/* Raises an error that says what is wrong with it */
-static void
-check_regex(const char *regex)
-{
-	(void) RE_compile_and_cache(cstring_to_text(regex), REG_ADVANCED, C_COLLATION_OID);
-}
-
 static void
 check_topic_name(const char *topic)
 {
@@ -181,6 +145,16 @@ check_topic_name(const char *topic)
 				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
 						   MAX_TOPIC_LENGTH),
 				 errhint("A regular expression begins with \"^\".")));
+}
+
+void
+cdc_subscription_check_topics(ArrayType *topics)
+{
+	if (ARR_NDIM(topics) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics must not be empty")));
+	check_patterns(topics, "topic", check_topic_name);
 }
 
 static void
@@ -195,26 +169,20 @@ check_peer_name(const char *peer)
 }
 
 void
-cdc_subscription_check_option(const char *name, const char *value)
+cdc_subscription_check_peers(ArrayType *peers)
 {
-	if (strcmp(name, "conflicts") == 0)
-		cdc_conflict_rules_check(value);
-	for (int i = 0; i < lengthof(options); i++)
-	{
-		if (strcmp(options[i].name, name) == 0)
-			check_choice(&options[i], value);
-	}
+	check_patterns(peers, "peer", check_peer_name);
 }
 
-static void
-check_choice(const Option *option, const char *value)
+bool
+cdc_topic_is_name(const char *topic)
 {
-	if (is_choice(option->choices, value))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
-			 errhint("Available values: %s.", quoted_choices(option->choices))));
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t		length = strlen(topic);
+
+	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
+		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
 static bool
@@ -237,6 +205,29 @@ quoted_choices(const char *const *choices)
 	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
 		appendStringInfo(&buf, "%s\"%s\"", i > 0 ? ", " : "", choices[i]);
 	return buf.data;
+}
+
+static void
+check_choice(const Option *option, const char *value)
+{
+	if (is_choice(option->choices, value))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
+			 errhint("Available values: %s.", quoted_choices(option->choices))));
+}
+
+void
+cdc_subscription_check_option(const char *name, const char *value)
+{
+	if (strcmp(name, "conflicts") == 0)
+		cdc_conflict_rules_check(value);
+	for (int i = 0; i < lengthof(options); i++)
+	{
+		if (strcmp(options[i].name, name) == 0)
+			check_choice(&options[i], value);
+	}
 }
 
 /* A time is read under the session's settings, and will be read under the worker's */

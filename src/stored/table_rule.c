@@ -29,12 +29,46 @@
 #define RULE_CHANGE_TYPES {OIDOID, NAMEOID, TEXTOID, TEXTOID, JSONBOID, BOOLOID, BOOLOID}
 #define RULE_CHANGE_NARGS 7
 
-static CdcTableRule *read_rule(CdcStatement *select, Datum *values, int *n);
-static CdcTableRule *rule_from_tuple(HeapTuple tuple, TupleDesc desc);
-static char *pair_text(const JsonbValue *value);
-static void execute_change(CdcStatement *statement, const CdcTableRuleChange *change);
-static void delete_memory(Oid relid);
-static void delete_conflicts(Oid relid);
+static CdcTableRule *
+rule_from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	CdcTableRule *rule = palloc0(sizeof(CdcTableRule));
+	Datum		value;
+	bool		isnull;
+
+	rule->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+	rule->source_schema = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
+	rule->source_table = TextDatumGetCString(SPI_getbinval(tuple, desc, 3, &isnull));
+	value = SPI_getbinval(tuple, desc, 4, &isnull);
+	if (!isnull)
+		rule->version_column = pstrdup(NameStr(*DatumGetName(value)));
+	value = SPI_getbinval(tuple, desc, 5, &isnull);
+	if (!isnull)
+		rule->column_map = cdc_table_rule_column_map(DatumGetJsonbP(value));
+	rule->truncate = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+	value = SPI_getbinval(tuple, desc, 7, &isnull);
+	if (!isnull)
+		rule->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
+	rule->own_name = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
+	return rule;
+}
+
+static CdcTableRule *
+read_rule(CdcStatement *select, Datum *values, int *n)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	CdcTableRule *rule = NULL;
+
+	SPI_connect();
+	cdc_catalog_execute(select, values, NULL);
+	MemoryContextSwitchTo(caller);
+	if (n)
+		*n = SPI_processed;
+	if (SPI_processed > 0)
+		rule = rule_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	SPI_finish();
+	return rule;
+}
 
 CdcTableRule *
 cdc_table_rule_for_source(const char *schema, const char *table)
@@ -106,45 +140,15 @@ cdc_table_rule_usurper(const CdcTableRule *rule)
 	return OidIsValid(other) && cdc_table_rule_for_relation(other) == NULL ? other : InvalidOid;
 }
 
-static CdcTableRule *
-read_rule(CdcStatement *select, Datum *values, int *n)
+static char *
+pair_text(const JsonbValue *value)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	CdcTableRule *rule = NULL;
-
-	SPI_connect();
-	cdc_catalog_execute(select, values, NULL);
-	MemoryContextSwitchTo(caller);
-	if (n)
-		*n = SPI_processed;
-	if (SPI_processed > 0)
-		rule = rule_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
-	SPI_finish();
-	return rule;
-}
-
-static CdcTableRule *
-rule_from_tuple(HeapTuple tuple, TupleDesc desc)
-{
-	CdcTableRule *rule = palloc0(sizeof(CdcTableRule));
-	Datum		value;
-	bool		isnull;
-
-	rule->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-	rule->source_schema = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
-	rule->source_table = TextDatumGetCString(SPI_getbinval(tuple, desc, 3, &isnull));
-	value = SPI_getbinval(tuple, desc, 4, &isnull);
-	if (!isnull)
-		rule->version_column = pstrdup(NameStr(*DatumGetName(value)));
-	value = SPI_getbinval(tuple, desc, 5, &isnull);
-	if (!isnull)
-		rule->column_map = cdc_table_rule_column_map(DatumGetJsonbP(value));
-	rule->truncate = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
-	value = SPI_getbinval(tuple, desc, 7, &isnull);
-	if (!isnull)
-		rule->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
-	rule->own_name = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
-	return rule;
+	if (value->type != jbvString || value->val.string.len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map must map names to names"),
+				 errhint("Its keys are remote column names, its values local ones.")));
+	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
 List *
@@ -176,56 +180,12 @@ cdc_table_rule_column_map(Jsonb *object)
 	return map;
 }
 
-static char *
-pair_text(const JsonbValue *value)
-{
-	if (value->type != jbvString || value->val.string.len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column_map must map names to names"),
-				 errhint("Its keys are remote column names, its values local ones.")));
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
 /* ---- for register.c ---- */
 
 void
 cdc_table_rule_lock(void)
 {
 	cdc_catalog_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
-}
-
-void
-cdc_table_rule_insert(const CdcTableRuleChange *change)
-{
-	static CdcStatement insert = {
-		.sql = "INSERT INTO cdcsync.table_rule "
-		"(relation, version_column, conflicts, source_table, column_map, truncate, own_name) "
-		"VALUES ($1, $2, $3, $4, $5, COALESCE($6, false), $7)",
-		.nargs = RULE_CHANGE_NARGS,
-		.argtypes = RULE_CHANGE_TYPES
-	};
-
-	execute_change(&insert, change);
-}
-
-void
-cdc_table_rule_update(const CdcTableRuleChange *change)
-{
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.table_rule SET "
-		"version_column = COALESCE($2, version_column), "
-		"conflicts = COALESCE($3, conflicts), "
-		"source_table = COALESCE($4, source_table), "
-		"column_map = COALESCE($5, column_map), "
-		"truncate = COALESCE($6, truncate), "
-		"own_name = COALESCE($7, own_name) "
-		"WHERE relation OPERATOR(pg_catalog.=) $1",
-		.nargs = RULE_CHANGE_NARGS,
-		.argtypes = RULE_CHANGE_TYPES
-	};
-
-	execute_change(&update, change);
 }
 
 static void
@@ -262,49 +222,37 @@ execute_change(CdcStatement *statement, const CdcTableRuleChange *change)
 	cdc_catalog_execute(statement, values, nulls);
 }
 
-bool
-cdc_table_rule_delete(Oid relid)
+void
+cdc_table_rule_insert(const CdcTableRuleChange *change)
 {
-	static CdcStatement delete = {
-		.sql = "DELETE FROM cdcsync.table_rule WHERE relation OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = {OIDOID}
+	static CdcStatement insert = {
+		.sql = "INSERT INTO cdcsync.table_rule "
+		"(relation, version_column, conflicts, source_table, column_map, truncate, own_name) "
+		"VALUES ($1, $2, $3, $4, $5, COALESCE($6, false), $7)",
+		.nargs = RULE_CHANGE_NARGS,
+		.argtypes = RULE_CHANGE_TYPES
 	};
-	Datum		value = ObjectIdGetDatum(relid);
 
-	cdc_catalog_execute(&delete, &value, NULL);
-	if (SPI_processed == 0)
-		return false;
-	delete_memory(relid);
-	return true;
+	execute_change(&insert, change);
 }
 
-List *
-cdc_table_rule_delete_gone(void)
+void
+cdc_table_rule_update(const CdcTableRuleChange *change)
 {
-	static CdcStatement delete = {
-		.sql = "DELETE FROM cdcsync.table_rule AS r WHERE NOT EXISTS ("
-		"SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) r.relation) "
-		"RETURNING r.relation"
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.table_rule SET "
+		"version_column = COALESCE($2, version_column), "
+		"conflicts = COALESCE($3, conflicts), "
+		"source_table = COALESCE($4, source_table), "
+		"column_map = COALESCE($5, column_map), "
+		"truncate = COALESCE($6, truncate), "
+		"own_name = COALESCE($7, own_name) "
+		"WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = RULE_CHANGE_NARGS,
+		.argtypes = RULE_CHANGE_TYPES
 	};
-	List	   *gone = NIL;
-	ListCell   *lc;
 
-	cdc_catalog_execute(&delete, NULL, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-
-		gone = lappend_oid(gone, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-																SPI_tuptable->tupdesc, 1,
-																&isnull)));
-	}
-	foreach(lc, gone)
-	{
-		delete_memory(lfirst_oid(lc));
-		delete_conflicts(lfirst_oid(lc));
-	}
-	return gone;
+	execute_change(&update, change);
 }
 
 static void
@@ -334,6 +282,23 @@ delete_memory(Oid relid)
 		cdc_catalog_execute(&statements[i], &value, NULL);
 }
 
+bool
+cdc_table_rule_delete(Oid relid)
+{
+	static CdcStatement delete = {
+		.sql = "DELETE FROM cdcsync.table_rule WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
+	};
+	Datum		value = ObjectIdGetDatum(relid);
+
+	cdc_catalog_execute(&delete, &value, NULL);
+	if (SPI_processed == 0)
+		return false;
+	delete_memory(relid);
+	return true;
+}
+
 /* Of a table that is gone: another one may get its oid */
 static void
 delete_conflicts(Oid relid)
@@ -346,4 +311,32 @@ delete_conflicts(Oid relid)
 	Datum		value = ObjectIdGetDatum(relid);
 
 	cdc_catalog_execute(&delete, &value, NULL);
+}
+
+List *
+cdc_table_rule_delete_gone(void)
+{
+	static CdcStatement delete = {
+		.sql = "DELETE FROM cdcsync.table_rule AS r WHERE NOT EXISTS ("
+		"SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) r.relation) "
+		"RETURNING r.relation"
+	};
+	List	   *gone = NIL;
+	ListCell   *lc;
+
+	cdc_catalog_execute(&delete, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+
+		gone = lappend_oid(gone, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+																SPI_tuptable->tupdesc, 1,
+																&isnull)));
+	}
+	foreach(lc, gone)
+	{
+		delete_memory(lfirst_oid(lc));
+		delete_conflicts(lfirst_oid(lc));
+	}
+	return gone;
 }

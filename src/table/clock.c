@@ -47,13 +47,6 @@ static bool commits_known_valid = false;
 static uint64 invalidations = 0;	/* of it */
 static Oid	identity_table = InvalidOid;
 
-static bool is_of_restore(TransactionId xid);
-static void read_commits_known(void);
-static void forget_commits_known(Datum arg, Oid relid);
-static int64 largest(CdcClock clock);
-static int64 increment(CdcClock clock, int64 value);
-static int64 clock_now(CdcClock clock);
-
 CdcClock
 cdc_clock_for_type(Oid type, int32 typmod, const char *column)
 {
@@ -192,34 +185,13 @@ cdc_clock_has_commit_times(void)
 	return track_commit_timestamp;
 }
 
-CdcVersion
-cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer)
+static void
+forget_commits_known(Datum arg, Oid relid)
 {
-	CdcVersion	version = {.known = true};
-
-	if (TransactionIdIsCurrentTransactionId(xid))
-	{
-		*writer = cdc_origin_session();
-		version.value = cdc_origin_commit_time();
-	}
-	else
-		version.known = !is_of_restore(xid) &&
-			TransactionIdGetCommitTsData(xid, &version.value, writer);
-	return version;
-}
-
-/* Then its commit time is that of the restore: what a dump brings is older */
-static bool
-is_of_restore(TransactionId xid)
-{
-	FullTransactionId next = ReadNextFullTransactionId();
-
-	if (!commits_known_valid)
-		read_commits_known();
-	/* what is so old that numbers come again has no commit time any more */
-	return commits_known_from > 0 &&
-		U64FromFullTransactionId(next) - commits_known_from < MaxTransactionId / 2 &&
-		TransactionIdPrecedes(xid, (TransactionId) commits_known_from);
+	if (OidIsValid(relid) && relid != identity_table)
+		return;
+	invalidations++;
+	commits_known_valid = false;
 }
 
 static void
@@ -248,13 +220,42 @@ read_commits_known(void)
 	commits_known_valid = (before == invalidations);
 }
 
-static void
-forget_commits_known(Datum arg, Oid relid)
+/* Then its commit time is that of the restore: what a dump brings is older */
+static bool
+is_of_restore(TransactionId xid)
 {
-	if (OidIsValid(relid) && relid != identity_table)
-		return;
-	invalidations++;
-	commits_known_valid = false;
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	if (!commits_known_valid)
+		read_commits_known();
+	/* what is so old that numbers come again has no commit time any more */
+	return commits_known_from > 0 &&
+		U64FromFullTransactionId(next) - commits_known_from < MaxTransactionId / 2 &&
+		TransactionIdPrecedes(xid, (TransactionId) commits_known_from);
+}
+
+CdcVersion
+cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer)
+{
+	CdcVersion	version = {.known = true};
+
+	if (TransactionIdIsCurrentTransactionId(xid))
+	{
+		*writer = cdc_origin_session();
+		version.value = cdc_origin_commit_time();
+	}
+	else
+		version.known = !is_of_restore(xid) &&
+			TransactionIdGetCommitTsData(xid, &version.value, writer);
+	return version;
+}
+
+static int64
+largest(CdcClock clock)
+{
+	return clock == CDC_CLOCK_INT2 ? PG_INT16_MAX :
+		clock == CDC_CLOCK_INT4 ? PG_INT32_MAX :
+		clock == CDC_CLOCK_INT8 ? PG_INT64_MAX : END_TIMESTAMP - 1;
 }
 
 /*
@@ -282,18 +283,18 @@ cdc_clock_leaves_room(CdcClock clock, const CdcVersion *version, const CdcVersio
 		 version->value - floor->value <= CDC_VERSION_MAX_STEP);
 }
 
-static int64
-largest(CdcClock clock)
-{
-	return clock == CDC_CLOCK_INT2 ? PG_INT16_MAX :
-		clock == CDC_CLOCK_INT4 ? PG_INT32_MAX :
-		clock == CDC_CLOCK_INT8 ? PG_INT64_MAX : END_TIMESTAMP - 1;
-}
-
 CdcVersion
 cdc_clock_of_time(TimestampTz time)
 {
 	return (CdcVersion){.known = true, .value = time};
+}
+
+/* What the wall clock says, in the version's own measure; other clocks begin at 1 */
+static int64
+clock_now(CdcClock clock)
+{
+	/* a timestamp without time zone counts in UTC, as the session's zone may change */
+	return cdc_clock_is_time(clock) ? GetCurrentTimestamp() : 1;
 }
 
 CdcVersion
@@ -303,6 +304,22 @@ cdc_clock_next(CdcClock clock, const CdcVersion *after)
 
 	if (cdc_clock_is_time(clock))
 		next.value = Max(next.value, clock_now(clock));
+	return next;
+}
+
+/* Smaller types are checked where the value becomes one of them */
+static int64
+increment(CdcClock clock, int64 value)
+{
+	int64		next;
+
+	if (pg_add_s64_overflow(value, 1, &next) ||
+		(cdc_clock_is_time(clock) && !IS_VALID_TIMESTAMP(next)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version out of range"),
+				 errdetail("The row has the largest version that its type can hold."),
+				 errhint("Delete the row, and insert it with another key.")));
 	return next;
 }
 
@@ -326,22 +343,6 @@ cdc_clock_successor(CdcClock clock, const CdcVersion *after)
 	return next;
 }
 
-/* Smaller types are checked where the value becomes one of them */
-static int64
-increment(CdcClock clock, int64 value)
-{
-	int64		next;
-
-	if (pg_add_s64_overflow(value, 1, &next) ||
-		(cdc_clock_is_time(clock) && !IS_VALID_TIMESTAMP(next)))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("version out of range"),
-				 errdetail("The row has the largest version that its type can hold."),
-				 errhint("Delete the row, and insert it with another key.")));
-	return next;
-}
-
 CdcVersion
 cdc_clock_predecessor(CdcClock clock, const CdcVersion *before)
 {
@@ -359,14 +360,6 @@ cdc_clock_predecessor(CdcClock clock, const CdcVersion *before)
 	else if (before->value > lowest)
 		previous.value--;
 	return previous;
-}
-
-/* What the wall clock says, in the version's own measure; other clocks begin at 1 */
-static int64
-clock_now(CdcClock clock)
-{
-	/* a timestamp without time zone counts in UTC, as the session's zone may change */
-	return cdc_clock_is_time(clock) ? GetCurrentTimestamp() : 1;
 }
 
 Datum

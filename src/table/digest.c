@@ -31,27 +31,25 @@ typedef struct DigestColumn
 	bool		in_key;
 } DigestColumn;
 
-static char *digest_text(Relation rel);
-static List *sorted_columns(Relation rel);
-static const char *remote_name(const CdcTableRule *rule, const char *local);
-static int	compare_names(const ListCell *a, const ListCell *b);
-static char *hash_text(List *columns, bool of_key);
-static void return_rows(FunctionCallInfo fcinfo, Oid relid, const char *sql, Oid argtype,
-						Datum arg);
-
-/* One row per bucket, of which there are $1 */
-static char *
-digest_text(Relation rel)
+static const char *
+remote_name(const CdcTableRule *rule, const char *local)
 {
-	List	   *columns = sorted_columns(rel);
-	char	   *row_hash = hash_text(columns, false);
-	char	   *key_hash = hash_text(columns, true);
+	ListCell   *lc;
 
-	return psprintf("SELECT b.bucket, count(t.hash), coalesce(sum(t.hash), 0)::text "
-					"FROM generate_series(0, $1 - 1) AS b(bucket) "
-					"LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) "
-					"AS t ON t.bucket = b.bucket GROUP BY b.bucket ORDER BY b.bucket",
-					key_hash ? key_hash : row_hash, row_hash, cdc_registered_name(rel));
+	foreach(lc, rule ? rule->column_map : NIL)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (strcmp(pair->local, local) == 0)
+			return pair->remote;
+	}
+	return local;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((DigestColumn *) lfirst(a))->remote, ((DigestColumn *) lfirst(b))->remote);
 }
 
 /* By remote name, in byte order; generated ones do not travel */
@@ -78,27 +76,6 @@ sorted_columns(Relation rel)
 	}
 	list_sort(columns, compare_names);
 	return columns;
-}
-
-static const char *
-remote_name(const CdcTableRule *rule, const char *local)
-{
-	ListCell   *lc;
-
-	foreach(lc, rule ? rule->column_map : NIL)
-	{
-		const CdcColumnPair *pair = lfirst(lc);
-
-		if (strcmp(pair->local, local) == 0)
-			return pair->remote;
-	}
-	return local;
-}
-
-static int
-compare_names(const ListCell *a, const ListCell *b)
-{
-	return strcmp(((DigestColumn *) lfirst(a))->remote, ((DigestColumn *) lfirst(b))->remote);
 }
 
 /* A bigint of the columns' values; each with its length, so that no two rows read the same.  NULL: of no column */
@@ -128,6 +105,21 @@ hash_text(List *columns, bool of_key)
 		return of_key ? NULL : "0";
 	appendStringInfoString(&buf, ", 'UTF8')) FOR 8), 'hex'))::bit(64)::bigint");
 	return buf.data;
+}
+
+/* One row per bucket, of which there are $1 */
+static char *
+digest_text(Relation rel)
+{
+	List	   *columns = sorted_columns(rel);
+	char	   *row_hash = hash_text(columns, false);
+	char	   *key_hash = hash_text(columns, true);
+
+	return psprintf("SELECT b.bucket, count(t.hash), coalesce(sum(t.hash), 0)::text "
+					"FROM generate_series(0, $1 - 1) AS b(bucket) "
+					"LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) "
+					"AS t ON t.bucket = b.bucket GROUP BY b.bucket ORDER BY b.bucket",
+					key_hash ? key_hash : row_hash, row_hash, cdc_registered_name(rel));
 }
 
 /* What a query about a table says, as rows of the function */

@@ -30,15 +30,33 @@
 #include "base/owner.h"
 #include "table/key.h"
 
-static bool index_is_key(Relation rel, Oid index);
-static bool has_stored_tree(Relation index, AttrNumber column);
-static Node *stored_tree(Relation index, AttrNumber column);
-static bool shows_values(Relation rel, Relation index);
-static bool uses_generated(Relation rel, Relation index);
-static void column_init(CdcKeyColumn *col, Relation rel, Relation index, int n);
-static bool has_equal_images(Relation index, int n);
-static bool read_columns(CdcKey *key, Jsonb *jsonb, Datum *values);
-static int64 integer_value(const CdcKeyColumn *col, Datum value);
+/*
+ * What the catalog has, as it stands there.  RelationGetIndexExpressions() and its like
+ * would fold constants, and so run functions of the index's owner.
+ */
+static bool
+has_stored_tree(Relation index, AttrNumber column)
+{
+	return !heap_attisnull(index->rd_indextuple, column, NULL);
+}
+
+static bool
+index_is_key(Relation rel, Oid indexoid)
+{
+	Relation	index = index_open(indexoid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	bool		ok;
+
+	ok = form->indisunique && form->indimmediate && form->indisvalid &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		!has_stored_tree(index, Anum_pg_index_indexprs) &&
+		!has_stored_tree(index, Anum_pg_index_indpred);
+	for (int i = 0; ok && i < form->indnkeyatts; i++)
+		ok = form->indkey.values[i] > 0 &&
+			cdc_attribute_is_not_null(RelationGetDescr(rel), form->indkey.values[i] - 1);
+	index_close(index, AccessShareLock);
+	return ok;
+}
 
 Oid
 cdc_key_find_index(Relation rel)
@@ -64,34 +82,6 @@ cdc_key_find_index(Relation rel)
 	return found;
 }
 
-static bool
-index_is_key(Relation rel, Oid indexoid)
-{
-	Relation	index = index_open(indexoid, AccessShareLock);
-	Form_pg_index form = index->rd_index;
-	bool		ok;
-
-	ok = form->indisunique && form->indimmediate && form->indisvalid &&
-		index->rd_rel->relam == BTREE_AM_OID &&
-		!has_stored_tree(index, Anum_pg_index_indexprs) &&
-		!has_stored_tree(index, Anum_pg_index_indpred);
-	for (int i = 0; ok && i < form->indnkeyatts; i++)
-		ok = form->indkey.values[i] > 0 &&
-			cdc_attribute_is_not_null(RelationGetDescr(rel), form->indkey.values[i] - 1);
-	index_close(index, AccessShareLock);
-	return ok;
-}
-
-/*
- * What the catalog has, as it stands there.  RelationGetIndexExpressions() and its like
- * would fold constants, and so run functions of the index's owner.
- */
-static bool
-has_stored_tree(Relation index, AttrNumber column)
-{
-	return !heap_attisnull(index->rd_indextuple, column, NULL);
-}
-
 static Node *
 stored_tree(Relation index, AttrNumber column)
 {
@@ -99,30 +89,6 @@ stored_tree(Relation index, AttrNumber column)
 	Datum		tree = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, column, &isnull);
 
 	return isnull ? NULL : stringToNode(TextDatumGetCString(tree));
-}
-
-List *
-cdc_key_find_unique_indexes(Relation rel, Oid key_index)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(rel))
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-
-		if (lfirst_oid(lc) != key_index && shows_values(rel, index))
-			result = lappend_oid(result, lfirst_oid(lc));
-		index_close(index, AccessShareLock);
-	}
-	return result;
-}
-
-static bool
-shows_values(Relation rel, Relation index)
-{
-	return index->rd_index->indisunique && index->rd_index->indimmediate &&
-		index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index);
 }
 
 /* Their values are made when a row is written: a new row does not have them yet */
@@ -146,6 +112,30 @@ uses_generated(Relation rel, Relation index)
 	return false;
 }
 
+static bool
+shows_values(Relation rel, Relation index)
+{
+	return index->rd_index->indisunique && index->rd_index->indimmediate &&
+		index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index);
+}
+
+List *
+cdc_key_find_unique_indexes(Relation rel, Oid key_index)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (lfirst_oid(lc) != key_index && shows_values(rel, index))
+			result = lappend_oid(result, lfirst_oid(lc));
+		index_close(index, AccessShareLock);
+	}
+	return result;
+}
+
 bool
 cdc_key_index_is_of(Oid index, const Bitmapset *attnums)
 {
@@ -164,28 +154,16 @@ cdc_key_index_is_of(Oid index, const Bitmapset *attnums)
 	return of_all && bms_equal(found, attnums);
 }
 
-CdcKey *
-cdc_key_make(Relation rel)
+/* As the index says it, which shares entries of equal values where it may */
+static bool
+has_equal_images(Relation index, int n)
 {
-	Oid			indexoid = cdc_key_find_index(rel);
-	CdcKey	   *key = palloc0(sizeof(CdcKey));
-	Relation	index;
+	Oid			function = get_opfamily_proc(index->rd_opfamily[n], index->rd_opcintype[n],
+											 index->rd_opcintype[n], BTEQUALIMAGE_PROC);
 
-	if (!OidIsValid(indexoid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
-				 errhint("Add a primary key that is not deferrable.")));
-	index = index_open(indexoid, AccessShareLock);
-	key->relid = RelationGetRelid(rel);
-	key->owner = rel->rd_rel->relowner;
-	key->index = indexoid;
-	key->ncolumns = index->rd_index->indnkeyatts;
-	key->columns = palloc0(sizeof(CdcKeyColumn) * key->ncolumns);
-	for (int i = 0; i < key->ncolumns; i++)
-		column_init(&key->columns[i], rel, index, i);
-	index_close(index, AccessShareLock);
-	return key;
+	return OidIsValid(function) &&
+		DatumGetBool(OidFunctionCall1Coll(function, index->rd_indcollation[n],
+										  ObjectIdGetDatum(index->rd_opcintype[n])));
 }
 
 static void
@@ -219,16 +197,28 @@ column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 	fmgr_info(function, &col->input);
 }
 
-/* As the index says it, which shares entries of equal values where it may */
-static bool
-has_equal_images(Relation index, int n)
+CdcKey *
+cdc_key_make(Relation rel)
 {
-	Oid			function = get_opfamily_proc(index->rd_opfamily[n], index->rd_opcintype[n],
-											 index->rd_opcintype[n], BTEQUALIMAGE_PROC);
+	Oid			indexoid = cdc_key_find_index(rel);
+	CdcKey	   *key = palloc0(sizeof(CdcKey));
+	Relation	index;
 
-	return OidIsValid(function) &&
-		DatumGetBool(OidFunctionCall1Coll(function, index->rd_indcollation[n],
-										  ObjectIdGetDatum(index->rd_opcintype[n])));
+	if (!OidIsValid(indexoid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
+				 errhint("Add a primary key that is not deferrable.")));
+	index = index_open(indexoid, AccessShareLock);
+	key->relid = RelationGetRelid(rel);
+	key->owner = rel->rd_rel->relowner;
+	key->index = indexoid;
+	key->ncolumns = index->rd_index->indnkeyatts;
+	key->columns = palloc0(sizeof(CdcKeyColumn) * key->ncolumns);
+	for (int i = 0; i < key->ncolumns; i++)
+		column_init(&key->columns[i], rel, index, i);
+	index_close(index, AccessShareLock);
+	return key;
 }
 
 int
@@ -244,6 +234,13 @@ cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b)
 			return order;
 	}
 	return 0;
+}
+
+static int64
+integer_value(const CdcKeyColumn *col, Datum value)
+{
+	return col->typlen == sizeof(int16) ? DatumGetInt16(value) :
+		col->typlen == sizeof(int32) ? DatumGetInt32(value) : DatumGetInt64(value);
 }
 
 int64
@@ -265,13 +262,6 @@ cdc_key_hash(CdcKey *key, const Datum *values)
 			hash = hash_combine64(hash, datum_image_hash(values[i], col->typbyval, col->typlen));
 	}
 	return (int64) hash;
-}
-
-static int64
-integer_value(const CdcKeyColumn *col, Datum value)
-{
-	return col->typlen == sizeof(int16) ? DatumGetInt16(value) :
-		col->typlen == sizeof(int32) ? DatumGetInt32(value) : DatumGetInt64(value);
 }
 
 Jsonb *
@@ -297,18 +287,6 @@ cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 	return JsonbValueToJsonb(state.result);
 }
 
-bool
-cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
-{
-	CdcOwnerScope scope;
-	bool		complete;
-
-	cdc_owner_begin(&scope, key->owner);
-	complete = read_columns(key, jsonb, values);
-	cdc_owner_end(&scope);
-	return complete;
-}
-
 static bool
 read_columns(CdcKey *key, Jsonb *jsonb, Datum *values)
 {
@@ -326,6 +304,18 @@ read_columns(CdcKey *key, Jsonb *jsonb, Datum *values)
 									  col->typioparam, col->typmod);
 	}
 	return true;
+}
+
+bool
+cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
+{
+	CdcOwnerScope scope;
+	bool		complete;
+
+	cdc_owner_begin(&scope, key->owner);
+	complete = read_columns(key, jsonb, values);
+	cdc_owner_end(&scope);
+	return complete;
 }
 
 char *

@@ -45,33 +45,118 @@ static int	created_level = 0;	/* nesting of the transaction that created it, or 
 static bool begun = false;		/* the current transaction runs under it */
 static bool mixed = false;		/* and has local changes as well */
 
-static void acquire(const char *name);
-static char *database_prefix(Oid dboid);
-static void check_room(ReplOriginId id);
-static int64 origins_in_use(ReplOriginId but);
-static int	limit_of_origins(void);
-static List *origins_of_database(Oid dboid);
-static bool release(const char *name);
-static void keep_name(ReplOriginId id, const char *name);
-static ReplOriginId find_or_create(const char *name);
-static void clear_session_variables(void);
-static void at_xact_end(XactEvent event, void *arg);
-static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
-						   SubTransactionId parentSubid, void *arg);
-
-void
-cdc_origin_begin(int worker, const char *peer)
+static void
+clear_session_variables(void)
 {
-	char	   *name = psprintf(ORIGIN_PREFIX "%u:%d:%s", MyDatabaseId, worker, peer);
+	cdc_xact_origin = InvalidReplOriginId;
+	cdc_xact_origin_lsn = InvalidXLogRecPtr;
+	cdc_xact_origin_timestamp = 0;
+	begun = false;
+	mixed = false;
+}
 
-	if (current_name == NULL || strcmp(current_name, name) != 0)
+/* A prepared transaction may abort later, without us */
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	switch (event)
 	{
-		cdc_origin_reset();
-		acquire(name);
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			if (created_level > 0)
+				cdc_origin_reset();
+			pg_fallthrough;
+		case XACT_EVENT_COMMIT:
+			if (current_name != NULL)
+				clear_session_variables();
+			created_level = 0;
+			break;
+		default:
+			break;
 	}
-	cdc_xact_origin = current_id;
-	begun = true;
-	pfree(name);
+}
+
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
+			   void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (created_level < level)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		cdc_origin_reset();
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		created_level = level - 1;
+}
+
+static ReplOriginId
+find_or_create(const char *name)
+{
+	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
+
+	if (id == InvalidReplOriginId)
+	{
+		id = replorigin_create(unconstify(char *, name));
+		created_level = GetCurrentTransactionNestLevel();
+	}
+	return id;
+}
+
+static char *
+database_prefix(Oid dboid)
+{
+	return psprintf(ORIGIN_PREFIX "%u:", dboid);
+}
+
+/* Those of this database that have one of the server's places */
+static int64
+origins_in_use(ReplOriginId but)
+{
+	static CdcStatement count = {
+		.sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_show_replication_origin_status() AS s "
+		"WHERE pg_catalog.starts_with(s.external_id, $1) "
+		"AND s.local_id OPERATOR(pg_catalog.<>) $2",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		args[2];
+	bool		isnull;
+
+	args[0] = CStringGetTextDatum(database_prefix(MyDatabaseId));
+	args[1] = ObjectIdGetDatum(but);
+	cdc_catalog_execute(&count, args, NULL);
+	MemoryContextSwitchTo(caller);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static int
+limit_of_origins(void)
+{
+	int			all = max_active_replication_origins_compat;
+
+	return cdc_max_origins >= 0 ? cdc_max_origins : all - all / 4;
+}
+
+/* What this database has must leave some to other databases and to native subscriptions */
+static void
+check_room(ReplOriginId id)
+{
+	MemoryContext old;
+
+	if (bms_is_member(id, known_ids))
+		return;
+	if (origins_in_use(id) >= limit_of_origins())
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("this database has all of the replication origins that it may have: %d",
+						limit_of_origins()),
+				 errdetail("Each peer has one for each apply worker."),
+				 errhint("cdcsync.stat_origin lists them: free those of peers that are gone with cdcsync.drop_origin, or increase cdcsync.max_origins.")));
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	known_ids = bms_add_member(known_ids, id);
+	MemoryContextSwitchTo(old);
 }
 
 /* Beyond this database's share the server's own message says what limits the number of origins */
@@ -106,73 +191,19 @@ acquire(const char *name)
 	current_id = id;
 }
 
-static ReplOriginId
-find_or_create(const char *name)
+void
+cdc_origin_begin(int worker, const char *peer)
 {
-	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
+	char	   *name = psprintf(ORIGIN_PREFIX "%u:%d:%s", MyDatabaseId, worker, peer);
 
-	if (id == InvalidReplOriginId)
+	if (current_name == NULL || strcmp(current_name, name) != 0)
 	{
-		id = replorigin_create(unconstify(char *, name));
-		created_level = GetCurrentTransactionNestLevel();
+		cdc_origin_reset();
+		acquire(name);
 	}
-	return id;
-}
-
-static char *
-database_prefix(Oid dboid)
-{
-	return psprintf(ORIGIN_PREFIX "%u:", dboid);
-}
-
-/* What this database has must leave some to other databases and to native subscriptions */
-static void
-check_room(ReplOriginId id)
-{
-	MemoryContext old;
-
-	if (bms_is_member(id, known_ids))
-		return;
-	if (origins_in_use(id) >= limit_of_origins())
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("this database has all of the replication origins that it may have: %d",
-						limit_of_origins()),
-				 errdetail("Each peer has one for each apply worker."),
-				 errhint("cdcsync.stat_origin lists them: free those of peers that are gone with cdcsync.drop_origin, or increase cdcsync.max_origins.")));
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	known_ids = bms_add_member(known_ids, id);
-	MemoryContextSwitchTo(old);
-}
-
-/* Those of this database that have one of the server's places */
-static int64
-origins_in_use(ReplOriginId but)
-{
-	static CdcStatement count = {
-		.sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_show_replication_origin_status() AS s "
-		"WHERE pg_catalog.starts_with(s.external_id, $1) "
-		"AND s.local_id OPERATOR(pg_catalog.<>) $2",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	Datum		args[2];
-	bool		isnull;
-
-	args[0] = CStringGetTextDatum(database_prefix(MyDatabaseId));
-	args[1] = ObjectIdGetDatum(but);
-	cdc_catalog_execute(&count, args, NULL);
-	MemoryContextSwitchTo(caller);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-}
-
-static int
-limit_of_origins(void)
-{
-	int			all = max_active_replication_origins_compat;
-
-	return cdc_max_origins >= 0 ? cdc_max_origins : all - all / 4;
+	cdc_xact_origin = current_id;
+	begun = true;
+	pfree(name);
 }
 
 /* To the server, the time 0 (2000-01-01) says that there is none */
@@ -228,51 +259,6 @@ cdc_origin_reset(void)
 	replorigin_session_reset();
 }
 
-static void
-clear_session_variables(void)
-{
-	cdc_xact_origin = InvalidReplOriginId;
-	cdc_xact_origin_lsn = InvalidXLogRecPtr;
-	cdc_xact_origin_timestamp = 0;
-	begun = false;
-	mixed = false;
-}
-
-/* A prepared transaction may abort later, without us */
-static void
-at_xact_end(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			if (created_level > 0)
-				cdc_origin_reset();
-			pg_fallthrough;
-		case XACT_EVENT_COMMIT:
-			if (current_name != NULL)
-				clear_session_variables();
-			created_level = 0;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
-			   void *arg)
-{
-	int			level = GetCurrentTransactionNestLevel();
-
-	if (created_level < level)
-		return;
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		cdc_origin_reset();
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-		created_level = level - 1;
-}
-
 bool
 cdc_origin_is_own(const char *origin)
 {
@@ -318,16 +304,6 @@ cdc_origin_commit_time(void)
 	return GetCurrentTimestamp();
 }
 
-void
-cdc_origin_drop_all(Oid dboid)
-{
-	ListCell   *lc;
-
-	cdc_origin_reset();
-	foreach(lc, origins_of_database(dboid))
-		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
-}
-
 /* Their names */
 static List *
 origins_of_database(Oid dboid)
@@ -353,6 +329,32 @@ origins_of_database(Oid dboid)
 	return names;
 }
 
+void
+cdc_origin_drop_all(Oid dboid)
+{
+	ListCell   *lc;
+
+	cdc_origin_reset();
+	foreach(lc, origins_of_database(dboid))
+		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
+}
+
+static void
+keep_name(ReplOriginId id, const char *name)
+{
+	Relation	rel = table_open(ReplicationOriginRelationId, RowExclusiveLock);
+	Datum		values[Natts_pg_replication_origin];
+	bool		nulls[Natts_pg_replication_origin] = {0};
+	HeapTuple	tuple;
+
+	values[Anum_pg_replication_origin_roident - 1] = ObjectIdGetDatum(id);
+	values[Anum_pg_replication_origin_roname - 1] = CStringGetTextDatum(name);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+}
+
 /*
  * Gives back the place that an origin has among those in use.  Its name keeps its number:
  * the server would give the number of one that is gone to the next, and old rows, and WAL
@@ -370,22 +372,6 @@ release(const char *name)
 	CommandCounterIncrement();
 	keep_name(id, name);
 	return true;
-}
-
-static void
-keep_name(ReplOriginId id, const char *name)
-{
-	Relation	rel = table_open(ReplicationOriginRelationId, RowExclusiveLock);
-	Datum		values[Natts_pg_replication_origin];
-	bool		nulls[Natts_pg_replication_origin] = {0};
-	HeapTuple	tuple;
-
-	values[Anum_pg_replication_origin_roident - 1] = ObjectIdGetDatum(id);
-	values[Anum_pg_replication_origin_roname - 1] = CStringGetTextDatum(name);
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-	CatalogTupleInsert(rel, tuple);
-	heap_freetuple(tuple);
-	table_close(rel, RowExclusiveLock);
 }
 
 /* ---- SQL interface ---- */

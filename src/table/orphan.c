@@ -33,14 +33,6 @@ typedef struct ForeignKey
 	Oid			equality[INDEX_MAX_KEYS];	/* of a parent's column and a child's */
 } ForeignKey;
 
-static bool find_foreign_key(Oid constraint, ForeignKey *fk);
-static char *orphans_text(const ForeignKey *fk);
-static void append_columns(StringInfo buf, const ForeignKey *fk, bool given);
-static char *table_name(Oid relid);
-static Oid	common_owner(const ForeignKey *fk);
-static bool may_read_all(Oid role, const ForeignKey *fk);
-static Datum count(Oid role, const char *orphans);
-
 static bool
 find_foreign_key(Oid constraint, ForeignKey *fk)
 {
@@ -59,20 +51,11 @@ find_foreign_key(Oid constraint, ForeignKey *fk)
 	return fk->ncolumns > 0;
 }
 
-/* FROM the child's table on */
 static char *
-orphans_text(const ForeignKey *fk)
+table_name(Oid relid)
 {
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "FROM %s AS c WHERE ", table_name(fk->child));
-	append_columns(&buf, fk, true);
-	appendStringInfo(&buf, " AND NOT EXISTS (SELECT FROM %s AS p WHERE ",
-					 table_name(fk->parent));
-	append_columns(&buf, fk, false);
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 /* That they are given, or that they are the parent's */
@@ -98,11 +81,26 @@ append_columns(StringInfo buf, const ForeignKey *fk, bool given)
 	}
 }
 
+/* FROM the child's table on */
 static char *
-table_name(Oid relid)
+orphans_text(const ForeignKey *fk)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "FROM %s AS c WHERE ", table_name(fk->child));
+	append_columns(&buf, fk, true);
+	appendStringInfo(&buf, " AND NOT EXISTS (SELECT FROM %s AS p WHERE ",
+					 table_name(fk->parent));
+	append_columns(&buf, fk, false);
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+static bool
+may_read_all(Oid role, const ForeignKey *fk)
+{
+	return cdc_table_query_sees_all(role, fk->child) && cdc_table_query_sees_all(role, fk->parent);
 }
 
 /* InvalidOid if there is no role that may look at both without one's code getting the other's rights */
@@ -117,12 +115,6 @@ common_owner(const ForeignKey *fk)
 	if (has_privs_of_role(child, parent) && may_read_all(parent, fk))
 		return parent;
 	return InvalidOid;
-}
-
-static bool
-may_read_all(Oid role, const ForeignKey *fk)
-{
-	return cdc_table_query_sees_all(role, fk->child) && cdc_table_query_sees_all(role, fk->parent);
 }
 
 static Datum

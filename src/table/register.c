@@ -77,43 +77,6 @@ static const TriggerDef trigger_defs[] = {
 	{"~cdcsync_tombstone_key", "AFTER UPDATE", true, false, "tombstone_trigger"},
 };
 
-/* Steps; SPI is connected by the SQL functions */
-static void begin_change(Oid relid);
-static List *lock_table(Oid relid);
-static void owner_command(Oid relid, const char *sql);
-static void forget_gone_tables(void);
-static void set_replica_identity(List *members);
-static bool set_identity_of(Oid relid);
-static void set_up(Oid relid, bool has_version);
-static void create_triggers(Oid relid, bool has_version);
-static char *key_change_condition(Oid relid);
-static char *key_column_differs(const CdcKeyColumn *col);
-static void keep_triggers(Oid relid);
-static bool is_own_trigger(const char *name);
-static void drop_triggers(Oid relid);
-
-/* The publication */
-static Publication *get_publication(void);
-static void refuse_foreign_publication(Oid pubid);
-static Oid	publication_owner(Oid pubid);
-static void own_publication(Oid pubid);
-static bool is_published(const Publication *publication, Oid relid);
-static void unpublish(Oid relid);
-
-/* The rule */
-static void read_args(FunctionCallInfo fcinfo, CdcTableRuleChange *change, bool *truncate);
-static void read_source_table(CdcTableRuleChange *change, text *name);
-static void refuse_shared_source(const CdcTableRuleChange *change);
-static void check_column_map(Oid relid, List *map);
-static void check_column_pair(Oid relid, List *map, const CdcColumnPair *pair);
-static bool is_mapped(List *map, const char *local, const CdcColumnPair *except);
-static void follow_key(Oid relid);
-static void check_renamed_version_column(const CdcTableRule *rule, const char *column);
-
-/* Small ones */
-static Oid	table_arg(FunctionCallInfo fcinfo);
-static char *table_name(Oid relid);
-
 /* ---- steps ---- */
 
 /* What every change of a rule begins with */
@@ -159,6 +122,26 @@ forget_gone_tables(void)
 		cdc_stat_table_forget(lfirst_oid(lc));
 }
 
+static char *
+table_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/* false: it was so before */
+static bool
+set_identity_of(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+
+	relation_close(rel, NoLock);
+	if (!full)
+		owner_command(relid, psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
+	return !full;
+}
+
 /*
  * Deletes and updates are decided by the row their author saw: events must show it.
  * Comes before what asks for the key, for the identity may decide which index that is.
@@ -175,27 +158,38 @@ set_replica_identity(List *members)
 	}
 }
 
-/* false: it was so before */
-static bool
-set_identity_of(Oid relid)
+static char *
+key_column_differs(const CdcKeyColumn *col)
 {
-	Relation	rel = relation_open(relid, NoLock);
-	bool		full = rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+	const char *name = quote_identifier(col->name);
+	char	   *old = psprintf("OLD.%s", name);
+	char	   *new = psprintf("NEW.%s", name);
+	StringInfoData buf;
 
-	relation_close(rel, NoLock);
-	if (!full)
-		owner_command(relid, psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table_name(relid)));
-	return !full;
+	if (OidIsValid(col->collation))
+		new = psprintf("(%s COLLATE %s)", new, generate_collation_name(col->collation));
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "NOT (");
+	generate_operator_clause(&buf, old, col->type, col->equality, new, col->type);
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
 }
 
-/* What add_table leaves besides the identity; harmless where it is there already */
-static void
-set_up(Oid relid, bool has_version)
+/* WHEN the key changes, by its index's equality, as everywhere */
+static char *
+key_change_condition(Oid relid)
 {
-	create_triggers(relid, has_version);
-	cdc_register_publish(relid);
-	CacheInvalidateRelcacheByRelid(relid);
-	cdc_register_warn_of_triggers(relid);
+	Relation	rel = relation_open(relid, NoLock);
+	CdcKey	   *key = cdc_key_make(rel);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < key->ncolumns; i++)
+		appendStringInfo(&buf, "%s%s", i == 0 ? "WHEN (" : " OR ",
+						 key_column_differs(&key->columns[i]));
+	appendStringInfoChar(&buf, ')');
+	relation_close(rel, NoLock);
+	return buf.data;
 }
 
 static void
@@ -226,38 +220,25 @@ create_triggers(Oid relid, bool has_version)
 	}
 }
 
-/* WHEN the key changes, by its index's equality, as everywhere */
-static char *
-key_change_condition(Oid relid)
+/* What add_table leaves besides the identity; harmless where it is there already */
+static void
+set_up(Oid relid, bool has_version)
 {
-	Relation	rel = relation_open(relid, NoLock);
-	CdcKey	   *key = cdc_key_make(rel);
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < key->ncolumns; i++)
-		appendStringInfo(&buf, "%s%s", i == 0 ? "WHEN (" : " OR ",
-						 key_column_differs(&key->columns[i]));
-	appendStringInfoChar(&buf, ')');
-	relation_close(rel, NoLock);
-	return buf.data;
+	create_triggers(relid, has_version);
+	cdc_register_publish(relid);
+	CacheInvalidateRelcacheByRelid(relid);
+	cdc_register_warn_of_triggers(relid);
 }
 
-static char *
-key_column_differs(const CdcKeyColumn *col)
+static bool
+is_own_trigger(const char *name)
 {
-	const char *name = quote_identifier(col->name);
-	char	   *old = psprintf("OLD.%s", name);
-	char	   *new = psprintf("NEW.%s", name);
-	StringInfoData buf;
-
-	if (OidIsValid(col->collation))
-		new = psprintf("(%s COLLATE %s)", new, generate_collation_name(col->collation));
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "NOT (");
-	generate_operator_clause(&buf, old, col->type, col->equality, new, col->type);
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
+	for (int i = 0; i < lengthof(trigger_defs); i++)
+	{
+		if (strcmp(trigger_defs[i].name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, makes them ordinary ones */
@@ -276,17 +257,6 @@ keep_triggers(Oid relid)
 			owner_command(relid, psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
 										  table_name(relid), quote_identifier(trigger->tgname)));
 	}
-}
-
-static bool
-is_own_trigger(const char *name)
-{
-	for (int i = 0; i < lengthof(trigger_defs); i++)
-	{
-		if (strcmp(trigger_defs[i].name, name) == 0)
-			return true;
-	}
-	return false;
 }
 
 bool
@@ -311,6 +281,70 @@ drop_triggers(Oid relid)
 
 /* ---- the publication ---- */
 
+static Oid
+publication_owner(Oid pubid)
+{
+	HeapTuple	tuple = SearchSysCache1(PUBLICATIONOID, ObjectIdGetDatum(pubid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for publication %u", pubid);
+	owner = ((Form_pg_publication) GETSTRUCT(tuple))->pubowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* One that somebody else made: he could take out of it what others put in */
+static void
+refuse_foreign_publication(Oid pubid)
+{
+	Oid			owner = publication_owner(pubid);
+
+	if (has_privs_of_role(owner, cdc_catalog_owner()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("publication \"%s\" belongs to role \"%s\"", PUBLICATION_NAME,
+					GetUserNameFromId(owner, false)),
+			 errdetail("Its owner could take others' tables out of it."),
+			 errhint("Run ALTER PUBLICATION %s OWNER TO %s.", PUBLICATION_NAME,
+					 quote_identifier(GetUserNameFromId(cdc_catalog_owner(), false)))));
+}
+
+/* It is made if there is none */
+static Publication *
+get_publication(void)
+{
+	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
+		cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
+							" WITH (publish_via_partition_root = true)");
+	refuse_foreign_publication(get_publication_oid(PUBLICATION_NAME, false));
+	return GetPublicationByName(PUBLICATION_NAME, false);
+}
+
+/* DROP EXTENSION shall drop it; a dump does not bring that along */
+static void
+own_publication(Oid pubid)
+{
+	Oid			extension = cdc_catalog_extension();
+	ObjectAddress depender;
+	ObjectAddress referenced;
+
+	if (list_member_oid(getAutoExtensionsOfObject(PublicationRelationId, pubid), extension))
+		return;
+	ObjectAddressSet(depender, PublicationRelationId, pubid);
+	ObjectAddressSet(referenced, ExtensionRelationId, extension);
+	recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO_EXTENSION);
+}
+
+static bool
+is_published(const Publication *publication, Oid relid)
+{
+	return publication->alltables ||
+		SearchSysCacheExists2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid),
+							  ObjectIdGetDatum(publication->oid));
+}
+
 void
 cdc_register_publish(Oid relid)
 {
@@ -331,62 +365,6 @@ cdc_register_publish(Oid relid)
 				 errhint("Set \"wal_level\" to \"logical\" and restart the server.")));
 }
 
-/* It is made if there is none */
-static Publication *
-get_publication(void)
-{
-	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
-		cdc_catalog_command("CREATE PUBLICATION " PUBLICATION_NAME
-							" WITH (publish_via_partition_root = true)");
-	refuse_foreign_publication(get_publication_oid(PUBLICATION_NAME, false));
-	return GetPublicationByName(PUBLICATION_NAME, false);
-}
-
-/* One that somebody else made: he could take out of it what others put in */
-static void
-refuse_foreign_publication(Oid pubid)
-{
-	Oid			owner = publication_owner(pubid);
-
-	if (has_privs_of_role(owner, cdc_catalog_owner()))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("publication \"%s\" belongs to role \"%s\"", PUBLICATION_NAME,
-					GetUserNameFromId(owner, false)),
-			 errdetail("Its owner could take others' tables out of it."),
-			 errhint("Run ALTER PUBLICATION %s OWNER TO %s.", PUBLICATION_NAME,
-					 quote_identifier(GetUserNameFromId(cdc_catalog_owner(), false)))));
-}
-
-static Oid
-publication_owner(Oid pubid)
-{
-	HeapTuple	tuple = SearchSysCache1(PUBLICATIONOID, ObjectIdGetDatum(pubid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for publication %u", pubid);
-	owner = ((Form_pg_publication) GETSTRUCT(tuple))->pubowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/* DROP EXTENSION shall drop it; a dump does not bring that along */
-static void
-own_publication(Oid pubid)
-{
-	Oid			extension = cdc_catalog_extension();
-	ObjectAddress depender;
-	ObjectAddress referenced;
-
-	if (list_member_oid(getAutoExtensionsOfObject(PublicationRelationId, pubid), extension))
-		return;
-	ObjectAddressSet(depender, PublicationRelationId, pubid);
-	ObjectAddressSet(referenced, ExtensionRelationId, extension);
-	recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO_EXTENSION);
-}
-
 void
 cdc_register_own_publication(void)
 {
@@ -396,14 +374,6 @@ cdc_register_own_publication(void)
 		return;
 	own_publication(pubid);
 	CommandCounterIncrement();
-}
-
-static bool
-is_published(const Publication *publication, Oid relid)
-{
-	return publication->alltables ||
-		SearchSysCacheExists2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid),
-							  ObjectIdGetDatum(publication->oid));
 }
 
 static void
@@ -417,31 +387,6 @@ unpublish(Oid relid)
 }
 
 /* ---- the rule ---- */
-
-/* The arguments that add_table and alter_table_rule have in common, but the table */
-static void
-read_args(FunctionCallInfo fcinfo, CdcTableRuleChange *change, bool *truncate)
-{
-	if (!PG_ARGISNULL(1))
-		change->version_column = NameStr(*PG_GETARG_NAME(1));
-	if (!PG_ARGISNULL(2))
-	{
-		change->conflicts = text_to_cstring(PG_GETARG_TEXT_PP(2));
-		cdc_subscription_check_option("conflicts", change->conflicts);
-	}
-	if (!PG_ARGISNULL(3))
-		read_source_table(change, PG_GETARG_TEXT_PP(3));
-	if (!PG_ARGISNULL(4))
-	{
-		change->column_map = PG_GETARG_JSONB_P(4);
-		check_column_map(change->relid, cdc_table_rule_column_map(change->column_map));
-	}
-	if (!PG_ARGISNULL(5))
-	{
-		*truncate = PG_GETARG_BOOL(5);
-		change->truncate = truncate;
-	}
-}
 
 /* A name without a schema is one of the local table's schema */
 static void
@@ -459,26 +404,20 @@ read_source_table(CdcTableRuleChange *change, text *name)
 	change->source_table = strVal(llast(parts));
 }
 
-static void
-refuse_shared_source(const CdcTableRuleChange *change)
-{
-	CdcTableRule *rule = cdc_table_rule_for_source(change->source_schema, change->source_table);
-
-	if (rule != NULL && rule->relid != change->relid)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("source table %s is registered for table %s already",
-						quote_qualified_identifier(change->source_schema, change->source_table),
-						table_name(rule->relid))));
-}
-
-static void
-check_column_map(Oid relid, List *map)
+/* Does the map, but for one of its pairs, give a value to this local column? */
+static bool
+is_mapped(List *map, const char *local, const CdcColumnPair *except)
 {
 	ListCell   *lc;
 
 	foreach(lc, map)
-		check_column_pair(relid, map, lfirst(lc));
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (pair != except && strcmp(pair->local, local) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -510,20 +449,51 @@ check_column_pair(Oid relid, List *map, const CdcColumnPair *pair)
 				 errhint("Map another remote column to \"%s\".", pair->remote)));
 }
 
-/* Does the map, but for one of its pairs, give a value to this local column? */
-static bool
-is_mapped(List *map, const char *local, const CdcColumnPair *except)
+static void
+check_column_map(Oid relid, List *map)
 {
 	ListCell   *lc;
 
 	foreach(lc, map)
-	{
-		const CdcColumnPair *pair = lfirst(lc);
+		check_column_pair(relid, map, lfirst(lc));
+}
 
-		if (pair != except && strcmp(pair->local, local) == 0)
-			return true;
+/* The arguments that add_table and alter_table_rule have in common, but the table */
+static void
+read_args(FunctionCallInfo fcinfo, CdcTableRuleChange *change, bool *truncate)
+{
+	if (!PG_ARGISNULL(1))
+		change->version_column = NameStr(*PG_GETARG_NAME(1));
+	if (!PG_ARGISNULL(2))
+	{
+		change->conflicts = text_to_cstring(PG_GETARG_TEXT_PP(2));
+		cdc_subscription_check_option("conflicts", change->conflicts);
 	}
-	return false;
+	if (!PG_ARGISNULL(3))
+		read_source_table(change, PG_GETARG_TEXT_PP(3));
+	if (!PG_ARGISNULL(4))
+	{
+		change->column_map = PG_GETARG_JSONB_P(4);
+		check_column_map(change->relid, cdc_table_rule_column_map(change->column_map));
+	}
+	if (!PG_ARGISNULL(5))
+	{
+		*truncate = PG_GETARG_BOOL(5);
+		change->truncate = truncate;
+	}
+}
+
+static void
+refuse_shared_source(const CdcTableRuleChange *change)
+{
+	CdcTableRule *rule = cdc_table_rule_for_source(change->source_schema, change->source_table);
+
+	if (rule != NULL && rule->relid != change->relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("source table %s is registered for table %s already",
+						quote_qualified_identifier(change->source_schema, change->source_table),
+						table_name(rule->relid))));
 }
 
 /* The versions of tombstones are those of the old column: it may only have been renamed */
@@ -586,13 +556,6 @@ table_arg(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("relation must not be null")));
 	return PG_GETARG_OID(0);
-}
-
-static char *
-table_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
 }
 
 /* ---- SQL interface ---- */

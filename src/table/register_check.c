@@ -30,11 +30,15 @@
 #include "table/registered.h"
 #include "table/table_query.h"
 
-static bool is_reserved(Oid relid);
-static void refuse_member(Oid relid, Oid member);
-static void refuse_infinite_versions(Relation rel, Form_pg_attribute att);
-static void warn_of_null_versions(Relation rel, Form_pg_attribute att);
-static bool has_row(Relation rel, Form_pg_attribute att, const char *condition);
+static bool
+is_reserved(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+
+	return IsCatalogRelationOid(relid) ||
+		schema == get_namespace_oid("information_schema", true) ||
+		schema == get_namespace_oid("cdcsync", true);
+}
 
 void
 cdc_register_check_owner(Oid relid)
@@ -58,24 +62,6 @@ cdc_register_check_owner(Oid relid)
 				 errmsg("\"%s\" is not a table", get_rel_name(relid))));
 }
 
-static bool
-is_reserved(Oid relid)
-{
-	Oid			schema = get_rel_namespace(relid);
-
-	return IsCatalogRelationOid(relid) ||
-		schema == get_namespace_oid("information_schema", true) ||
-		schema == get_namespace_oid("cdcsync", true);
-}
-
-void
-cdc_register_check_table(Oid relid, List *members)
-{
-	/* a partition that is no table forbids the key that its root is then said to lack */
-	for (int i = list_length(members) - 1; i >= 0; i--)
-		refuse_member(relid, list_nth_oid(members, i));
-}
-
 /* A table of which there is nothing to object, or a partition of it */
 static void
 refuse_member(Oid relid, Oid member)
@@ -91,6 +77,14 @@ refuse_member(Oid relid, Oid member)
 			 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
 			 errdetail_internal("%s", objection.detail),
 			 objection.hint ? errhint("%s", objection.hint) : 0));
+}
+
+void
+cdc_register_check_table(Oid relid, List *members)
+{
+	/* a partition that is no table forbids the key that its root is then said to lack */
+	for (int i = list_length(members) - 1; i >= 0; i--)
+		refuse_member(relid, list_nth_oid(members, i));
 }
 
 char *
@@ -112,32 +106,14 @@ cdc_register_objection(Oid relid, const char **hint)
 	return NULL;
 }
 
-void
-cdc_register_check_version_column(Oid relid, const char *column)
+static bool
+has_row(Relation rel, Form_pg_attribute att, const char *condition)
 {
-	Relation	rel = relation_open(relid, NoLock);
-	AttrNumber	attnum = get_attnum(relid, column);
-	Form_pg_attribute att;
-
-	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of table \"%s\" does not exist", column,
-						RelationGetRelationName(rel)),
-				 errhint("cdcsync.add_version_column adds a column for this purpose.")));
-	att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	if (att->attgenerated)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("version column \"%s\" is a generated column", column)));
-	if (cdc_key_has_column(cdc_key_make(rel), attnum))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("version column \"%s\" is part of the key", column)));
-	(void) cdc_clock_for_type(att->atttypid, att->atttypmod, column);
-	refuse_infinite_versions(rel, att);
-	warn_of_null_versions(rel, att);
-	relation_close(rel, NoLock);
+	return cdc_table_query(rel->rd_rel->relowner,
+						   psprintf("SELECT FROM %s WHERE %s %s LIMIT 1",
+									cdc_registered_name(rel),
+									quote_identifier(NameStr(att->attname)), condition),
+						   0, NULL, NULL) > 0;
 }
 
 /* Nothing could ever be newer than these */
@@ -174,14 +150,32 @@ warn_of_null_versions(Relation rel, Form_pg_attribute att)
 						 cdc_registered_name(rel), column, column, column)));
 }
 
-static bool
-has_row(Relation rel, Form_pg_attribute att, const char *condition)
+void
+cdc_register_check_version_column(Oid relid, const char *column)
 {
-	return cdc_table_query(rel->rd_rel->relowner,
-						   psprintf("SELECT FROM %s WHERE %s %s LIMIT 1",
-									cdc_registered_name(rel),
-									quote_identifier(NameStr(att->attname)), condition),
-						   0, NULL, NULL) > 0;
+	Relation	rel = relation_open(relid, NoLock);
+	AttrNumber	attnum = get_attnum(relid, column);
+	Form_pg_attribute att;
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", column,
+						RelationGetRelationName(rel)),
+				 errhint("cdcsync.add_version_column adds a column for this purpose.")));
+	att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	if (att->attgenerated)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("version column \"%s\" is a generated column", column)));
+	if (cdc_key_has_column(cdc_key_make(rel), attnum))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("version column \"%s\" is part of the key", column)));
+	(void) cdc_clock_for_type(att->atttypid, att->atttypmod, column);
+	refuse_infinite_versions(rel, att);
+	warn_of_null_versions(rel, att);
+	relation_close(rel, NoLock);
 }
 
 void

@@ -36,76 +36,6 @@
 #include "table/registered.h"
 #include "table/unsent.h"
 
-static void note_kind(CdcDdl *ddl, Node *stmt);
-static bool is_set_up(void);
-static RangeVar *changed_table(Node *stmt);
-static bool has_command(const AlterTableStmt *stmt, AlterTableType type);
-static CdcObjection objection_to(Oid relid, const CdcTableRule *rule);
-static bool may_alter(Oid relid);
-static bool is_locked(Oid relid);
-static void tend(const CdcDdl *ddl, Oid relid, List **warned);
-static void tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule);
-static void warn_of_truncate(const CdcTableRule *rule);
-static void warn_of_detach(const CdcTableRule *rule);
-static void warn_of_name(const CdcTableRule *rule);
-static void warn_of_usurper(Oid relid);
-static char *source_name(const CdcTableRule *rule);
-static bool is_added(CdcObjectionKind before, CdcObjectionKind after);
-static void refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule);
-
-CdcDdl
-cdc_register_ddl_begin(Node *stmt)
-{
-	CdcDdl		ddl = {0};
-	RangeVar   *table = changed_table(stmt);
-	Oid			relid;
-	CdcTableRule *rule;
-
-	note_kind(&ddl, stmt);
-	if (table == NULL || !is_set_up())
-		return ddl;
-	ddl.adds = true;
-	relid = RangeVarGetRelid(table, NoLock, true);
-	if (!OidIsValid(relid) || !may_alter(relid) || !cdc_objection_is_table(relid))
-		return ddl;
-	rule = cdc_registered_rule(relid);
-	if (rule)
-		ddl.objection = objection_to(relid, rule).kind;
-	return ddl;
-}
-
-static void
-note_kind(CdcDdl *ddl, Node *stmt)
-{
-	switch (nodeTag(stmt))
-	{
-		case T_AlterTableStmt:
-			ddl->sets_identity = has_command((AlterTableStmt *) stmt, AT_ReplicaIdentity);
-			ddl->attaches = has_command((AlterTableStmt *) stmt, AT_AttachPartition);
-			if (has_command((AlterTableStmt *) stmt, AT_DetachPartition))
-				ddl->removes = CDC_UNSENT_DETACH;
-			break;
-		case T_TruncateStmt:
-			ddl->removes = CDC_UNSENT_TRUNCATE;
-			break;
-		case T_RenameStmt:
-		case T_AlterObjectSchemaStmt:
-		case T_CreateStmt:
-			ddl->names = true;
-			break;
-		default:
-			break;
-	}
-}
-
-/* pg_upgrade must get what it had */
-static bool
-is_set_up(void)
-{
-	return IsTransactionState() && !IsBinaryUpgrade && !creating_extension &&
-		OidIsValid(cdc_catalog_extension()) && OidIsValid(cdc_catalog_table("table_rule"));
-}
-
 /* The one that a command names which can add what is refused */
 static RangeVar *
 changed_table(Node *stmt)
@@ -141,6 +71,45 @@ has_command(const AlterTableStmt *stmt, AlterTableType type)
 	return false;
 }
 
+static void
+note_kind(CdcDdl *ddl, Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			ddl->sets_identity = has_command((AlterTableStmt *) stmt, AT_ReplicaIdentity);
+			ddl->attaches = has_command((AlterTableStmt *) stmt, AT_AttachPartition);
+			if (has_command((AlterTableStmt *) stmt, AT_DetachPartition))
+				ddl->removes = CDC_UNSENT_DETACH;
+			break;
+		case T_TruncateStmt:
+			ddl->removes = CDC_UNSENT_TRUNCATE;
+			break;
+		case T_RenameStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_CreateStmt:
+			ddl->names = true;
+			break;
+		default:
+			break;
+	}
+}
+
+/* pg_upgrade must get what it had */
+static bool
+is_set_up(void)
+{
+	return IsTransactionState() && !IsBinaryUpgrade && !creating_extension &&
+		OidIsValid(cdc_catalog_extension()) && OidIsValid(cdc_catalog_table("table_rule"));
+}
+
+/* Nobody else shall wait for a lock here */
+static bool
+may_alter(Oid relid)
+{
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+}
+
 /* The lock goes at once, lest the command has to wait for a stronger one while it is held */
 static CdcObjection
 objection_to(Oid relid, const CdcTableRule *rule)
@@ -156,28 +125,25 @@ objection_to(Oid relid, const CdcTableRule *rule)
 	return objection;
 }
 
-/* Nobody else shall wait for a lock here */
-static bool
-may_alter(Oid relid)
+CdcDdl
+cdc_register_ddl_begin(Node *stmt)
 {
-	return object_ownercheck(RelationRelationId, relid, GetUserId());
-}
+	CdcDdl		ddl = {0};
+	RangeVar   *table = changed_table(stmt);
+	Oid			relid;
+	CdcTableRule *rule;
 
-void
-cdc_register_ddl_end(const CdcDdl *ddl, const List *altered)
-{
-	const ListCell *lc;
-	List	   *warned = NIL;
-
-	if (altered == NIL || !is_set_up())
-		return;
-	foreach(lc, altered)
-	{
-		Oid			relid = lfirst_oid(lc);
-
-		if (cdc_objection_is_table(relid) && is_locked(relid))
-			tend(ddl, relid, &warned);
-	}
+	note_kind(&ddl, stmt);
+	if (table == NULL || !is_set_up())
+		return ddl;
+	ddl.adds = true;
+	relid = RangeVarGetRelid(table, NoLock, true);
+	if (!OidIsValid(relid) || !may_alter(relid) || !cdc_objection_is_table(relid))
+		return ddl;
+	rule = cdc_registered_rule(relid);
+	if (rule)
+		ddl.objection = objection_to(relid, rule).kind;
+	return ddl;
 }
 
 static bool
@@ -190,6 +156,113 @@ is_locked(Oid relid)
 	if (RelationIsValid(rel))
 		RelationClose(rel);
 	return locked;
+}
+
+/* The table has got the name of a registered one: those who apply to it must hear of that */
+static void
+warn_of_usurper(Oid relid)
+{
+	CdcTableRule *rule = cdc_table_rule_for_source(get_namespace_name(get_rel_namespace(relid)),
+												   get_rel_name(relid));
+
+	if (rule == NULL || cdc_table_rule_usurper(rule) != relid)
+		return;
+	CacheInvalidateRelcacheByRelid(rule->relid);
+	ereport(WARNING,
+			(errmsg("table \"%s\" is not registered, but has the name of one that is",
+					get_rel_name(relid)),
+			 errdetail("That is %s now.  Events are applied to neither, and changes of the new one are not captured.",
+					   quote_qualified_identifier(get_namespace_name(get_rel_namespace(rule->relid)),
+												  get_rel_name(rule->relid))),
+			 errhint("Use cdcsync.remove_table for the old one and cdcsync.add_table for the new one.")));
+}
+
+static void
+warn_of_truncate(const CdcTableRule *rule)
+{
+	if (rule->truncate)
+		return;
+	cdc_unsent_note(rule->relid, CDC_UNSENT_TRUNCATE);
+	ereport(WARNING,
+			(errmsg("TRUNCATE of table \"%s\" is not known to other nodes",
+					get_rel_name(rule->relid)),
+			 errdetail("They keep the rows, and send them again where they change them."),
+			 errhint("Use DELETE; or empty the table on all nodes.")));
+}
+
+/*
+ * Only the first objection is known: it hides those after it, and those after the lack of
+ * a key are not asked for then.
+ */
+static bool
+is_added(CdcObjectionKind before, CdcObjectionKind after)
+{
+	if (after == CDC_OBJECTION_NONE || after == CDC_OBJECTION_NO_KEY)
+		return false;
+	return before == CDC_OBJECTION_NONE || before == CDC_OBJECTION_NO_KEY || after < before;
+}
+
+static void
+refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
+{
+	CdcObjection objection = objection_to(relid, rule);
+
+	if (!is_added(ddl->objection, objection.kind))
+		return;
+	ereport(ERROR,
+			(errcode(objection.sqlerrcode),
+			 errmsg("cannot change registered table \"%s\" this way", get_rel_name(rule->relid)),
+			 errdetail_internal("%s", objection.detail),
+			 objection.hint ? errhint("%s", objection.hint) : 0));
+}
+
+static void
+warn_of_detach(const CdcTableRule *rule)
+{
+	cdc_unsent_note(rule->relid, CDC_UNSENT_DETACH);
+	ereport(WARNING,
+			(errmsg("rows of the detached partition of table \"%s\" stay on other nodes",
+					get_rel_name(rule->relid)),
+			 errdetail("There is no partition for them here, if they change them."),
+			 errhint("Detach the partition on all nodes.")));
+}
+
+static char *
+source_name(const CdcTableRule *rule)
+{
+	return quote_qualified_identifier(rule->source_schema, rule->source_table);
+}
+
+/* Rules are of tables, whatever their names; events are of names */
+static void
+warn_of_name(const CdcTableRule *rule)
+{
+	if (!rule->own_name ||
+		cdc_table_rule_is_name(rule->relid, rule->source_schema, rule->source_table))
+		return;
+	ereport(WARNING,
+			(errmsg("registered table \"%s\" has another name now", rule->source_table),
+			 errdetail("Events of other nodes still name it %s, and its own go to another topic.",
+					   source_name(rule)),
+			 errhint("Rename it on all nodes, change their subscriptions, and run cdcsync.alter_table_rule with the new source_table.  If another table takes its place, use cdcsync.remove_table, and cdcsync.add_table for that.")));
+}
+
+static void
+tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
+{
+	if (ddl->adds)
+		refuse_added(ddl, relid, rule);
+	if (cdc_register_keep(relid) && ddl->sets_identity)
+		ereport(NOTICE,
+				(errmsg("table \"%s\" keeps REPLICA IDENTITY FULL", get_rel_name(relid)),
+				 errdetail("It is registered, so events must show the row that was there.")));
+	if (ddl->attaches && relid != rule->relid &&
+		get_rel_relkind(relid) == RELKIND_RELATION)
+		cdc_unsent_note_rows(rule->relid, relid);
+	if (ddl->removes && relid == rule->relid)
+		warn_of_detach(rule);
+	if (ddl->names && relid == rule->relid)
+		warn_of_name(rule);
 }
 
 /* warned: tables of which it has been said already, for another partition */
@@ -217,109 +290,19 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
 	SPI_finish();
 }
 
-static void
-tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
+void
+cdc_register_ddl_end(const CdcDdl *ddl, const List *altered)
 {
-	if (ddl->adds)
-		refuse_added(ddl, relid, rule);
-	if (cdc_register_keep(relid) && ddl->sets_identity)
-		ereport(NOTICE,
-				(errmsg("table \"%s\" keeps REPLICA IDENTITY FULL", get_rel_name(relid)),
-				 errdetail("It is registered, so events must show the row that was there.")));
-	if (ddl->attaches && relid != rule->relid &&
-		get_rel_relkind(relid) == RELKIND_RELATION)
-		cdc_unsent_note_rows(rule->relid, relid);
-	if (ddl->removes && relid == rule->relid)
-		warn_of_detach(rule);
-	if (ddl->names && relid == rule->relid)
-		warn_of_name(rule);
-}
+	const ListCell *lc;
+	List	   *warned = NIL;
 
-static void
-warn_of_truncate(const CdcTableRule *rule)
-{
-	if (rule->truncate)
+	if (altered == NIL || !is_set_up())
 		return;
-	cdc_unsent_note(rule->relid, CDC_UNSENT_TRUNCATE);
-	ereport(WARNING,
-			(errmsg("TRUNCATE of table \"%s\" is not known to other nodes",
-					get_rel_name(rule->relid)),
-			 errdetail("They keep the rows, and send them again where they change them."),
-			 errhint("Use DELETE; or empty the table on all nodes.")));
-}
+	foreach(lc, altered)
+	{
+		Oid			relid = lfirst_oid(lc);
 
-static void
-warn_of_detach(const CdcTableRule *rule)
-{
-	cdc_unsent_note(rule->relid, CDC_UNSENT_DETACH);
-	ereport(WARNING,
-			(errmsg("rows of the detached partition of table \"%s\" stay on other nodes",
-					get_rel_name(rule->relid)),
-			 errdetail("There is no partition for them here, if they change them."),
-			 errhint("Detach the partition on all nodes.")));
-}
-
-/* Rules are of tables, whatever their names; events are of names */
-static void
-warn_of_name(const CdcTableRule *rule)
-{
-	if (!rule->own_name ||
-		cdc_table_rule_is_name(rule->relid, rule->source_schema, rule->source_table))
-		return;
-	ereport(WARNING,
-			(errmsg("registered table \"%s\" has another name now", rule->source_table),
-			 errdetail("Events of other nodes still name it %s, and its own go to another topic.",
-					   source_name(rule)),
-			 errhint("Rename it on all nodes, change their subscriptions, and run cdcsync.alter_table_rule with the new source_table.  If another table takes its place, use cdcsync.remove_table, and cdcsync.add_table for that.")));
-}
-
-/* The table has got the name of a registered one: those who apply to it must hear of that */
-static void
-warn_of_usurper(Oid relid)
-{
-	CdcTableRule *rule = cdc_table_rule_for_source(get_namespace_name(get_rel_namespace(relid)),
-												   get_rel_name(relid));
-
-	if (rule == NULL || cdc_table_rule_usurper(rule) != relid)
-		return;
-	CacheInvalidateRelcacheByRelid(rule->relid);
-	ereport(WARNING,
-			(errmsg("table \"%s\" is not registered, but has the name of one that is",
-					get_rel_name(relid)),
-			 errdetail("That is %s now.  Events are applied to neither, and changes of the new one are not captured.",
-					   quote_qualified_identifier(get_namespace_name(get_rel_namespace(rule->relid)),
-												  get_rel_name(rule->relid))),
-			 errhint("Use cdcsync.remove_table for the old one and cdcsync.add_table for the new one.")));
-}
-
-static char *
-source_name(const CdcTableRule *rule)
-{
-	return quote_qualified_identifier(rule->source_schema, rule->source_table);
-}
-
-/*
- * Only the first objection is known: it hides those after it, and those after the lack of
- * a key are not asked for then.
- */
-static bool
-is_added(CdcObjectionKind before, CdcObjectionKind after)
-{
-	if (after == CDC_OBJECTION_NONE || after == CDC_OBJECTION_NO_KEY)
-		return false;
-	return before == CDC_OBJECTION_NONE || before == CDC_OBJECTION_NO_KEY || after < before;
-}
-
-static void
-refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
-{
-	CdcObjection objection = objection_to(relid, rule);
-
-	if (!is_added(ddl->objection, objection.kind))
-		return;
-	ereport(ERROR,
-			(errcode(objection.sqlerrcode),
-			 errmsg("cannot change registered table \"%s\" this way", get_rel_name(rule->relid)),
-			 errdetail_internal("%s", objection.detail),
-			 objection.hint ? errhint("%s", objection.hint) : 0));
+		if (cdc_objection_is_table(relid) && is_locked(relid))
+			tend(ddl, relid, &warned);
+	}
 }

@@ -26,11 +26,91 @@
 static HTAB *registered_cache = NULL;
 static uint64 invalidations = 0;
 
-static void cache_init(void);
-static void cache_invalidate(Datum arg, Oid relid);
-static void entry_build(CdcRegistered *entry, Relation rel);
-static void fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule);
-static void fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column);
+static void
+cache_invalidate(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	CdcRegistered *entry;
+
+	invalidations++;
+	hash_seq_init(&status, registered_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		/* a partition's entry stands on its root's key as well */
+		if (!OidIsValid(relid) || entry->relid == relid ||
+			(entry->valid && entry->registered && entry->key->relid == relid))
+			entry->valid = false;
+	}
+}
+
+static void
+cache_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CdcRegistered)};
+
+	registered_cache = hash_create("cdcsync registered tables", 16, &ctl,
+								   HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(cache_invalidate, (Datum) 0);
+}
+
+static void
+fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(root), column);
+	Form_pg_attribute att;
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("version column \"%s\" of table \"%s\" does not exist", column,
+						RelationGetRelationName(root)),
+				 errhint("Name it anew with cdcsync.alter_table_rule.")));
+	att = TupleDescAttr(RelationGetDescr(root), attnum - 1);
+	entry->version_column = pstrdup(column);
+	entry->version_type = att->atttypid;
+	entry->clock = cdc_clock_for_type(att->atttypid, att->atttypmod, column);
+	entry->version_attnum = get_attnum(RelationGetRelid(rel), column);
+}
+
+static void
+fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
+{
+	Relation	root = table_open(rule->relid, AccessShareLock);
+
+	entry->key = cdc_key_make(root);
+	entry->clock = CDC_CLOCK_COMMIT;
+	if (rule->version_column)
+		fill_version(entry, rel, root, rule->version_column);
+	for (int i = 0; i < entry->key->ncolumns; i++)
+		entry->key_attnums[i] = get_attnum(RelationGetRelid(rel), entry->key->columns[i].name);
+	entry->registered = true;
+	table_close(root, NoLock);
+}
+
+static void
+entry_build(CdcRegistered *entry, Relation rel)
+{
+	uint64		before = invalidations;
+	CdcTableRule *rule;
+
+	if (entry->context)
+		MemoryContextDelete(entry->context);
+	entry->registered = false;
+	entry->version_column = NULL;
+	entry->context = NULL;
+	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
+										   ALLOCSET_SMALL_SIZES);
+	rule = cdc_registered_rule(RelationGetRelid(rel));
+	if (rule != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(entry->context);
+
+		fill_from_rule(entry, rel, rule);
+		MemoryContextSwitchTo(old);
+	}
+	/* what came in while the catalogs were read makes it stale again */
+	entry->valid = (before == invalidations);
+}
 
 CdcRegistered *
 cdc_registered_open(Relation rel)
@@ -63,58 +143,6 @@ cdc_registered_open_local(Relation rel)
 	return reg;
 }
 
-static void
-cache_init(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CdcRegistered)};
-
-	registered_cache = hash_create("cdcsync registered tables", 16, &ctl,
-								   HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(cache_invalidate, (Datum) 0);
-}
-
-static void
-cache_invalidate(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	CdcRegistered *entry;
-
-	invalidations++;
-	hash_seq_init(&status, registered_cache);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		/* a partition's entry stands on its root's key as well */
-		if (!OidIsValid(relid) || entry->relid == relid ||
-			(entry->valid && entry->registered && entry->key->relid == relid))
-			entry->valid = false;
-	}
-}
-
-static void
-entry_build(CdcRegistered *entry, Relation rel)
-{
-	uint64		before = invalidations;
-	CdcTableRule *rule;
-
-	if (entry->context)
-		MemoryContextDelete(entry->context);
-	entry->registered = false;
-	entry->version_column = NULL;
-	entry->context = NULL;
-	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
-										   ALLOCSET_SMALL_SIZES);
-	rule = cdc_registered_rule(RelationGetRelid(rel));
-	if (rule != NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(entry->context);
-
-		fill_from_rule(entry, rel, rule);
-		MemoryContextSwitchTo(old);
-	}
-	/* what came in while the catalogs were read makes it stale again */
-	entry->valid = (before == invalidations);
-}
-
 CdcTableRule *
 cdc_registered_rule(Oid relid)
 {
@@ -133,40 +161,6 @@ cdc_registered_rule(Oid relid)
 		}
 	}
 	return rule;
-}
-
-static void
-fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
-{
-	Relation	root = table_open(rule->relid, AccessShareLock);
-
-	entry->key = cdc_key_make(root);
-	entry->clock = CDC_CLOCK_COMMIT;
-	if (rule->version_column)
-		fill_version(entry, rel, root, rule->version_column);
-	for (int i = 0; i < entry->key->ncolumns; i++)
-		entry->key_attnums[i] = get_attnum(RelationGetRelid(rel), entry->key->columns[i].name);
-	entry->registered = true;
-	table_close(root, NoLock);
-}
-
-static void
-fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column)
-{
-	AttrNumber	attnum = get_attnum(RelationGetRelid(root), column);
-	Form_pg_attribute att;
-
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("version column \"%s\" of table \"%s\" does not exist", column,
-						RelationGetRelationName(root)),
-				 errhint("Name it anew with cdcsync.alter_table_rule.")));
-	att = TupleDescAttr(RelationGetDescr(root), attnum - 1);
-	entry->version_column = pstrdup(column);
-	entry->version_type = att->atttypid;
-	entry->clock = cdc_clock_for_type(att->atttypid, att->atttypmod, column);
-	entry->version_attnum = get_attnum(RelationGetRelid(rel), column);
 }
 
 bool

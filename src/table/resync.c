@@ -29,23 +29,46 @@
 /* But the dot, which matches itself, too */
 #define REGEX_CHARACTERS "\\^$|?*+()[]{}"
 
-static char *signal_data(Oid relid);
-static char *collection_name(const char *schema, const char *table);
-static bool is_one_word(const char *name);
-static char *quote(const char *name);
-static char *escape_regex(const char *name);
-static void write_signal(const char *data);
+static bool
+is_one_word(const char *name)
+{
+	for (const char *c = name; *c; c++)
+	{
+		if (isspace((unsigned char) *c) || strchr(".\"'`", *c))
+			return false;
+	}
+	return true;
+}
 
 static char *
-signal_data(Oid relid)
+escape_regex(const char *name)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "{\"type\": \"incremental\", \"data-collections\": [");
-	escape_json(&buf, collection_name(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid)));
-	appendStringInfoString(&buf, "]}");
+	for (const char *c = name; *c; c++)
+	{
+		if (*c == '.' || strchr(REGEX_CHARACTERS, *c))
+			appendStringInfoChar(&buf, '\\');
+		appendStringInfoChar(&buf, *c);
+	}
+	return buf.data;
+}
+
+static char *
+quote(const char *name)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '"');
+	for (const char *c = name; *c; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(&buf, '"');
+		appendStringInfoChar(&buf, *c);
+	}
+	appendStringInfoChar(&buf, '"');
 	return buf.data;
 }
 
@@ -70,46 +93,16 @@ collection_name(const char *schema, const char *table)
 	return psprintf("%s.%s", quote(schema), quote(table));
 }
 
-static bool
-is_one_word(const char *name)
-{
-	for (const char *c = name; *c; c++)
-	{
-		if (isspace((unsigned char) *c) || strchr(".\"'`", *c))
-			return false;
-	}
-	return true;
-}
-
 static char *
-quote(const char *name)
+signal_data(Oid relid)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '"');
-	for (const char *c = name; *c; c++)
-	{
-		if (*c == '"')
-			appendStringInfoChar(&buf, '"');
-		appendStringInfoChar(&buf, *c);
-	}
-	appendStringInfoChar(&buf, '"');
-	return buf.data;
-}
-
-static char *
-escape_regex(const char *name)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (const char *c = name; *c; c++)
-	{
-		if (*c == '.' || strchr(REGEX_CHARACTERS, *c))
-			appendStringInfoChar(&buf, '\\');
-		appendStringInfoChar(&buf, *c);
-	}
+	appendStringInfoString(&buf, "{\"type\": \"incremental\", \"data-collections\": [");
+	escape_json(&buf, collection_name(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid)));
+	appendStringInfoString(&buf, "]}");
 	return buf.data;
 }
 

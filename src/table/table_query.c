@@ -22,8 +22,6 @@
 #include "base/row_rights.h"
 #include "table/table_query.h"
 
-static void pin(const char *setting, const char *value);
-
 bool
 cdc_table_query_sees_all(Oid role, Oid relid)
 {
@@ -67,6 +65,14 @@ cdc_table_query_owner(Oid relid)
 	return owner;
 }
 
+/* Until the owner's scope ends */
+static void
+pin(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 ERROR, false);
+}
+
 uint64
 cdc_table_query(Oid owner, const char *sql, int nargs, Oid *argtypes, Datum *args)
 {
@@ -82,12 +88,4 @@ cdc_table_query(Oid owner, const char *sql, int nargs, Oid *argtypes, Datum *arg
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
 	cdc_owner_end(&scope);
 	return SPI_processed;
-}
-
-/* Until the owner's scope ends */
-static void
-pin(const char *setting, const char *value)
-{
-	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 ERROR, false);
 }

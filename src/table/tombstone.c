@@ -37,9 +37,6 @@ struct CdcTombstoneScan
 	bool		none;			/* of the whole table */
 };
 
-static void consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
-					 HeapTuple tuple, TupleDesc desc);
-
 CdcTombstoneScan *
 cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
 {
@@ -50,6 +47,26 @@ cdc_tombstone_scan_begin(CdcKey *key, CdcClock clock)
 	cdc_tombstone_table_open(&scan->table, AccessShareLock);
 	cdc_tombstone_look_begin(&scan->look, &scan->table, key->relid);
 	return scan;
+}
+
+/* A tombstone with the same hash: take it if it is of this key and the newest so far */
+static void
+consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
+		 HeapTuple tuple, TupleDesc desc)
+{
+	Datum		peer;
+	CdcVersion	version;
+	bool		isnull;
+
+	if (!cdc_tombstone_row_is_of(key, values, tuple, desc))
+		return;
+	version = cdc_tombstone_row_version(clock, tuple, desc);
+	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
+		return;
+	best->found = true;
+	best->version = version;
+	peer = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
+	best->peer = isnull ? NULL : TextDatumGetCString(peer);
 }
 
 CdcTombstone
@@ -84,26 +101,6 @@ cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 
 	cdc_tombstone_scan_end(scan);
 	return tombstone;
-}
-
-/* A tombstone with the same hash: take it if it is of this key and the newest so far */
-static void
-consider(CdcTombstone *best, CdcKey *key, CdcClock clock, const Datum *values,
-		 HeapTuple tuple, TupleDesc desc)
-{
-	Datum		peer;
-	CdcVersion	version;
-	bool		isnull;
-
-	if (!cdc_tombstone_row_is_of(key, values, tuple, desc))
-		return;
-	version = cdc_tombstone_row_version(clock, tuple, desc);
-	if (best->found && cdc_clock_compare(&version, &best->version) <= 0)
-		return;
-	best->found = true;
-	best->version = version;
-	peer = heap_getattr(tuple, Anum_tombstone_peer, desc, &isnull);
-	best->peer = isnull ? NULL : TextDatumGetCString(peer);
 }
 
 void

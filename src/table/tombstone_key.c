@@ -35,41 +35,35 @@ typedef struct Rekeying
 	int64		nlost;
 } Rekeying;
 
-static char *describe(const CdcKey *key);
-static void append_hashing(StringInfo buf, const CdcKeyColumn *col);
-static char *collation_version(Oid collation);
-static char *stored_description(Oid relid, bool *found);
-static void store_description(Oid relid, const char *description);
-static CdcKey former_key(const CdcKey *key, const char *description);
-static char *former_name(const CdcKeyColumn *col, Jsonb *columns);
-static void rekey_all(Rekeying *r);
-static void rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc);
-static void lose(Rekeying *r, Datum tid);
-static void report_lost(const Rekeying *r);
-
-void
-cdc_tombstone_key_follow(CdcKey *key, CdcClock clock)
+static char *
+collation_version(Oid collation)
 {
-	Rekeying	r = {.key = key,.clock = clock};
-	int			nestlevel = cdc_session_begin_texts();
-	char	   *now = describe(key);
-	char	   *stored;
-	bool		found;
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		version;
 
-	SPI_connect();
-	stored = stored_description(key->relid, &found);
-	if (found && (stored == NULL || strcmp(stored, now) != 0))
-	{
-		r.former = former_key(key, stored);
-		rekey_all(&r);
-		store_description(key->relid, now);
-		report_lost(&r);
-	}
-	SPI_finish();
-	cdc_session_end_texts(nestlevel);
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(collation);
+	fcinfo->args[0].isnull = false;
+	version = pg_collation_actual_version(fcinfo);
+	return fcinfo->isnull ? "" : TextDatumGetCString(version);
 }
 
-/* ---- what a hash is made with ---- */
+static void
+append_hashing(StringInfo buf, const CdcKeyColumn *col)
+{
+	const char *how = col->is_counter ? "counter" :
+		OidIsValid(col->hash.fn_oid) ? get_func_name(col->hash.fn_oid) :
+		col->equal_image ? "bytes" : "none";
+
+	appendStringInfoString(buf, ", ");
+	if (OidIsValid(col->collation) && !get_collation_isdeterministic(col->collation))
+		how = psprintf("%s %s %s", how, get_collation_name(col->collation),
+					   collation_version(col->collation));
+	/* a function that is not the server's may ask the database's collation: citext's does */
+	else if (!col->is_counter && col->hash.fn_oid >= FirstNormalObjectId)
+		how = psprintf("%s %s", how, collation_version(DEFAULT_COLLATION_OID));
+	escape_json(buf, how);
+}
 
 /* As JSON: the columns with their numbers, and how each is hashed */
 static char *
@@ -96,38 +90,6 @@ describe(const CdcKey *key)
 	return buf.data;
 }
 
-static void
-append_hashing(StringInfo buf, const CdcKeyColumn *col)
-{
-	const char *how = col->is_counter ? "counter" :
-		OidIsValid(col->hash.fn_oid) ? get_func_name(col->hash.fn_oid) :
-		col->equal_image ? "bytes" : "none";
-
-	appendStringInfoString(buf, ", ");
-	if (OidIsValid(col->collation) && !get_collation_isdeterministic(col->collation))
-		how = psprintf("%s %s %s", how, get_collation_name(col->collation),
-					   collation_version(col->collation));
-	/* a function that is not the server's may ask the database's collation: citext's does */
-	else if (!col->is_counter && col->hash.fn_oid >= FirstNormalObjectId)
-		how = psprintf("%s %s", how, collation_version(DEFAULT_COLLATION_OID));
-	escape_json(buf, how);
-}
-
-static char *
-collation_version(Oid collation)
-{
-	LOCAL_FCINFO(fcinfo, 1);
-	Datum		version;
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(collation);
-	fcinfo->args[0].isnull = false;
-	version = pg_collation_actual_version(fcinfo);
-	return fcinfo->isnull ? "" : TextDatumGetCString(version);
-}
-
-/* ---- in the rule ---- */
-
 /* NULL where nobody has said so yet */
 static char *
 stored_description(Oid relid, bool *found)
@@ -143,44 +105,6 @@ stored_description(Oid relid, bool *found)
 	cdc_catalog_execute(&select, &arg, NULL);
 	*found = SPI_processed > 0;
 	return *found ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
-}
-
-static void
-store_description(Oid relid, const char *description)
-{
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.table_rule SET tombstone_key = $2 "
-		"WHERE relation OPERATOR(pg_catalog.=) $1",
-		.nargs = 2,
-		.argtypes = {OIDOID, TEXTOID}
-	};
-	Datum		args[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(description)};
-
-	cdc_catalog_execute(&update, args, NULL);
-}
-
-/* ---- writing them anew ---- */
-
-static CdcKey
-former_key(const CdcKey *key, const char *description)
-{
-	CdcKey		former = *key;
-	Jsonb	   *jsonb;
-	JsonbValue	buffer;
-	JsonbValue *columns;
-
-	if (description == NULL)
-		return former;
-	jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(description)));
-	columns = getKeyJsonValueFromContainer(&jsonb->root, "columns", strlen("columns"), &buffer);
-	if (columns == NULL || columns->type != jbvBinary)
-		return former;
-	jsonb = JsonbValueToJsonb(columns);
-	former.columns = palloc(sizeof(CdcKeyColumn) * key->ncolumns);
-	memcpy(former.columns, key->columns, sizeof(CdcKeyColumn) * key->ncolumns);
-	for (int i = 0; i < key->ncolumns; i++)
-		former.columns[i].name = former_name(&key->columns[i], jsonb);
-	return former;
 }
 
 /* A column that was renamed keeps its number; a database restored from a dump keeps the names */
@@ -205,38 +129,54 @@ former_name(const CdcKeyColumn *col, Jsonb *columns)
 	return col->name;
 }
 
-static void
-rekey_all(Rekeying *r)
+static CdcKey
+former_key(const CdcKey *key, const char *description)
 {
-	static CdcStatement select = {
-		.sql = "SELECT t.ctid, t.key, t.xmin, t.key_hash, t.version IS NULL FROM cdcsync.tombstone_data AS t "
-		"WHERE t.relation OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = {OIDOID}
+	CdcKey		former = *key;
+	Jsonb	   *jsonb;
+	JsonbValue	buffer;
+	JsonbValue *columns;
+
+	if (description == NULL)
+		return former;
+	jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(description)));
+	columns = getKeyJsonValueFromContainer(&jsonb->root, "columns", strlen("columns"), &buffer);
+	if (columns == NULL || columns->type != jbvBinary)
+		return former;
+	jsonb = JsonbValueToJsonb(columns);
+	former.columns = palloc(sizeof(CdcKeyColumn) * key->ncolumns);
+	memcpy(former.columns, key->columns, sizeof(CdcKeyColumn) * key->ncolumns);
+	for (int i = 0; i < key->ncolumns; i++)
+		former.columns[i].name = former_name(&key->columns[i], jsonb);
+	return former;
+}
+
+/* Whose key says too little: nobody can tell any more which key of now was deleted */
+static void
+lose(Rekeying *r, Datum tid)
+{
+	static CdcStatement forget = {
+		.sql = "WITH old AS (DELETE FROM cdcsync.tombstone_data AS t "
+		"WHERE t.ctid OPERATOR(pg_catalog.=) $1 RETURNING t.relation, COALESCE(t.version, "
+		"CASE WHEN $2 THEN EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) "
+		"OPERATOR(pg_catalog.*) 1000000 END) AS version) "
+		"INSERT INTO cdcsync.tombstone_horizon AS h (relation, version) "
+		"SELECT o.relation, o.version FROM old AS o "
+		"ON CONFLICT (relation) DO UPDATE SET version = GREATEST(h.version, excluded.version)",
+		.nargs = 2,
+		.argtypes = {TIDOID, BOOLOID}
 	};
-	Datum		arg = ObjectIdGetDatum(r->key->relid);
-	Portal		portal = cdc_catalog_open_cursor(&select, &arg);
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync keys of tombstones",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
+	Datum		args[2] = {tid, BoolGetDatum(r->clock == CDC_CLOCK_COMMIT)};
 
-	for (SPI_cursor_fetch(portal, true, FETCH_AT_ONCE); SPI_processed > 0;
-		 SPI_cursor_fetch(portal, true, FETCH_AT_ONCE))
-	{
-		SPITupleTable *table = SPI_tuptable;
-		uint64		n = SPI_processed;
-
-		for (uint64 i = 0; i < n; i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			rekey(r, table->vals[i], table->tupdesc);
-		}
-		SPI_freetuptable(table);
-		MemoryContextReset(context);
-	}
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
-	SPI_cursor_close(portal);
+	if (!cdc_clock_is_time(r->clock))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the deleted keys of table \"%s\" cannot follow its new key",
+						get_rel_name(r->key->relid)),
+				 errdetail("They lack a column of it, and by versions that do not grow with time nothing else tells what is older than a delete."),
+				 errhint("Use cdcsync.remove_table and cdcsync.add_table, on every node: they forget the deletes.")));
+	cdc_catalog_execute(&forget, args, NULL);
+	r->nlost++;
 }
 
 /*
@@ -286,32 +226,52 @@ rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc)
 	cdc_catalog_execute(&update, args, NULL);
 }
 
-/* Whose key says too little: nobody can tell any more which key of now was deleted */
 static void
-lose(Rekeying *r, Datum tid)
+rekey_all(Rekeying *r)
 {
-	static CdcStatement forget = {
-		.sql = "WITH old AS (DELETE FROM cdcsync.tombstone_data AS t "
-		"WHERE t.ctid OPERATOR(pg_catalog.=) $1 RETURNING t.relation, COALESCE(t.version, "
-		"CASE WHEN $2 THEN EXTRACT(epoch FROM pg_catalog.pg_xact_commit_timestamp(t.xmin)) "
-		"OPERATOR(pg_catalog.*) 1000000 END) AS version) "
-		"INSERT INTO cdcsync.tombstone_horizon AS h (relation, version) "
-		"SELECT o.relation, o.version FROM old AS o "
-		"ON CONFLICT (relation) DO UPDATE SET version = GREATEST(h.version, excluded.version)",
-		.nargs = 2,
-		.argtypes = {TIDOID, BOOLOID}
+	static CdcStatement select = {
+		.sql = "SELECT t.ctid, t.key, t.xmin, t.key_hash, t.version IS NULL FROM cdcsync.tombstone_data AS t "
+		"WHERE t.relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
 	};
-	Datum		args[2] = {tid, BoolGetDatum(r->clock == CDC_CLOCK_COMMIT)};
+	Datum		arg = ObjectIdGetDatum(r->key->relid);
+	Portal		portal = cdc_catalog_open_cursor(&select, &arg);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync keys of tombstones",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 
-	if (!cdc_clock_is_time(r->clock))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the deleted keys of table \"%s\" cannot follow its new key",
-						get_rel_name(r->key->relid)),
-				 errdetail("They lack a column of it, and by versions that do not grow with time nothing else tells what is older than a delete."),
-				 errhint("Use cdcsync.remove_table and cdcsync.add_table, on every node: they forget the deletes.")));
-	cdc_catalog_execute(&forget, args, NULL);
-	r->nlost++;
+	for (SPI_cursor_fetch(portal, true, FETCH_AT_ONCE); SPI_processed > 0;
+		 SPI_cursor_fetch(portal, true, FETCH_AT_ONCE))
+	{
+		SPITupleTable *table = SPI_tuptable;
+		uint64		n = SPI_processed;
+
+		for (uint64 i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			rekey(r, table->vals[i], table->tupdesc);
+		}
+		SPI_freetuptable(table);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	SPI_cursor_close(portal);
+}
+
+static void
+store_description(Oid relid, const char *description)
+{
+	static CdcStatement update = {
+		.sql = "UPDATE cdcsync.table_rule SET tombstone_key = $2 "
+		"WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 2,
+		.argtypes = {OIDOID, TEXTOID}
+	};
+	Datum		args[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(description)};
+
+	cdc_catalog_execute(&update, args, NULL);
 }
 
 static void
@@ -323,4 +283,26 @@ report_lost(const Rekeying *r)
 						get_rel_name(r->key->relid)),
 				 errdetail("They lack a column of the table's new key."),
 				 errhint("A change of a key without a row that is not newer than they are stops its partition, for it may be of a deleted row.")));
+}
+
+void
+cdc_tombstone_key_follow(CdcKey *key, CdcClock clock)
+{
+	Rekeying	r = {.key = key,.clock = clock};
+	int			nestlevel = cdc_session_begin_texts();
+	char	   *now = describe(key);
+	char	   *stored;
+	bool		found;
+
+	SPI_connect();
+	stored = stored_description(key->relid, &found);
+	if (found && (stored == NULL || strcmp(stored, now) != 0))
+	{
+		r.former = former_key(key, stored);
+		rekey_all(&r);
+		store_description(key->relid, now);
+		report_lost(&r);
+	}
+	SPI_finish();
+	cdc_session_end_texts(nestlevel);
 }

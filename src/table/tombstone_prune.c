@@ -34,29 +34,6 @@
 #define BETWEEN_BLOCKS \
 	"t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid OPERATOR(pg_catalog.<) $2 "
 
-static BlockNumber count_blocks(void);
-static void keep_commit_times(Datum *blocks);
-static int64 forget(Datum *blocks);
-
-int64
-cdc_tombstone_prune(BlockNumber *next)
-{
-	BlockNumber nblocks = count_blocks();
-	ItemPointerData first;
-	ItemPointerData end;
-	Datum		blocks[2] = {PointerGetDatum(&first), PointerGetDatum(&end)};
-	int64		pruned;
-
-	ItemPointerSet(&first, *next, 0);
-	*next = nblocks - *next > BLOCKS_AT_ONCE ? *next + BLOCKS_AT_ONCE : nblocks;
-	ItemPointerSet(&end, *next, 0);
-	keep_commit_times(blocks);
-	pruned = forget(blocks);
-	if (*next >= nblocks)
-		*next = 0;
-	return pruned;
-}
-
 static BlockNumber
 count_blocks(void)
 {
@@ -127,6 +104,25 @@ forget(Datum *blocks)
 	cdc_catalog_execute(&forget, args, NULL);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 									   &isnull));
+}
+
+int64
+cdc_tombstone_prune(BlockNumber *next)
+{
+	BlockNumber nblocks = count_blocks();
+	ItemPointerData first;
+	ItemPointerData end;
+	Datum		blocks[2] = {PointerGetDatum(&first), PointerGetDatum(&end)};
+	int64		pruned;
+
+	ItemPointerSet(&first, *next, 0);
+	*next = nblocks - *next > BLOCKS_AT_ONCE ? *next + BLOCKS_AT_ONCE : nblocks;
+	ItemPointerSet(&end, *next, 0);
+	keep_commit_times(blocks);
+	pruned = forget(blocks);
+	if (*next >= nblocks)
+		*next = 0;
+	return pruned;
 }
 
 /* prune_tombstones(): by hand, all that is due */

@@ -32,19 +32,13 @@ typedef struct StoredRow
 	bool		nulls[Natts_tombstone];
 } StoredRow;
 
-static bool is_as_made(Relation rel);
-static void form_row(StoredRow *stored, CdcKey *key, CdcClock clock,
-					 const CdcTombstoneRow *row);
-static HeapTuple find_old(CdcTombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
-						  const StoredRow *stored, TupleDesc desc);
-static bool rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc);
-static void insert_new(const CdcTombstoneTable *table, StoredRow *stored);
-static bool update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot,
-					   StoredRow *stored);
-static void enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot,
-							 StoredRow *stored, bool unchanged);
-static void write_by_statement(HeapTuple old, const StoredRow *stored);
-static TupleTableSlot *make_slot(Relation rel, StoredRow *stored);
+/* A superuser may have added an index, a trigger or a column; REINDEX CONCURRENTLY adds an index, too */
+static bool
+is_as_made(Relation rel)
+{
+	return RelationGetDescr(rel)->natts == Natts_tombstone && rel->trigdesc == NULL &&
+		list_length(RelationGetIndexList(rel)) == 1;
+}
 
 void
 cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
@@ -140,14 +134,6 @@ cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
-/* A superuser may have added an index, a trigger or a column; REINDEX CONCURRENTLY adds an index, too */
-static bool
-is_as_made(Relation rel)
-{
-	return RelationGetDescr(rel)->natts == Natts_tombstone && rel->trigdesc == NULL &&
-		list_length(RelationGetIndexList(rel)) == 1;
-}
-
 bool
 cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, TupleDesc desc)
 {
@@ -157,26 +143,6 @@ cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, Tuple
 
 	return cdc_key_from_jsonb(key, DatumGetJsonbP(datum), stored) &&
 		cdc_key_compare(key, stored, values) == 0;
-}
-
-void
-cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look, CdcKey *key,
-						CdcClock clock, const CdcTombstoneRow *row)
-{
-	int			nestlevel = cdc_session_begin_texts();
-	StoredRow	stored;
-	HeapTuple	old;
-
-	form_row(&stored, key, clock, row);
-	old = find_old(look, key, row, &stored, RelationGetDescr(table->rel));
-	if (old == NULL || rises(clock, row, old, RelationGetDescr(table->rel)))
-	{
-		if (!table->as_made)
-			write_by_statement(old, &stored);
-		else if (old == NULL || !update_old(table, old, look->snapshot, &stored))
-			insert_new(table, &stored);
-	}
-	cdc_session_end_texts(nestlevel);
 }
 
 static void
@@ -225,43 +191,6 @@ rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc)
 	return cdc_clock_compare(&row->version, &version) > 0;
 }
 
-static void
-insert_new(const CdcTombstoneTable *table, StoredRow *stored)
-{
-	TupleTableSlot *slot = make_slot(table->rel, stored);
-
-	table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
-	enter_into_index(table, slot, stored, false);
-	ExecDropSingleTupleTableSlot(slot);
-}
-
-/* Does not wait for anybody: false where somebody else is at it */
-static bool
-update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
-{
-	TupleTableSlot *slot = make_slot(table->rel, stored);
-	TM_FailureData failure;
-	LockTupleMode lockmode;
-	TU_UpdateIndexes update_indexes;
-	TM_Result	result;
-
-	result = table_tuple_update_compat(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
-									   snapshot, InvalidSnapshot, false, &failure, &lockmode,
-									   &update_indexes);
-	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
-		enter_into_index(table, slot, stored, true);
-	ExecDropSingleTupleTableSlot(slot);
-	return result == TM_Ok;
-}
-
-static void
-enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot, StoredRow *stored,
-				 bool unchanged)
-{
-	(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid, table->rel,
-						UNIQUE_CHECK_NO, unchanged, NULL);
-}
-
 /* Where a superuser has added something, which only a statement serves */
 static void
 write_by_statement(HeapTuple old, const StoredRow *stored)
@@ -307,4 +236,61 @@ make_slot(Relation rel, StoredRow *stored)
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), stored->values, stored->nulls);
 
 	return ExecStoreHeapTuple(tuple, slot, true);
+}
+
+static void
+enter_into_index(const CdcTombstoneTable *table, TupleTableSlot *slot, StoredRow *stored,
+				 bool unchanged)
+{
+	(void) index_insert(table->index, stored->values, stored->nulls, &slot->tts_tid, table->rel,
+						UNIQUE_CHECK_NO, unchanged, NULL);
+}
+
+/* Does not wait for anybody: false where somebody else is at it */
+static bool
+update_old(const CdcTombstoneTable *table, HeapTuple old, Snapshot snapshot, StoredRow *stored)
+{
+	TupleTableSlot *slot = make_slot(table->rel, stored);
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	TU_UpdateIndexes update_indexes;
+	TM_Result	result;
+
+	result = table_tuple_update_compat(table->rel, &old->t_self, slot, GetCurrentCommandId(true),
+									   snapshot, InvalidSnapshot, false, &failure, &lockmode,
+									   &update_indexes);
+	if (result == TM_Ok && cdc_updates_indexes(update_indexes))
+		enter_into_index(table, slot, stored, true);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
+}
+
+static void
+insert_new(const CdcTombstoneTable *table, StoredRow *stored)
+{
+	TupleTableSlot *slot = make_slot(table->rel, stored);
+
+	table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
+	enter_into_index(table, slot, stored, false);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+void
+cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look, CdcKey *key,
+						CdcClock clock, const CdcTombstoneRow *row)
+{
+	int			nestlevel = cdc_session_begin_texts();
+	StoredRow	stored;
+	HeapTuple	old;
+
+	form_row(&stored, key, clock, row);
+	old = find_old(look, key, row, &stored, RelationGetDescr(table->rel));
+	if (old == NULL || rises(clock, row, old, RelationGetDescr(table->rel)))
+	{
+		if (!table->as_made)
+			write_by_statement(old, &stored);
+		else if (old == NULL || !update_old(table, old, look->snapshot, &stored))
+			insert_new(table, &stored);
+	}
+	cdc_session_end_texts(nestlevel);
 }

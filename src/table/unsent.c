@@ -14,9 +14,13 @@
 #include "table/table_query.h"
 #include "table/unsent.h"
 
-static void execute(CdcStatement *statement, Oid relid, const char *what);
-static bool has_rows(Oid relid);
-static bool has_connector(void);
+static void
+execute(CdcStatement *statement, Oid relid, const char *what)
+{
+	Datum		values[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(what)};
+
+	cdc_catalog_execute(statement, values, NULL);
+}
 
 void
 cdc_unsent_note(Oid relid, const char *what)
@@ -44,12 +48,28 @@ cdc_unsent_forget(Oid relid, const char *what)
 	execute(&delete, relid, what);
 }
 
-static void
-execute(CdcStatement *statement, Oid relid, const char *what)
+/* One that is made later begins with a snapshot of all rows */
+static bool
+has_connector(void)
 {
-	Datum		values[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(what)};
+	static CdcStatement select = {
+		.sql = "SELECT FROM pg_catalog.pg_replication_slots "
+		"WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
+	};
 
-	cdc_catalog_execute(statement, values, NULL);
+	cdc_catalog_execute(&select, NULL, NULL);
+	return SPI_processed > 0;
+}
+
+static bool
+has_rows(Oid relid)
+{
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												  get_rel_name(relid));
+
+	return cdc_table_query(cdc_table_query_owner(relid),
+						   psprintf("SELECT FROM %s LIMIT 1", name), 0, NULL, NULL) > 0;
 }
 
 void
@@ -67,28 +87,4 @@ cdc_unsent_note_rows(Oid relid, Oid of)
 			 errdetail("The connector of this database sends what is written from now on."),
 			 errhint("When the other nodes are ready: SELECT * FROM cdcsync.republish(%s, '-infinity').",
 					 quote_literal_cstr(name))));
-}
-
-static bool
-has_rows(Oid relid)
-{
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												  get_rel_name(relid));
-
-	return cdc_table_query(cdc_table_query_owner(relid),
-						   psprintf("SELECT FROM %s LIMIT 1", name), 0, NULL, NULL) > 0;
-}
-
-/* One that is made later begins with a snapshot of all rows */
-static bool
-has_connector(void)
-{
-	static CdcStatement select = {
-		.sql = "SELECT FROM pg_catalog.pg_replication_slots "
-		"WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
-		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
-	};
-
-	cdc_catalog_execute(&select, NULL, NULL);
-	return SPI_processed > 0;
 }

@@ -21,9 +21,6 @@
 #include "table/unversioned.h"
 #include "table/writing.h"
 
-static void write_versions(Oid relid, const char *column);
-static char *table_name(Oid relid);
-
 bool
 cdc_unversioned_can_be(Oid relid, const char *column)
 {
@@ -37,20 +34,11 @@ cdc_unversioned_can_be(Oid relid, const char *column)
 	return result;
 }
 
-/* The version trigger gives each its own */
-void
-cdc_unversioned_mend(Oid relid, const char *column)
+static char *
+table_name(Oid relid)
 {
-	CdcOwnerScope scope;
-	int			nestlevel;
-
-	if (!cdc_unversioned_can_be(relid, column))
-		return;
-	nestlevel = cdc_session_begin();
-	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
-	write_versions(relid, quote_identifier(column));
-	cdc_owner_end(&scope);
-	cdc_session_end(nestlevel);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 static void
@@ -72,9 +60,18 @@ write_versions(Oid relid, const char *column)
 	PG_END_TRY();
 }
 
-static char *
-table_name(Oid relid)
+/* The version trigger gives each its own */
+void
+cdc_unversioned_mend(Oid relid, const char *column)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	CdcOwnerScope scope;
+	int			nestlevel;
+
+	if (!cdc_unversioned_can_be(relid, column))
+		return;
+	nestlevel = cdc_session_begin();
+	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
+	write_versions(relid, quote_identifier(column));
+	cdc_owner_end(&scope);
+	cdc_session_end(nestlevel);
 }

@@ -21,17 +21,6 @@
 #include "table/registered.h"
 #include "table/tombstone.h"
 
-static bool key_changed(CdcRegistered *reg, TriggerData *trigdata);
-static bool raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple,
-						TupleDesc desc);
-static CdcVersion tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc);
-static void check_room(CdcRegistered *reg, const CdcVersion *version,
-					   const CdcVersion *floor);
-static void lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid,
-					 const CdcVersion *floor);
-static void write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot,
-						  const CdcVersion *version);
-
 static bool
 key_changed(CdcRegistered *reg, TriggerData *trigdata)
 {
@@ -81,6 +70,19 @@ check_room(CdcRegistered *reg, const CdcVersion *version, const CdcVersion *floo
 				 errhint("Write a smaller value, or NULL, into the version column.")));
 }
 
+/* Whoever may insert need not have the right to update: it is the owner's.  None of the caller's settings holds */
+static void
+write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot, const CdcVersion *version)
+{
+	int			nestlevel = cdc_session_begin();
+	CdcOwnerScope scope;
+
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	cdc_table_lift(rel, slot, reg->version_attnum, cdc_clock_to_datum(reg->clock, version));
+	cdc_owner_end(&scope);
+	cdc_session_end(nestlevel);
+}
+
 /*
  * An AFTER trigger found that the row it is about is not newer than its tombstone, which
  * is the floor.  The row is its transaction's own, so nobody else can be at it; another
@@ -104,19 +106,6 @@ lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid, const Cdc
 		write_version(reg, rel, slot, &version);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-}
-
-/* Whoever may insert need not have the right to update: it is the owner's.  None of the caller's settings holds */
-static void
-write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot, const CdcVersion *version)
-{
-	int			nestlevel = cdc_session_begin();
-	CdcOwnerScope scope;
-
-	cdc_owner_begin(&scope, rel->rd_rel->relowner);
-	cdc_table_lift(rel, slot, reg->version_attnum, cdc_clock_to_datum(reg->clock, version));
-	cdc_owner_end(&scope);
-	cdc_session_end(nestlevel);
 }
 
 /*

@@ -28,10 +28,46 @@ static bool touched = false;
 static needs_fmgr_hook_type prev_needs_fmgr = NULL;
 static fmgr_hook_type prev_fmgr = NULL;
 
-static bool needs_hook(Oid function);
-static void around_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg);
-static void enter_function(void);
-static void leave_function(void);
+/* The server's own functions are not asked about, unless they are in SQL; the extension's are part of the statement */
+static bool
+needs_hook(Oid function)
+{
+	if (prev_needs_fmgr && prev_needs_fmgr(function))
+		return true;
+	return now.active && now.nested == 0 &&
+		get_func_namespace(function) != get_namespace_oid("cdcsync", true);
+}
+
+static void
+enter_function(void)
+{
+	if (now.nested++ > 0)
+		return;
+	SessionReplicationRole = now.outer_role;
+	cdc_origin_suspend();
+}
+
+static void
+leave_function(void)
+{
+	if (--now.nested > 0)
+		return;
+	SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
+	cdc_origin_resume();
+}
+
+static void
+around_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
+{
+	if (event == FHET_START && prev_fmgr)
+		prev_fmgr(event, flinfo, arg);
+	if (now.active && event == FHET_START)
+		enter_function();
+	else if (now.active)
+		leave_function();
+	if (event != FHET_START && prev_fmgr)
+		prev_fmgr(event, flinfo, arg);
+}
 
 void
 cdc_writing_hook(void)
@@ -83,45 +119,4 @@ cdc_writing_note_local(Oid relid)
 {
 	touched |= watched == relid;
 	cdc_origin_note_local();
-}
-
-/* The server's own functions are not asked about, unless they are in SQL; the extension's are part of the statement */
-static bool
-needs_hook(Oid function)
-{
-	if (prev_needs_fmgr && prev_needs_fmgr(function))
-		return true;
-	return now.active && now.nested == 0 &&
-		get_func_namespace(function) != get_namespace_oid("cdcsync", true);
-}
-
-static void
-around_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
-{
-	if (event == FHET_START && prev_fmgr)
-		prev_fmgr(event, flinfo, arg);
-	if (now.active && event == FHET_START)
-		enter_function();
-	else if (now.active)
-		leave_function();
-	if (event != FHET_START && prev_fmgr)
-		prev_fmgr(event, flinfo, arg);
-}
-
-static void
-enter_function(void)
-{
-	if (now.nested++ > 0)
-		return;
-	SessionReplicationRole = now.outer_role;
-	cdc_origin_suspend();
-}
-
-static void
-leave_function(void)
-{
-	if (--now.nested > 0)
-		return;
-	SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
-	cdc_origin_resume();
 }

@@ -32,24 +32,62 @@
 #include "value/value.h"
 #include "value/value_convert.h"
 
-static const CdcValueKind *find_kind(Oid type);
-static const CdcValueKind *find_kind_by_category(Oid type);
-static const CdcValueKind *find_kind_by_name(const char *name);
-static const CdcConversionRule *find_rule(const CdcConversion *c);
-
-/* Converters */
-static CdcValueStatus convert_boolean(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_text(CdcConversion *c, Datum *value);
-static bool is_as_long(CdcConversion *c, const char *text, int len);
-
-/* Errors */
-static void input_context(void *arg);
-static const char *form_name(CdcTokenType type);
-
-static const CdcConversionRule boolean_rules[] = {
-	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_boolean},
-	{0}
+/* Types of extensions that Debezium knows */
+static const struct
+{
+	const char *name;
+	CdcValueKind kind;
+}			named_kinds[] = {
+	{"citext", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form, true}},
+	{"geography", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
+	{"geometry", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
+	{"halfvec", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
+	{"hstore", {InvalidOid, cdc_value_hstore_rules, cdc_value_imply_hstore, true}},
+	{"isbn", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
+	{"ltree", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
+	{"sparsevec", {InvalidOid, cdc_value_sparse_vector_rules, cdc_value_imply_sparse_vector, true}},
+	{"vector", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
 };
+
+static const CdcValueKind enum_kind = {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form};
+static const CdcValueKind opaque_kind = {InvalidOid, cdc_value_opaque_rules, cdc_value_imply_opaque, true};
+static const CdcValueKind array_kind = {InvalidOid, cdc_value_array_rules, cdc_value_imply_by_form};
+
+/* Of which Debezium sends no arrays, whatever its settings are, or null for each of them */
+static const Oid unsent_elements[] = {
+	BITOID, INTERVALOID, MONEYOID, NAMEOID, POINTOID, REFCURSOROID, VARBITOID, XMLOID
+};
+
+/* As long as the type is?  The input function would cut blanks off a longer one */
+static bool
+is_as_long(CdcConversion *c, const char *text, int len)
+{
+	const CdcValueType *vt = c->vt;
+	int			limit = vt->typmod - VARHDRSZ;
+	bool		padded = vt->base_type == BPCHAROID;
+	int			nchars;
+
+	if (vt->base_type == TEXTOID || vt->typmod < VARHDRSZ || (!padded && len <= limit))
+		return true;
+	nchars = pg_mbstrlen_with_len(text, len);
+	if (nchars > limit)
+		cdc_value_misfit(c);
+	return !padded || nchars == limit;
+}
+
+static CdcValueStatus
+convert_text(CdcConversion *c, Datum *value)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+
+	if (!is_as_long(c, text, len))
+		return cdc_value_by_input(c, value);	/* pads it */
+	*value = PointerGetDatum(cstring_to_text_with_len(text, len));
+	if (c->token->escaped)
+		pfree(text);
+	return CDC_VALUE_SET;
+}
 
 /* Not Json: it may be hstore's, whose text is another */
 static const CdcConversionRule text_rules[] = {
@@ -57,6 +95,18 @@ static const CdcConversionRule text_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ENUM, CDC_FORM_STRING, convert_text},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_text},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_XML, CDC_FORM_STRING, convert_text},
+	{0}
+};
+
+static CdcValueStatus
+convert_boolean(CdcConversion *c, Datum *value)
+{
+	*value = BoolGetDatum(c->token->type == CDC_TOKEN_TRUE);
+	return CDC_VALUE_SET;
+}
+
+static const CdcConversionRule boolean_rules[] = {
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_boolean},
 	{0}
 };
 
@@ -109,31 +159,45 @@ static const CdcValueKind kinds[] = {
 	{POLYGONOID, cdc_value_shape_rules, cdc_value_imply_shape, true},
 };
 
-/* Types of extensions that Debezium knows */
-static const struct
+static const CdcValueKind *
+find_kind_by_name(const char *name)
 {
-	const char *name;
-	CdcValueKind kind;
-}			named_kinds[] = {
-	{"citext", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form, true}},
-	{"geography", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
-	{"geometry", {InvalidOid, cdc_value_geometry_rules, cdc_value_imply_shape, true}},
-	{"halfvec", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
-	{"hstore", {InvalidOid, cdc_value_hstore_rules, cdc_value_imply_hstore, true}},
-	{"isbn", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
-	{"ltree", {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form}},
-	{"sparsevec", {InvalidOid, cdc_value_sparse_vector_rules, cdc_value_imply_sparse_vector, true}},
-	{"vector", {InvalidOid, cdc_value_vector_rules, cdc_value_imply_vector, true}},
-};
+	for (int i = 0; i < lengthof(named_kinds); i++)
+	{
+		if (strcmp(named_kinds[i].name, name) == 0)
+			return &named_kinds[i].kind;
+	}
+	return &opaque_kind;
+}
 
-static const CdcValueKind enum_kind = {InvalidOid, cdc_value_string_rules, cdc_value_imply_by_form};
-static const CdcValueKind opaque_kind = {InvalidOid, cdc_value_opaque_rules, cdc_value_imply_opaque, true};
-static const CdcValueKind array_kind = {InvalidOid, cdc_value_array_rules, cdc_value_imply_by_form};
+static const CdcValueKind *
+find_kind_by_category(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	const CdcValueKind *kind = &opaque_kind;
 
-/* Of which Debezium sends no arrays, whatever its settings are, or null for each of them */
-static const Oid unsent_elements[] = {
-	BITOID, INTERVALOID, MONEYOID, NAMEOID, POINTOID, REFCURSOROID, VARBITOID, XMLOID
-};
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typtype == TYPTYPE_ENUM)
+		kind = &enum_kind;
+	else if (form->typtype == TYPTYPE_BASE && type >= FirstNormalObjectId)
+		kind = find_kind_by_name(NameStr(form->typname));
+	ReleaseSysCache(tuple);
+	return kind;
+}
+
+static const CdcValueKind *
+find_kind(Oid type)
+{
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (kinds[i].type == type)
+			return &kinds[i];
+	}
+	return find_kind_by_category(type);
+}
 
 void
 cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod)
@@ -163,46 +227,6 @@ cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod
 	/* it looks through a domain, but not through the domain of an array's elements */
 	if (vt->element->type != vt->element->base_type)
 		vt->element->kind = &opaque_kind;
-}
-
-static const CdcValueKind *
-find_kind(Oid type)
-{
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		if (kinds[i].type == type)
-			return &kinds[i];
-	}
-	return find_kind_by_category(type);
-}
-
-static const CdcValueKind *
-find_kind_by_category(Oid type)
-{
-	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	Form_pg_type form;
-	const CdcValueKind *kind = &opaque_kind;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	form = (Form_pg_type) GETSTRUCT(tuple);
-	if (form->typtype == TYPTYPE_ENUM)
-		kind = &enum_kind;
-	else if (form->typtype == TYPTYPE_BASE && type >= FirstNormalObjectId)
-		kind = find_kind_by_name(NameStr(form->typname));
-	ReleaseSysCache(tuple);
-	return kind;
-}
-
-static const CdcValueKind *
-find_kind_by_name(const char *name)
-{
-	for (int i = 0; i < lengthof(named_kinds); i++)
-	{
-		if (strcmp(named_kinds[i].name, name) == 0)
-			return &named_kinds[i].kind;
-	}
-	return &opaque_kind;
 }
 
 bool
@@ -241,6 +265,17 @@ cdc_value_decode(const CdcToken *token, const CdcSchema *schema,
 	return status;
 }
 
+static const CdcConversionRule *
+find_rule(const CdcConversion *c)
+{
+	for (const CdcConversionRule *rule = c->vt->kind->rules; rule->convert != NULL; rule++)
+	{
+		if (rule->type == c->schema->type && rule->semantic == c->schema->semantic)
+			return rule;
+	}
+	return NULL;
+}
+
 /* One value that is not null; also an array's element */
 CdcValueStatus
 cdc_value_convert(CdcConversion *c, Datum *value)
@@ -260,15 +295,13 @@ cdc_value_convert(CdcConversion *c, Datum *value)
 	return rule->convert(c, value);
 }
 
-static const CdcConversionRule *
-find_rule(const CdcConversion *c)
+/* No type: a catalog must not be asked inside an error */
+static void
+input_context(void *arg)
 {
-	for (const CdcConversionRule *rule = c->vt->kind->rules; rule->convert != NULL; rule++)
-	{
-		if (rule->type == c->schema->type && rule->semantic == c->schema->semantic)
-			return rule;
-	}
-	return NULL;
+	const CdcValueType *vt = arg;
+
+	errcontext("column \"%s\"", vt->column);
 }
 
 /* The executor would not: a value of a domain's type is taken to be checked */
@@ -424,44 +457,6 @@ cdc_value_token_is_placeholder(CdcConversion *c)
 	return cdc_value_is_placeholder(c, text, len);
 }
 
-static CdcValueStatus
-convert_boolean(CdcConversion *c, Datum *value)
-{
-	*value = BoolGetDatum(c->token->type == CDC_TOKEN_TRUE);
-	return CDC_VALUE_SET;
-}
-
-static CdcValueStatus
-convert_text(CdcConversion *c, Datum *value)
-{
-	int			len;
-	char	   *text = cdc_value_text(c, &len);
-
-	if (!is_as_long(c, text, len))
-		return cdc_value_by_input(c, value);	/* pads it */
-	*value = PointerGetDatum(cstring_to_text_with_len(text, len));
-	if (c->token->escaped)
-		pfree(text);
-	return CDC_VALUE_SET;
-}
-
-/* As long as the type is?  The input function would cut blanks off a longer one */
-static bool
-is_as_long(CdcConversion *c, const char *text, int len)
-{
-	const CdcValueType *vt = c->vt;
-	int			limit = vt->typmod - VARHDRSZ;
-	bool		padded = vt->base_type == BPCHAROID;
-	int			nchars;
-
-	if (vt->base_type == TEXTOID || vt->typmod < VARHDRSZ || (!padded && len <= limit))
-		return true;
-	nchars = pg_mbstrlen_with_len(text, len);
-	if (nchars > limit)
-		cdc_value_misfit(c);
-	return !padded || nchars == limit;
-}
-
 /*
  * What is wrong with a value.  The value itself stands in the detail alone: who may not
  * read the table's rows sees the message without it.
@@ -497,6 +492,22 @@ is_avro_union(const CdcToken *token)
 			return true;
 	}
 	return false;
+}
+
+static const char *
+form_name(CdcTokenType type)
+{
+	static const char *const names[] = {
+		[CDC_TOKEN_NULL] = "null",
+		[CDC_TOKEN_TRUE] = "boolean",
+		[CDC_TOKEN_FALSE] = "boolean",
+		[CDC_TOKEN_NUMBER] = "number",
+		[CDC_TOKEN_STRING] = "string",
+		[CDC_TOKEN_OBJECT] = "an object",
+		[CDC_TOKEN_ARRAY] = "an array",
+	};
+
+	return names[type];
 }
 
 /* A value that is none of its type */
@@ -562,34 +573,9 @@ cdc_value_ambiguous(CdcConversion *c, const char *setting)
 			 errhint("Give %s in the subscription's producer option.", setting)));
 }
 
-/* No type: a catalog must not be asked inside an error */
-static void
-input_context(void *arg)
-{
-	const CdcValueType *vt = arg;
-
-	errcontext("column \"%s\"", vt->column);
-}
-
 char *
 cdc_value_type_name(const CdcValueType *vt)
 {
 	return vt->type != vt->base_type ? format_type_be(vt->type) :
 		format_type_with_typemod(vt->type, vt->typmod);
-}
-
-static const char *
-form_name(CdcTokenType type)
-{
-	static const char *const names[] = {
-		[CDC_TOKEN_NULL] = "null",
-		[CDC_TOKEN_TRUE] = "boolean",
-		[CDC_TOKEN_FALSE] = "boolean",
-		[CDC_TOKEN_NUMBER] = "number",
-		[CDC_TOKEN_STRING] = "string",
-		[CDC_TOKEN_OBJECT] = "an object",
-		[CDC_TOKEN_ARRAY] = "an array",
-	};
-
-	return names[type];
 }

@@ -15,88 +15,6 @@
 #include "event/token.h"
 #include "value/value_convert.h"
 
-static CdcValueStatus convert_array(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_elements(CdcConversion *c, const CdcToken *tokens, int n,
-									   Datum *elems, bool *nulls);
-static bool is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_placeholder_uuid(CdcConversion *c, const CdcToken *token);
-static void check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n);
-static bool is_java_array(const CdcToken *token);
-
-const CdcConversionRule cdc_value_array_rules[] = {
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array},
-	{0}
-};
-
-static CdcValueStatus
-convert_array(CdcConversion *c, Datum *value)
-{
-	CdcValueType *vt = c->vt->element;
-	int			n;
-	CdcToken   *tokens = cdc_decode_elements(c->token, &n);
-	Datum	   *elems;
-	bool	   *nulls;
-	int			lower_bound = 1;
-
-	if (is_array_placeholder(c, tokens, n))
-		return CDC_VALUE_UNCHANGED;
-	check_one_dimension(c, tokens, n);
-
-	elems = palloc(Max(n, 1) * sizeof(Datum));
-	nulls = palloc(Max(n, 1) * sizeof(bool));
-	if (convert_elements(c, tokens, n, elems, nulls) == CDC_VALUE_UNCHANGED)
-		return CDC_VALUE_UNCHANGED;
-	*value = PointerGetDatum(construct_md_array(elems, nulls, n > 0 ? 1 : 0, &n, &lower_bound,
-												vt->type, vt->typlen, vt->typbyval,
-												vt->typalign));
-	if (n > 0)
-		pfree(tokens);
-	pfree(elems);
-	pfree(nulls);
-	return CDC_VALUE_SET;
-}
-
-/* Unchanged is one whose only element is the placeholder, in the encoding of its type */
-static CdcValueStatus
-convert_elements(CdcConversion *c, const CdcToken *tokens, int n, Datum *elems, bool *nulls)
-{
-	CdcValueType *vt = c->vt->element;
-
-	for (int i = 0; i < n; i++)
-	{
-		CdcConversion elem = {.token = &tokens[i], .schema = c->schema->items,
-			.producer = c->producer, .vt = vt};
-
-		elems[i] = (Datum) 0;
-		nulls[i] = tokens[i].type == CDC_TOKEN_NULL;
-		if (!nulls[i] && cdc_value_convert(&elem, &elems[i]) == CDC_VALUE_UNCHANGED && n == 1)
-			return CDC_VALUE_UNCHANGED;
-		if (vt->type != vt->base_type)
-			cdc_value_check_domain(vt, elems[i], nulls[i]);
-	}
-	return CDC_VALUE_SET;
-}
-
-/* As the element's type can take it: as a text, as codes of its letters, as a UUID */
-static bool
-is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
-{
-	CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
-
-	switch (c->vt->element->base_type)
-	{
-		case INT4OID:
-		case INT8OID:
-		case DATEOID:
-			return is_placeholder_codes(c, tokens, n);
-		case UUIDOID:
-			return n == 1 && is_placeholder_uuid(c, tokens);
-		default:
-			return n == 1 && cdc_value_token_is_placeholder(&elem);
-	}
-}
-
 static bool
 is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n)
 {
@@ -132,32 +50,23 @@ is_placeholder_uuid(CdcConversion *c, const CdcToken *token)
 	return memcmp(&uuid, &expected, sizeof(uuid)) == 0;
 }
 
-/*
- * Debezium writes the outer dimension only: each row of the array has become null, or of
- * text-like elements the name of a Java array.
- */
-static void
-check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
+/* As the element's type can take it: as a text, as codes of its letters, as a UUID */
+static bool
+is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
 {
-	int			nnulls = 0;
-	bool		refuse = false;
+	CdcConversion elem = {.token = tokens, .producer = c->producer, .vt = c->vt->element};
 
-	for (int i = 0; i < n; i++)
+	switch (c->vt->element->base_type)
 	{
-		nnulls += tokens[i].type == CDC_TOKEN_NULL;
-		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY &&
-				   c->vt->element->kind->imply != cdc_value_imply_vector) ||
-			is_java_array(&tokens[i]);
+		case INT4OID:
+		case INT8OID:
+		case DATEOID:
+			return is_placeholder_codes(c, tokens, n);
+		case UUIDOID:
+			return n == 1 && is_placeholder_uuid(c, tokens);
+		default:
+			return n == 1 && cdc_value_token_is_placeholder(&elem);
 	}
-	if (n > 0 && nnulls == n && c->vt->element->kind->rows_are_null)
-		refuse = true;
-	if (refuse)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("cannot decode a multidimensional array for column \"%s\" of type %s",
-						c->vt->column, cdc_value_type_name(c->vt)),
-				 errdetail("Debezium does not write the elements of its inner dimensions; "
-						   "an array whose elements are all null cannot be told from one.")));
 }
 
 /* ^\[+[A-Z][\w.$]*;?@[0-9a-f]+$, such as [Ljava.lang.String;@4470f8a6 */
@@ -188,3 +97,85 @@ is_java_array(const CdcToken *token)
 	}
 	return true;
 }
+
+/*
+ * Debezium writes the outer dimension only: each row of the array has become null, or of
+ * text-like elements the name of a Java array.
+ */
+static void
+check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
+{
+	int			nnulls = 0;
+	bool		refuse = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		nnulls += tokens[i].type == CDC_TOKEN_NULL;
+		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY &&
+				   c->vt->element->kind->imply != cdc_value_imply_vector) ||
+			is_java_array(&tokens[i]);
+	}
+	if (n > 0 && nnulls == n && c->vt->element->kind->rows_are_null)
+		refuse = true;
+	if (refuse)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("cannot decode a multidimensional array for column \"%s\" of type %s",
+						c->vt->column, cdc_value_type_name(c->vt)),
+				 errdetail("Debezium does not write the elements of its inner dimensions; "
+						   "an array whose elements are all null cannot be told from one.")));
+}
+
+/* Unchanged is one whose only element is the placeholder, in the encoding of its type */
+static CdcValueStatus
+convert_elements(CdcConversion *c, const CdcToken *tokens, int n, Datum *elems, bool *nulls)
+{
+	CdcValueType *vt = c->vt->element;
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcConversion elem = {.token = &tokens[i], .schema = c->schema->items,
+			.producer = c->producer, .vt = vt};
+
+		elems[i] = (Datum) 0;
+		nulls[i] = tokens[i].type == CDC_TOKEN_NULL;
+		if (!nulls[i] && cdc_value_convert(&elem, &elems[i]) == CDC_VALUE_UNCHANGED && n == 1)
+			return CDC_VALUE_UNCHANGED;
+		if (vt->type != vt->base_type)
+			cdc_value_check_domain(vt, elems[i], nulls[i]);
+	}
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_array(CdcConversion *c, Datum *value)
+{
+	CdcValueType *vt = c->vt->element;
+	int			n;
+	CdcToken   *tokens = cdc_decode_elements(c->token, &n);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			lower_bound = 1;
+
+	if (is_array_placeholder(c, tokens, n))
+		return CDC_VALUE_UNCHANGED;
+	check_one_dimension(c, tokens, n);
+
+	elems = palloc(Max(n, 1) * sizeof(Datum));
+	nulls = palloc(Max(n, 1) * sizeof(bool));
+	if (convert_elements(c, tokens, n, elems, nulls) == CDC_VALUE_UNCHANGED)
+		return CDC_VALUE_UNCHANGED;
+	*value = PointerGetDatum(construct_md_array(elems, nulls, n > 0 ? 1 : 0, &n, &lower_bound,
+												vt->type, vt->typlen, vt->typbyval,
+												vt->typalign));
+	if (n > 0)
+		pfree(tokens);
+	pfree(elems);
+	pfree(nulls);
+	return CDC_VALUE_SET;
+}
+
+const CdcConversionRule cdc_value_array_rules[] = {
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array},
+	{0}
+};

@@ -20,34 +20,9 @@
 
 #include "value/value_convert.h"
 
-static CdcValueStatus convert_bytes(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_string(CdcConversion *c, Datum *value);
-static CdcValueStatus from_base64(CdcConversion *c, bool url_safe, Datum *value);
-static CdcValueStatus from_hex(CdcConversion *c, Datum *value);
-static CdcValueStatus from_bytes(CdcConversion *c, Datum bytes, Datum *value);
-static CdcValueStatus convert_bit(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_bits(CdcConversion *c, Datum *value);
-static int	bits_length(CdcConversion *c, int nsignificant);
-pg_noreturn static void leading_zeros_lost(CdcConversion *c);
-static int	base64_digit(char c, bool url_safe);
-static int	hex_digit(char c);
-
-const CdcConversionRule cdc_value_bytea_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_string},
-	{0}
-};
-
 const CdcConversionRule cdc_value_opaque_rules[] = {
 	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-/* Of one bit it makes a boolean */
-const CdcConversionRule cdc_value_bits_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits},
-	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit},
 	{0}
 };
 
@@ -60,6 +35,21 @@ cdc_value_imply_bytea(CdcConversion *c)
 					CDC_SCHEMA_BYTES : CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
 }
 
+static CdcValueStatus
+from_base64(CdcConversion *c, bool url_safe, Datum *value)
+{
+	int			len;
+	int			nbytes;
+	char	   *text = cdc_value_text(c, &len);
+	char	   *bytes = cdc_value_base64(text, len, url_safe, VARHDRSZ, &nbytes);
+
+	if (bytes == NULL)
+		cdc_value_invalid(c);
+	SET_VARSIZE(bytes, nbytes + VARHDRSZ);
+	*value = PointerGetDatum(bytes);
+	return CDC_VALUE_SET;
+}
+
 /* Only in this mode the placeholder of a value that was not sent is encoded too */
 static CdcValueStatus
 convert_bytes(CdcConversion *c, Datum *value)
@@ -68,6 +58,41 @@ convert_bytes(CdcConversion *c, Datum *value)
 	if (cdc_value_is_placeholder(c, VARDATA(DatumGetPointer(*value)),
 								 VARSIZE(DatumGetPointer(*value)) - VARHDRSZ))
 		return CDC_VALUE_UNCHANGED;
+	return CDC_VALUE_SET;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static CdcValueStatus
+from_hex(CdcConversion *c, Datum *value)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+	bytea	   *bytes = palloc(len / 2 + VARHDRSZ);
+
+	if (len % 2 != 0)
+		cdc_value_invalid(c);
+	for (int i = 0; i < len; i += 2)
+	{
+		int			high = hex_digit(text[i]);
+		int			low = hex_digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			cdc_value_invalid(c);
+		VARDATA(bytes)[i / 2] = (char) (high << 4 | low);
+	}
+	SET_VARSIZE(bytes, len / 2 + VARHDRSZ);
+	*value = PointerGetDatum(bytes);
 	return CDC_VALUE_SET;
 }
 
@@ -98,6 +123,17 @@ cdc_value_imply_opaque(CdcConversion *c)
 	cdc_value_imply_bytea(c);
 }
 
+static CdcValueStatus
+from_bytes(CdcConversion *c, Datum bytes, Datum *value)
+{
+	char	   *data = VARDATA(DatumGetPointer(bytes));
+	int			len = VARSIZE(DatumGetPointer(bytes)) - VARHDRSZ;
+
+	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
+		cdc_value_invalid(c);
+	return cdc_value_set_input(c, pnstrdup(data, len), value);
+}
+
 CdcValueStatus
 cdc_value_opaque(CdcConversion *c, Datum *value)
 {
@@ -119,17 +155,6 @@ cdc_value_opaque_string(CdcConversion *c, Datum *value)
 	return from_bytes(c, bytes, value);
 }
 
-static CdcValueStatus
-from_bytes(CdcConversion *c, Datum bytes, Datum *value)
-{
-	char	   *data = VARDATA(DatumGetPointer(bytes));
-	int			len = VARSIZE(DatumGetPointer(bytes)) - VARHDRSZ;
-
-	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
-		cdc_value_invalid(c);
-	return cdc_value_set_input(c, pnstrdup(data, len), value);
-}
-
 void
 cdc_value_imply_bits(CdcConversion *c)
 {
@@ -143,6 +168,35 @@ static CdcValueStatus
 convert_bit(CdcConversion *c, Datum *value)
 {
 	return cdc_value_set_input(c, pstrdup(c->token->type == CDC_TOKEN_TRUE ? "1" : "0"), value);
+}
+
+pg_noreturn static void
+leading_zeros_lost(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s: leading zeros are not in the event",
+					c->vt->column,
+					format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
+			 errdetail("Debezium writes the number that a bit string stands for: 11 and 0011 are one."),
+			 c->schema == &c->implied && c->vt->base_type == BITOID ?
+			 errhint("Set value.converter.schemas.enable=true in the connector: the schema has the length of the author's column.") :
+			 errhint("Use bit(n) or text, or leave the column out by column.exclude.list of the connector.")));
+}
+
+/* A varbit's is certain only if its highest bit says so; a bit(n)'s is the author's n */
+static int
+bits_length(CdcConversion *c, int nsignificant)
+{
+	int			length = c->schema->length;
+
+	if (length > MaxAttrSize * BITS_PER_BYTE)
+		length = -1;			/* of a varbit without limit */
+	if (length > 0 && length < nsignificant)
+		cdc_value_invalid(c);
+	if (c->vt->base_type == VARBITOID ? length != nsignificant : length <= 0)
+		leading_zeros_lost(c);
+	return length;
 }
 
 static CdcValueStatus
@@ -168,71 +222,20 @@ convert_bits(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, text, value);
 }
 
-/* A varbit's is certain only if its highest bit says so; a bit(n)'s is the author's n */
 static int
-bits_length(CdcConversion *c, int nsignificant)
+base64_digit(char c, bool url_safe)
 {
-	int			length = c->schema->length;
-
-	if (length > MaxAttrSize * BITS_PER_BYTE)
-		length = -1;			/* of a varbit without limit */
-	if (length > 0 && length < nsignificant)
-		cdc_value_invalid(c);
-	if (c->vt->base_type == VARBITOID ? length != nsignificant : length <= 0)
-		leading_zeros_lost(c);
-	return length;
-}
-
-static void
-leading_zeros_lost(CdcConversion *c)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("cannot decode column \"%s\" of type %s: leading zeros are not in the event",
-					c->vt->column,
-					format_type_with_typemod(c->vt->base_type, c->vt->typmod)),
-			 errdetail("Debezium writes the number that a bit string stands for: 11 and 0011 are one."),
-			 c->schema == &c->implied && c->vt->base_type == BITOID ?
-			 errhint("Set value.converter.schemas.enable=true in the connector: the schema has the length of the author's column.") :
-			 errhint("Use bit(n) or text, or leave the column out by column.exclude.list of the connector.")));
-}
-
-static CdcValueStatus
-from_base64(CdcConversion *c, bool url_safe, Datum *value)
-{
-	int			len;
-	int			nbytes;
-	char	   *text = cdc_value_text(c, &len);
-	char	   *bytes = cdc_value_base64(text, len, url_safe, VARHDRSZ, &nbytes);
-
-	if (bytes == NULL)
-		cdc_value_invalid(c);
-	SET_VARSIZE(bytes, nbytes + VARHDRSZ);
-	*value = PointerGetDatum(bytes);
-	return CDC_VALUE_SET;
-}
-
-static CdcValueStatus
-from_hex(CdcConversion *c, Datum *value)
-{
-	int			len;
-	char	   *text = cdc_value_text(c, &len);
-	bytea	   *bytes = palloc(len / 2 + VARHDRSZ);
-
-	if (len % 2 != 0)
-		cdc_value_invalid(c);
-	for (int i = 0; i < len; i += 2)
-	{
-		int			high = hex_digit(text[i]);
-		int			low = hex_digit(text[i + 1]);
-
-		if (high < 0 || low < 0)
-			cdc_value_invalid(c);
-		VARDATA(bytes)[i / 2] = (char) (high << 4 | low);
-	}
-	SET_VARSIZE(bytes, len / 2 + VARHDRSZ);
-	*value = PointerGetDatum(bytes);
-	return CDC_VALUE_SET;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == (url_safe ? '-' : '+'))
+		return 62;
+	if (c == (url_safe ? '_' : '/'))
+		return 63;
+	return -1;
 }
 
 char *
@@ -275,30 +278,15 @@ cdc_value_base64(const char *text, int len, bool url_safe, int reserve, int *nby
 	return result;
 }
 
-static int
-base64_digit(char c, bool url_safe)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == (url_safe ? '-' : '+'))
-		return 62;
-	if (c == (url_safe ? '_' : '/'))
-		return 63;
-	return -1;
-}
+const CdcConversionRule cdc_value_bytea_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_string},
+	{0}
+};
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* Of one bit it makes a boolean */
+const CdcConversionRule cdc_value_bits_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits},
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit},
+	{0}
+};

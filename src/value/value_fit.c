@@ -23,49 +23,6 @@
 /* As many as Java writes of a float, of which the server needs no more, either */
 #define FLOAT4_DIGITS 9
 
-static bool numeric_fits(CdcConversion *c, const char *text, Datum value);
-static bool interval_fits(CdcConversion *c, const char *text, Datum value);
-static bool float4_fits(CdcConversion *c, const char *text, Datum value);
-static bool name_fits(CdcConversion *c, const char *text, Datum value);
-static bool char_fits(CdcConversion *c, const char *text, Datum value);
-
-static const struct
-{
-	Oid			type;
-	bool		by_typmod;		/* only if the column has one */
-	CdcFits		fits;
-}			checks[] = {
-	{NUMERICOID, true, numeric_fits},
-	{INTERVALOID, true, interval_fits},
-	{FLOAT4OID, false, float4_fits},
-	{NAMEOID, false, name_fits},
-	{CHAROID, false, char_fits},
-};
-
-CdcFits
-cdc_value_find_fits(Oid type, int32 typmod)
-{
-	for (int i = 0; i < lengthof(checks); i++)
-	{
-		if (checks[i].type == type && (!checks[i].by_typmod || typmod >= 0))
-			return checks[i].fits;
-	}
-	return NULL;
-}
-
-void
-cdc_value_misfit(CdcConversion *c)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("value does not fit into column \"%s\" of type %s", c->vt->column,
-					cdc_value_type_name(c->vt)),
-			 errdetail("Rounded or cut, %s would differ from the author's.",
-					   cdc_decode_excerpt(c->token->text, c->token->len)),
-			 errhint("Give the column a type that is as wide as the author's, by ALTER TABLE ... ALTER COLUMN %s TYPE.",
-					 quote_identifier(c->vt->column))));
-}
-
 /* Most texts tell by their length; what is left is compared */
 static bool
 numeric_fits(CdcConversion *c, const char *text, Datum value)
@@ -129,4 +86,41 @@ static bool
 char_fits(CdcConversion *c, const char *text, Datum value)
 {
 	return strlen(text) <= 1 || (text[0] == '\\' && strlen(text) == 4);
+}
+
+static const struct
+{
+	Oid			type;
+	bool		by_typmod;		/* only if the column has one */
+	CdcFits		fits;
+}			checks[] = {
+	{NUMERICOID, true, numeric_fits},
+	{INTERVALOID, true, interval_fits},
+	{FLOAT4OID, false, float4_fits},
+	{NAMEOID, false, name_fits},
+	{CHAROID, false, char_fits},
+};
+
+CdcFits
+cdc_value_find_fits(Oid type, int32 typmod)
+{
+	for (int i = 0; i < lengthof(checks); i++)
+	{
+		if (checks[i].type == type && (!checks[i].by_typmod || typmod >= 0))
+			return checks[i].fits;
+	}
+	return NULL;
+}
+
+void
+cdc_value_misfit(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("value does not fit into column \"%s\" of type %s", c->vt->column,
+					cdc_value_type_name(c->vt)),
+			 errdetail("Rounded or cut, %s would differ from the author's.",
+					   cdc_decode_excerpt(c->token->text, c->token->len)),
+			 errhint("Give the column a type that is as wide as the author's, by ALTER TABLE ... ALTER COLUMN %s TYPE.",
+					 quote_identifier(c->vt->column))));
 }

@@ -35,77 +35,6 @@ typedef struct Vertex
 	double		y;
 } Vertex;
 
-static CdcValueStatus convert_point(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_line(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_circle(CdcConversion *c, Datum *value);
-static void append_point(StringInfo buf, CdcConversion *c, const CdcToken *x, const CdcToken *y);
-
-/* lseg, box, path, polygon */
-static CdcValueStatus convert_shape(CdcConversion *c, Datum *value);
-static char *shape_text(CdcConversion *c, const Vertex *v, int n, bool closed);
-static bool is_closed(CdcConversion *c, const CdcToken *extensions);
-static Vertex *wkb_vertices(CdcConversion *c, Wkb *wkb, int *n);
-static void wkb_open(CdcConversion *c, const CdcToken *token, Wkb *wkb);
-static uint32 wkb_uint32(CdcConversion *c, Wkb *wkb);
-static double wkb_double(CdcConversion *c, Wkb *wkb);
-static void append_vertex(StringInfo buf, const Vertex *v);
-
-/* PostGIS */
-static CdcValueStatus convert_geometry(CdcConversion *c, Datum *value);
-
-/* pgvector */
-static CdcValueStatus convert_vector(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_sparse_vector(CdcConversion *c, Datum *value);
-static void append_sparse_element(StringInfo buf, CdcConversion *c, const CdcToken *pair);
-
-const CdcConversionRule cdc_value_point_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_POINT, CDC_FORM_OBJECT, convert_point},
-	{0}
-};
-
-const CdcConversionRule cdc_value_line_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_LINE, CDC_FORM_OBJECT, convert_line},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-const CdcConversionRule cdc_value_circle_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_CIRCLE, CDC_FORM_OBJECT, convert_circle},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-const CdcConversionRule cdc_value_shape_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_shape},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-const CdcConversionRule cdc_value_geometry_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_geometry},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOGRAPHY, CDC_FORM_OBJECT, convert_geometry},
-	{0}
-};
-
-/* Unknown to Debezium before 3.0 */
-const CdcConversionRule cdc_value_vector_rules[] = {
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_DOUBLE_VECTOR, CDC_FORM_ARRAY, convert_vector},
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_FLOAT_VECTOR, CDC_FORM_ARRAY, convert_vector},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-const CdcConversionRule cdc_value_sparse_vector_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_SPARSE_VECTOR, CDC_FORM_OBJECT, convert_sparse_vector},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
 /* Without a schema the JSON form tells the two encodings apart */
 static void
 imply_struct_or_opaque(CdcConversion *c, CdcSemantic semantic)
@@ -154,6 +83,12 @@ void
 cdc_value_imply_sparse_vector(CdcConversion *c)
 {
 	imply_struct_or_opaque(c, CDC_SEMANTIC_SPARSE_VECTOR);
+}
+
+static void
+append_point(StringInfo buf, CdcConversion *c, const CdcToken *x, const CdcToken *y)
+{
+	appendStringInfo(buf, "(%s,%s)", cdc_value_double_text(c, x), cdc_value_double_text(c, y));
 }
 
 /* {"x":1.0,"y":2.0,…} */
@@ -207,25 +142,75 @@ convert_circle(CdcConversion *c, Datum *value)
 }
 
 static void
-append_point(StringInfo buf, CdcConversion *c, const CdcToken *x, const CdcToken *y)
+wkb_open(CdcConversion *c, const CdcToken *token, Wkb *wkb)
 {
-	appendStringInfo(buf, "(%s,%s)", cdc_value_double_text(c, x), cdc_value_double_text(c, y));
+	int			n = 0;
+	char	   *bytes = NULL;
+
+	if (token->type == CDC_TOKEN_STRING)
+		bytes = cdc_value_base64(token->text, token->len, false, 0, &n);
+	if (bytes == NULL || n < 1 || (unsigned char) bytes[0] > 1)
+		cdc_value_invalid(c);
+	wkb->p = (unsigned char *) bytes + 1;
+	wkb->end = (unsigned char *) bytes + n;
+	wkb->little = bytes[0] == 1;
 }
 
-/* {"wkb":"…","srid":null,"extensions":{"type":"path","closed":"true"}} */
-static CdcValueStatus
-convert_shape(CdcConversion *c, Datum *value)
+static uint32
+wkb_uint32(CdcConversion *c, Wkb *wkb)
 {
-	static const char *const names[] = {"wkb", "extensions"};
-	CdcToken	found[lengthof(names)];
-	Wkb			wkb;
-	Vertex	   *vertices;
-	int			n;
+	uint32		n;
 
-	cdc_value_members(c, names, lengthof(names), found);
-	wkb_open(c, &found[0], &wkb);
-	vertices = wkb_vertices(c, &wkb, &n);
-	return cdc_value_set_input(c, shape_text(c, vertices, n, is_closed(c, &found[1])), value);
+	if (wkb->end - wkb->p < sizeof(n))
+		cdc_value_invalid(c);
+	memcpy(&n, wkb->p, sizeof(n));
+	wkb->p += sizeof(n);
+	n = pg_ntoh32(n);
+	return wkb->little ? pg_bswap32(n) : n;
+}
+
+static double
+wkb_double(CdcConversion *c, Wkb *wkb)
+{
+	uint64		n;
+	double		result;
+
+	if (wkb->end - wkb->p < sizeof(n))
+		cdc_value_invalid(c);
+	memcpy(&n, wkb->p, sizeof(n));
+	wkb->p += sizeof(n);
+	n = pg_ntoh64(n);
+	if (wkb->little)
+		n = pg_bswap64(n);
+	memcpy(&result, &n, sizeof(result));
+	return result;
+}
+
+static Vertex *
+wkb_vertices(CdcConversion *c, Wkb *wkb, int *n)
+{
+	uint32		type = wkb_uint32(c, wkb);
+	Vertex	   *vertices;
+
+	if (type == WKB_POLYGON ? wkb_uint32(c, wkb) != 1 : type != WKB_LINE_STRING)
+		cdc_value_invalid(c);
+	*n = wkb_uint32(c, wkb);
+	if (*n < 1 || (wkb->end - wkb->p) / (int) sizeof(Vertex) != *n ||
+		(wkb->end - wkb->p) % sizeof(Vertex) != 0)
+		cdc_value_invalid(c);
+	vertices = palloc(*n * sizeof(Vertex));
+	for (int i = 0; i < *n; i++)
+	{
+		vertices[i].x = wkb_double(c, wkb);
+		vertices[i].y = wkb_double(c, wkb);
+	}
+	return vertices;
+}
+
+static void
+append_vertex(StringInfo buf, const Vertex *v)
+{
+	appendStringInfo(buf, "(%s,%s)", float8out_internal(v->x), float8out_internal(v->y));
 }
 
 /* A box's ring has its corners at 0 and 2; a polygon's is closed by its first point again */
@@ -275,76 +260,20 @@ is_closed(CdcConversion *c, const CdcToken *extensions)
 	return cdc_decode_is(found[1].text, found[1].len, "true");
 }
 
-static Vertex *
-wkb_vertices(CdcConversion *c, Wkb *wkb, int *n)
+/* {"wkb":"…","srid":null,"extensions":{"type":"path","closed":"true"}} */
+static CdcValueStatus
+convert_shape(CdcConversion *c, Datum *value)
 {
-	uint32		type = wkb_uint32(c, wkb);
+	static const char *const names[] = {"wkb", "extensions"};
+	CdcToken	found[lengthof(names)];
+	Wkb			wkb;
 	Vertex	   *vertices;
+	int			n;
 
-	if (type == WKB_POLYGON ? wkb_uint32(c, wkb) != 1 : type != WKB_LINE_STRING)
-		cdc_value_invalid(c);
-	*n = wkb_uint32(c, wkb);
-	if (*n < 1 || (wkb->end - wkb->p) / (int) sizeof(Vertex) != *n ||
-		(wkb->end - wkb->p) % sizeof(Vertex) != 0)
-		cdc_value_invalid(c);
-	vertices = palloc(*n * sizeof(Vertex));
-	for (int i = 0; i < *n; i++)
-	{
-		vertices[i].x = wkb_double(c, wkb);
-		vertices[i].y = wkb_double(c, wkb);
-	}
-	return vertices;
-}
-
-static void
-wkb_open(CdcConversion *c, const CdcToken *token, Wkb *wkb)
-{
-	int			n = 0;
-	char	   *bytes = NULL;
-
-	if (token->type == CDC_TOKEN_STRING)
-		bytes = cdc_value_base64(token->text, token->len, false, 0, &n);
-	if (bytes == NULL || n < 1 || (unsigned char) bytes[0] > 1)
-		cdc_value_invalid(c);
-	wkb->p = (unsigned char *) bytes + 1;
-	wkb->end = (unsigned char *) bytes + n;
-	wkb->little = bytes[0] == 1;
-}
-
-static uint32
-wkb_uint32(CdcConversion *c, Wkb *wkb)
-{
-	uint32		n;
-
-	if (wkb->end - wkb->p < sizeof(n))
-		cdc_value_invalid(c);
-	memcpy(&n, wkb->p, sizeof(n));
-	wkb->p += sizeof(n);
-	n = pg_ntoh32(n);
-	return wkb->little ? pg_bswap32(n) : n;
-}
-
-static double
-wkb_double(CdcConversion *c, Wkb *wkb)
-{
-	uint64		n;
-	double		result;
-
-	if (wkb->end - wkb->p < sizeof(n))
-		cdc_value_invalid(c);
-	memcpy(&n, wkb->p, sizeof(n));
-	wkb->p += sizeof(n);
-	n = pg_ntoh64(n);
-	if (wkb->little)
-		n = pg_bswap64(n);
-	memcpy(&result, &n, sizeof(result));
-	return result;
-}
-
-static void
-append_vertex(StringInfo buf, const Vertex *v)
-{
-	appendStringInfo(buf, "(%s,%s)", float8out_internal(v->x), float8out_internal(v->y));
+	cdc_value_members(c, names, lengthof(names), found);
+	wkb_open(c, &found[0], &wkb);
+	vertices = wkb_vertices(c, &wkb, &n);
+	return cdc_value_set_input(c, shape_text(c, vertices, n, is_closed(c, &found[1])), value);
 }
 
 /*
@@ -390,6 +319,20 @@ convert_vector(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, buf.data, value);
 }
 
+static void
+append_sparse_element(StringInfo buf, CdcConversion *c, const CdcToken *pair)
+{
+	int			n = 0;
+	CdcToken   *tokens = NULL;
+
+	if (pair->type == CDC_TOKEN_ARRAY)
+		tokens = cdc_decode_elements(pair, &n);
+	if (n != 2 || tokens[0].type != CDC_TOKEN_NUMBER)
+		cdc_value_invalid(c);
+	appendStringInfo(buf, "%s:%s", cdc_decode_string(&tokens[0]),
+					 cdc_value_double_text(c, &tokens[1]));
+}
+
 /* {"dimensions":5,"vector":[[1,1.0],[3,2.0]]}: a map whose keys are no strings */
 static CdcValueStatus
 convert_sparse_vector(CdcConversion *c, Datum *value)
@@ -416,16 +359,50 @@ convert_sparse_vector(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, buf.data, value);
 }
 
-static void
-append_sparse_element(StringInfo buf, CdcConversion *c, const CdcToken *pair)
-{
-	int			n = 0;
-	CdcToken   *tokens = NULL;
+const CdcConversionRule cdc_value_point_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_POINT, CDC_FORM_OBJECT, convert_point},
+	{0}
+};
 
-	if (pair->type == CDC_TOKEN_ARRAY)
-		tokens = cdc_decode_elements(pair, &n);
-	if (n != 2 || tokens[0].type != CDC_TOKEN_NUMBER)
-		cdc_value_invalid(c);
-	appendStringInfo(buf, "%s:%s", cdc_decode_string(&tokens[0]),
-					 cdc_value_double_text(c, &tokens[1]));
-}
+const CdcConversionRule cdc_value_line_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_LINE, CDC_FORM_OBJECT, convert_line},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_circle_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_CIRCLE, CDC_FORM_OBJECT, convert_circle},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_shape_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_shape},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_geometry_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_geometry},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOGRAPHY, CDC_FORM_OBJECT, convert_geometry},
+	{0}
+};
+
+/* Unknown to Debezium before 3.0 */
+const CdcConversionRule cdc_value_vector_rules[] = {
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_DOUBLE_VECTOR, CDC_FORM_ARRAY, convert_vector},
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_FLOAT_VECTOR, CDC_FORM_ARRAY, convert_vector},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};
+
+const CdcConversionRule cdc_value_sparse_vector_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_SPARSE_VECTOR, CDC_FORM_OBJECT, convert_sparse_vector},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+	{0}
+};

@@ -26,80 +26,6 @@
 #define LIMB 1000000000			/* 10^9 */
 #define LIMB_DIGITS 9
 
-static CdcValueStatus convert_integer(CdcConversion *c, Datum *value);
-static bool integer_datum(Oid type, int64 n, Datum *value);
-static CdcValueStatus convert_decimal_to_integer(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_oid(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_number(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_double(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_float_to_double(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_decimal(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_numeric_text(CdcConversion *c, Datum *value);
-static char *numeric_text(CdcConversion *c);
-static CdcValueStatus convert_decimal_to_money(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_text_to_money(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_double_to_money(CdcConversion *c, Datum *value);
-static CdcValueStatus set_money(CdcConversion *c, char *text, Datum *value);
-static char *special_number(const char *text, int len);
-
-static char *decimal_text(CdcConversion *c);
-pg_noreturn static void no_scale(CdcConversion *c);
-static CdcToken variable_decimal(CdcConversion *c, int *scale);
-static char *integer_digits(const unsigned char *bytes, int nbytes);
-static char *insert_point(const char *digits, bool negative, int scale);
-
-const CdcConversionRule cdc_value_integer_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal_to_integer},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT,
-	convert_decimal_to_integer},
-	{0}
-};
-
-const CdcConversionRule cdc_value_oid_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_oid},
-	{0}
-};
-
-const CdcConversionRule cdc_value_float4_rules[] = {
-	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
-	{0}
-};
-
-const CdcConversionRule cdc_value_float8_rules[] = {
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
-	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING,
-	convert_float_to_double},
-	{0}
-};
-
-/* A string is decimal.handling.mode=string, a double is =double */
-const CdcConversionRule cdc_value_numeric_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT, convert_decimal},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_numeric_text},
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{0}
-};
-
-/* Never by its input function, whose form depends on lc_monetary */
-const CdcConversionRule cdc_value_money_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal_to_money},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_text_to_money},
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_double_to_money},
-	{0}
-};
-
 void
 cdc_value_imply_float(CdcConversion *c)
 {
@@ -136,17 +62,6 @@ cdc_value_imply_numeric(CdcConversion *c)
 	}
 }
 
-static CdcValueStatus
-convert_integer(CdcConversion *c, Datum *value)
-{
-	int64		n;
-
-	/* what does not fit is for the input function to complain of */
-	if (!cdc_decode_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
-		return convert_number(c, value);
-	return CDC_VALUE_SET;
-}
-
 static bool
 integer_datum(Oid type, int64 n, Datum *value)
 {
@@ -161,6 +76,23 @@ integer_datum(Oid type, int64 n, Datum *value)
 	return true;
 }
 
+static CdcValueStatus
+convert_number(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, cdc_decode_string(c->token), value);
+}
+
+static CdcValueStatus
+convert_integer(CdcConversion *c, Datum *value)
+{
+	int64		n;
+
+	/* what does not fit is for the input function to complain of */
+	if (!cdc_decode_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
+		return convert_number(c, value);
+	return CDC_VALUE_SET;
+}
+
 /* The input function would take -1 for the largest */
 static CdcValueStatus
 convert_oid(CdcConversion *c, Datum *value)
@@ -173,186 +105,6 @@ convert_oid(CdcConversion *c, Datum *value)
 		cdc_value_out_of_range(c);
 	*value = ObjectIdGetDatum((Oid) n);
 	return CDC_VALUE_SET;
-}
-
-/* A fraction of zeros is none */
-static CdcValueStatus
-convert_decimal_to_integer(CdcConversion *c, Datum *value)
-{
-	char	   *text = decimal_text(c);
-	char	   *point = strchr(text, '.');
-
-	if (point != NULL)
-	{
-		if (point[1 + strspn(point + 1, "0")] != '\0')
-			cdc_value_invalid(c);
-		*point = '\0';
-	}
-	return cdc_value_set_input(c, text, value);
-}
-
-static CdcValueStatus
-convert_number(CdcConversion *c, Datum *value)
-{
-	return cdc_value_set_input(c, cdc_decode_string(c->token), value);
-}
-
-static CdcValueStatus
-convert_double(CdcConversion *c, Datum *value)
-{
-	return cdc_value_set_input(c, cdc_value_double_text(c, c->token), value);
-}
-
-/* Connect quotes what JSON has no number for */
-char *
-cdc_value_double_text(CdcConversion *c, const CdcToken *token)
-{
-	char	   *special = NULL;
-
-	if (token->type == CDC_TOKEN_NUMBER)
-		return cdc_decode_string(token);
-	if (token->type == CDC_TOKEN_STRING)
-		special = special_number(token->text, token->len);
-	if (special == NULL)
-		cdc_value_invalid(c);
-	return special;
-}
-
-/* As the server widens it: the exact value, not the nearest to its shortest text */
-static CdcValueStatus
-convert_float_to_double(CdcConversion *c, Datum *value)
-{
-	Datum		narrow;
-
-	if (c->token->type != CDC_TOKEN_NUMBER)
-		return convert_double(c, value);
-	narrow = DirectFunctionCall1(float4in, CStringGetDatum(cdc_decode_string(c->token)));
-	*value = DirectFunctionCall1(ftod, narrow);
-	return CDC_VALUE_SET;
-}
-
-static CdcValueStatus
-convert_decimal(CdcConversion *c, Datum *value)
-{
-	return cdc_value_set_input(c, decimal_text(c), value);
-}
-
-static CdcValueStatus
-convert_numeric_text(CdcConversion *c, Datum *value)
-{
-	return cdc_value_set_input(c, numeric_text(c), value);
-}
-
-static char *
-numeric_text(CdcConversion *c)
-{
-	int			len;
-	char	   *text = cdc_value_text(c, &len);
-	char	   *special = special_number(text, len);
-
-	if (special == NULL && (len == 0 || strspn(text, "0123456789+-.eE") < len))
-		cdc_value_invalid(c);
-	return special != NULL ? special : pnstrdup(text, len);
-}
-
-static CdcValueStatus
-convert_decimal_to_money(CdcConversion *c, Datum *value)
-{
-	return set_money(c, decimal_text(c), value);
-}
-
-static CdcValueStatus
-convert_text_to_money(CdcConversion *c, Datum *value)
-{
-	return set_money(c, numeric_text(c), value);
-}
-
-static CdcValueStatus
-convert_double_to_money(CdcConversion *c, Datum *value)
-{
-	return set_money(c, cdc_decode_string(c->token), value);
-}
-
-static CdcValueStatus
-set_money(CdcConversion *c, char *text, Datum *value)
-{
-	Datum		number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-											 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-
-	*value = cdc_value_call(c->vt, numeric_cash, number);
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-										  DirectFunctionCall1(cash_numeric, *value))))
-		cdc_value_misfit(c);
-	return CDC_VALUE_SET;
-}
-
-/* Java's and Debezium's names of what is no finite number, as the server has them */
-static char *
-special_number(const char *text, int len)
-{
-	static const struct
-	{
-		const char *name;
-		const char *value;
-	}			names[] = {
-		{"NaN", "NaN"},
-		{"Infinity", "Infinity"},
-		{"-Infinity", "-Infinity"},
-		{"NAN", "NaN"},
-		{"POSITIVE_INFINITY", "Infinity"},
-		{"NEGATIVE_INFINITY", "-Infinity"},
-	};
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0)
-			return pstrdup(names[i].value);
-	}
-	return NULL;
-}
-
-/* A Decimal or VariableScaleDecimal as text; a number if decimal.format=NUMERIC */
-static char *
-decimal_text(CdcConversion *c)
-{
-	CdcToken	token = *c->token;
-	int			scale = c->schema->scale;
-	unsigned char *bytes;
-	int			nbytes;
-	char	   *digits;
-	char	   *text;
-
-	if (token.type == CDC_TOKEN_NUMBER)
-		return cdc_decode_string(&token);
-	if (token.type == CDC_TOKEN_OBJECT)
-		token = variable_decimal(c, &scale);
-	else if (scale < 0)
-		no_scale(c);
-
-	bytes = (unsigned char *) cdc_value_base64(token.text, token.len, false, 0, &nbytes);
-	if (bytes == NULL || nbytes == 0)
-		cdc_value_invalid(c);
-	if (nbytes > MAX_DECIMAL_BYTES || scale > MAX_SCALE || scale < MIN_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("value of column \"%s\" overflows numeric format", c->vt->column)));
-	digits = integer_digits(bytes, nbytes);
-	text = insert_point(digits, (bytes[0] & 0x80) != 0, scale);
-	pfree(digits);
-	pfree(bytes);
-	return text;
-}
-
-static void
-no_scale(CdcConversion *c)
-{
-	if (c->schema == &c->implied)
-		cdc_value_not_said(c, "decimal.handling.mode", "precise", "string",
-						   "the scale of the author's column");
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("cannot decode column \"%s\" of type %s from a decimal without scale",
-					c->vt->column, cdc_value_type_name(c->vt))));
 }
 
 /* {"scale":1,"value":"Dw=="} */
@@ -378,6 +130,18 @@ variable_decimal(CdcConversion *c, int *scale)
 	if (members != NULL)
 		pfree(members);
 	return value;
+}
+
+pg_noreturn static void
+no_scale(CdcConversion *c)
+{
+	if (c->schema == &c->implied)
+		cdc_value_not_said(c, "decimal.handling.mode", "precise", "string",
+						   "the scale of the author's column");
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("cannot decode column \"%s\" of type %s from a decimal without scale",
+					c->vt->column, cdc_value_type_name(c->vt))));
 }
 
 /* The digits of the absolute value of a big-endian two's complement integer */
@@ -439,3 +203,217 @@ insert_point(const char *digits, bool negative, int scale)
 	*p = '\0';
 	return text;
 }
+
+/* A Decimal or VariableScaleDecimal as text; a number if decimal.format=NUMERIC */
+static char *
+decimal_text(CdcConversion *c)
+{
+	CdcToken	token = *c->token;
+	int			scale = c->schema->scale;
+	unsigned char *bytes;
+	int			nbytes;
+	char	   *digits;
+	char	   *text;
+
+	if (token.type == CDC_TOKEN_NUMBER)
+		return cdc_decode_string(&token);
+	if (token.type == CDC_TOKEN_OBJECT)
+		token = variable_decimal(c, &scale);
+	else if (scale < 0)
+		no_scale(c);
+
+	bytes = (unsigned char *) cdc_value_base64(token.text, token.len, false, 0, &nbytes);
+	if (bytes == NULL || nbytes == 0)
+		cdc_value_invalid(c);
+	if (nbytes > MAX_DECIMAL_BYTES || scale > MAX_SCALE || scale < MIN_SCALE)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value of column \"%s\" overflows numeric format", c->vt->column)));
+	digits = integer_digits(bytes, nbytes);
+	text = insert_point(digits, (bytes[0] & 0x80) != 0, scale);
+	pfree(digits);
+	pfree(bytes);
+	return text;
+}
+
+/* A fraction of zeros is none */
+static CdcValueStatus
+convert_decimal_to_integer(CdcConversion *c, Datum *value)
+{
+	char	   *text = decimal_text(c);
+	char	   *point = strchr(text, '.');
+
+	if (point != NULL)
+	{
+		if (point[1 + strspn(point + 1, "0")] != '\0')
+			cdc_value_invalid(c);
+		*point = '\0';
+	}
+	return cdc_value_set_input(c, text, value);
+}
+
+static CdcValueStatus
+convert_double(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, cdc_value_double_text(c, c->token), value);
+}
+
+/* Java's and Debezium's names of what is no finite number, as the server has them */
+static char *
+special_number(const char *text, int len)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			names[] = {
+		{"NaN", "NaN"},
+		{"Infinity", "Infinity"},
+		{"-Infinity", "-Infinity"},
+		{"NAN", "NaN"},
+		{"POSITIVE_INFINITY", "Infinity"},
+		{"NEGATIVE_INFINITY", "-Infinity"},
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0)
+			return pstrdup(names[i].value);
+	}
+	return NULL;
+}
+
+/* Connect quotes what JSON has no number for */
+char *
+cdc_value_double_text(CdcConversion *c, const CdcToken *token)
+{
+	char	   *special = NULL;
+
+	if (token->type == CDC_TOKEN_NUMBER)
+		return cdc_decode_string(token);
+	if (token->type == CDC_TOKEN_STRING)
+		special = special_number(token->text, token->len);
+	if (special == NULL)
+		cdc_value_invalid(c);
+	return special;
+}
+
+/* As the server widens it: the exact value, not the nearest to its shortest text */
+static CdcValueStatus
+convert_float_to_double(CdcConversion *c, Datum *value)
+{
+	Datum		narrow;
+
+	if (c->token->type != CDC_TOKEN_NUMBER)
+		return convert_double(c, value);
+	narrow = DirectFunctionCall1(float4in, CStringGetDatum(cdc_decode_string(c->token)));
+	*value = DirectFunctionCall1(ftod, narrow);
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_decimal(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, decimal_text(c), value);
+}
+
+static char *
+numeric_text(CdcConversion *c)
+{
+	int			len;
+	char	   *text = cdc_value_text(c, &len);
+	char	   *special = special_number(text, len);
+
+	if (special == NULL && (len == 0 || strspn(text, "0123456789+-.eE") < len))
+		cdc_value_invalid(c);
+	return special != NULL ? special : pnstrdup(text, len);
+}
+
+static CdcValueStatus
+convert_numeric_text(CdcConversion *c, Datum *value)
+{
+	return cdc_value_set_input(c, numeric_text(c), value);
+}
+
+static CdcValueStatus
+set_money(CdcConversion *c, char *text, Datum *value)
+{
+	Datum		number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+											 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+	*value = cdc_value_call(c->vt, numeric_cash, number);
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
+										  DirectFunctionCall1(cash_numeric, *value))))
+		cdc_value_misfit(c);
+	return CDC_VALUE_SET;
+}
+
+static CdcValueStatus
+convert_decimal_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, decimal_text(c), value);
+}
+
+static CdcValueStatus
+convert_text_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, numeric_text(c), value);
+}
+
+static CdcValueStatus
+convert_double_to_money(CdcConversion *c, Datum *value)
+{
+	return set_money(c, cdc_decode_string(c->token), value);
+}
+
+const CdcConversionRule cdc_value_integer_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal_to_integer},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT,
+	convert_decimal_to_integer},
+	{0}
+};
+
+const CdcConversionRule cdc_value_oid_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_oid},
+	{0}
+};
+
+const CdcConversionRule cdc_value_float4_rules[] = {
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{0}
+};
+
+const CdcConversionRule cdc_value_float8_rules[] = {
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING,
+	convert_float_to_double},
+	{0}
+};
+
+/* A string is decimal.handling.mode=string, a double is =double */
+const CdcConversionRule cdc_value_numeric_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT, convert_decimal},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_numeric_text},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+	{0}
+};
+
+/* Never by its input function, whose form depends on lc_monetary */
+const CdcConversionRule cdc_value_money_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
+	convert_decimal_to_money},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_text_to_money},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_double_to_money},
+	{0}
+};

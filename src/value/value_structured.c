@@ -34,11 +34,59 @@ typedef enum TimeMember
 	MEMBER_OFFSET
 } TimeMember;
 
-static int	infinite(CdcConversion *c);
-static void read_members(CdcConversion *c, const char *const *names, int n, int64 *values);
-static void read_time(CdcConversion *c, int64 *m);
-static int64 days_of(CdcConversion *c, const int64 *m);
-static int64 usecs_of(CdcConversion *c, const int64 *m);
+/* 1, -1, or 0 if it is finite */
+static int
+infinite(CdcConversion *c)
+{
+	static const char *const names[] = {"specialValue"};
+	CdcToken	special;
+
+	cdc_value_members(c, names, 1, &special);
+	if (special.type == CDC_TOKEN_NULL)
+		return 0;
+	if (cdc_decode_is(special.text, special.len, "POSITIVE_INFINITY"))
+		return 1;
+	if (cdc_decode_is(special.text, special.len, "NEGATIVE_INFINITY"))
+		return -1;
+	cdc_value_invalid(c);
+}
+
+/* A member that is missing or null is 0; each is a 32-bit number, or smaller, or seconds */
+static void
+read_members(CdcConversion *c, const char *const *names, int n, int64 *values)
+{
+	CdcToken	found[MAX_MEMBERS];
+
+	Assert(n <= MAX_MEMBERS);
+	cdc_value_members(c, names, n, found);
+	for (int i = 0; i < n; i++)
+	{
+		values[i] = 0;
+		if (found[i].type != CDC_TOKEN_NULL &&
+			(found[i].type != CDC_TOKEN_NUMBER || !cdc_decode_integer(&found[i], &values[i])))
+			cdc_value_invalid(c);
+		if ((values[i] > PG_INT32_MAX || values[i] < PG_INT32_MIN) &&
+			strcmp(names[i], "seconds") != 0)
+			cdc_value_out_of_range(c);
+	}
+}
+
+static void
+read_time(CdcConversion *c, int64 *m)
+{
+	read_members(c, time_members, MAX_MEMBERS, m);
+}
+
+/* A Julian day */
+static int64
+days_of(CdcConversion *c, const int64 *m)
+{
+	if (m[MEMBER_MONTH] < 1 || m[MEMBER_MONTH] > MONTHS_PER_YEAR || m[MEMBER_DAY] < 1 ||
+		m[MEMBER_DAY] > day_tab[isleap(m[MEMBER_YEAR])][m[MEMBER_MONTH] - 1] ||
+		!IS_VALID_JULIAN(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]))
+		cdc_value_invalid(c);
+	return date2j(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]);
+}
 
 CdcValueStatus
 cdc_value_structured_date(CdcConversion *c, Datum *value)
@@ -53,6 +101,16 @@ cdc_value_structured_date(CdcConversion *c, Datum *value)
 	}
 	read_time(c, m);
 	return cdc_value_set_date(c, days_of(c, m) - UNIX_EPOCH_JDATE, value);
+}
+
+/* Since midnight */
+static int64
+usecs_of(CdcConversion *c, const int64 *m)
+{
+	if (m[MEMBER_HOUR] < 0 || m[MEMBER_HOUR] > HOURS_PER_DAY || m[MEMBER_MINUTE] < 0 || m[MEMBER_MINUTE] > 59 ||
+		m[MEMBER_SECOND] < 0 || m[MEMBER_SECOND] > 59 || m[MEMBER_NANOS] < 0 || m[MEMBER_NANOS] > 999999999)
+		cdc_value_invalid(c);
+	return ((m[MEMBER_HOUR] * 60 + m[MEMBER_MINUTE]) * 60 + m[MEMBER_SECOND]) * USECS_PER_SEC + m[MEMBER_NANOS] / 1000;
 }
 
 CdcValueStatus
@@ -112,68 +170,4 @@ cdc_value_structured_duration(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, psprintf(INT64_FORMAT " mons " INT64_FORMAT " days "
 										   INT64_FORMAT " microseconds",
 										   m[0] * MONTHS_PER_YEAR + m[1], m[2], usecs), value);
-}
-
-/* 1, -1, or 0 if it is finite */
-static int
-infinite(CdcConversion *c)
-{
-	static const char *const names[] = {"specialValue"};
-	CdcToken	special;
-
-	cdc_value_members(c, names, 1, &special);
-	if (special.type == CDC_TOKEN_NULL)
-		return 0;
-	if (cdc_decode_is(special.text, special.len, "POSITIVE_INFINITY"))
-		return 1;
-	if (cdc_decode_is(special.text, special.len, "NEGATIVE_INFINITY"))
-		return -1;
-	cdc_value_invalid(c);
-}
-
-/* A member that is missing or null is 0; each is a 32-bit number, or smaller, or seconds */
-static void
-read_members(CdcConversion *c, const char *const *names, int n, int64 *values)
-{
-	CdcToken	found[MAX_MEMBERS];
-
-	Assert(n <= MAX_MEMBERS);
-	cdc_value_members(c, names, n, found);
-	for (int i = 0; i < n; i++)
-	{
-		values[i] = 0;
-		if (found[i].type != CDC_TOKEN_NULL &&
-			(found[i].type != CDC_TOKEN_NUMBER || !cdc_decode_integer(&found[i], &values[i])))
-			cdc_value_invalid(c);
-		if ((values[i] > PG_INT32_MAX || values[i] < PG_INT32_MIN) &&
-			strcmp(names[i], "seconds") != 0)
-			cdc_value_out_of_range(c);
-	}
-}
-
-static void
-read_time(CdcConversion *c, int64 *m)
-{
-	read_members(c, time_members, MAX_MEMBERS, m);
-}
-
-/* A Julian day */
-static int64
-days_of(CdcConversion *c, const int64 *m)
-{
-	if (m[MEMBER_MONTH] < 1 || m[MEMBER_MONTH] > MONTHS_PER_YEAR || m[MEMBER_DAY] < 1 ||
-		m[MEMBER_DAY] > day_tab[isleap(m[MEMBER_YEAR])][m[MEMBER_MONTH] - 1] ||
-		!IS_VALID_JULIAN(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]))
-		cdc_value_invalid(c);
-	return date2j(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]);
-}
-
-/* Since midnight */
-static int64
-usecs_of(CdcConversion *c, const int64 *m)
-{
-	if (m[MEMBER_HOUR] < 0 || m[MEMBER_HOUR] > HOURS_PER_DAY || m[MEMBER_MINUTE] < 0 || m[MEMBER_MINUTE] > 59 ||
-		m[MEMBER_SECOND] < 0 || m[MEMBER_SECOND] > 59 || m[MEMBER_NANOS] < 0 || m[MEMBER_NANOS] > 999999999)
-		cdc_value_invalid(c);
-	return ((m[MEMBER_HOUR] * 60 + m[MEMBER_MINUTE]) * 60 + m[MEMBER_SECOND]) * USECS_PER_SEC + m[MEMBER_NANOS] / 1000;
 }

@@ -10,21 +10,6 @@
 #include "event/token.h"
 #include "value/value_convert.h"
 
-static CdcValueStatus convert_uuid(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_tsvector(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_hstore_json(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_hstore_map(CdcConversion *c, Datum *value);
-static CdcValueStatus set_hstore(CdcConversion *c, const CdcToken *object, Datum *value);
-static bool is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n);
-static void append_pair(StringInfo buf, const CdcField *pair);
-static void append_quoted(StringInfo buf, const char *text, int len);
-
-const CdcConversionRule cdc_value_uuid_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_uuid},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_uuid},
-	{0}
-};
-
 const CdcConversionRule cdc_value_string_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_by_input},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ENUM, CDC_FORM_STRING, cdc_value_by_input},
@@ -41,20 +26,6 @@ const CdcConversionRule cdc_value_json_rules[] = {
 const CdcConversionRule cdc_value_xml_rules[] = {
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_XML, CDC_FORM_STRING, cdc_value_by_input},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_by_input},
-	{0}
-};
-
-/* Unknown to Debezium before 3.3 */
-const CdcConversionRule cdc_value_tsvector_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_TSVECTOR, CDC_FORM_STRING, convert_tsvector},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{0}
-};
-
-/* By hstore.handling.mode */
-const CdcConversionRule cdc_value_hstore_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_JSON, CDC_FORM_STRING, convert_hstore_json},
-	{CDC_SCHEMA_MAP, CDC_SEMANTIC_NONE, CDC_FORM_OBJECT, convert_hstore_map},
 	{0}
 };
 
@@ -85,22 +56,41 @@ convert_tsvector(CdcConversion *c, Datum *value)
 	return cdc_value_by_input(c, value);
 }
 
-/* A string that holds an object; the tokens of its members point into it */
-static CdcValueStatus
-convert_hstore_json(CdcConversion *c, Datum *value)
+static void
+append_quoted(StringInfo buf, const char *text, int len)
 {
-	CdcToken	object = {CDC_TOKEN_OBJECT};
-
-	object.text = cdc_value_text(c, &object.len);
-	if (object.len < 2 || object.text[0] != '{')
-		cdc_value_invalid(c);
-	return set_hstore(c, &object, value);
+	appendStringInfoChar(buf, '"');
+	for (int i = 0; i < len; i++)
+	{
+		if (text[i] == '"' || text[i] == '\\')
+			appendStringInfoChar(buf, '\\');
+		appendStringInfoChar(buf, text[i]);
+	}
+	appendStringInfoChar(buf, '"');
 }
 
-static CdcValueStatus
-convert_hstore_map(CdcConversion *c, Datum *value)
+static void
+append_pair(StringInfo buf, const CdcField *pair)
 {
-	return set_hstore(c, c->token, value);
+	append_quoted(buf, pair->name, pair->namelen);
+	appendStringInfoString(buf, "=>");
+	if (pair->token.type == CDC_TOKEN_NULL)
+		appendStringInfoString(buf, "NULL");
+	else
+	{
+		char	   *text = cdc_decode_string(&pair->token);
+
+		append_quoted(buf, text, strlen(text));
+		pfree(text);
+	}
+}
+
+static bool
+is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n)
+{
+	return n == 1 && pairs->token.type == CDC_TOKEN_STRING &&
+		cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
+		cdc_value_is_placeholder(c, pairs->token.text, pairs->token.len);
 }
 
 static CdcValueStatus
@@ -123,41 +113,22 @@ set_hstore(CdcConversion *c, const CdcToken *object, Datum *value)
 	return is_hstore_placeholder(c, pairs, n) ? CDC_VALUE_UNCHANGED : CDC_VALUE_SET;
 }
 
-static bool
-is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n)
+/* A string that holds an object; the tokens of its members point into it */
+static CdcValueStatus
+convert_hstore_json(CdcConversion *c, Datum *value)
 {
-	return n == 1 && pairs->token.type == CDC_TOKEN_STRING &&
-		cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
-		cdc_value_is_placeholder(c, pairs->token.text, pairs->token.len);
+	CdcToken	object = {CDC_TOKEN_OBJECT};
+
+	object.text = cdc_value_text(c, &object.len);
+	if (object.len < 2 || object.text[0] != '{')
+		cdc_value_invalid(c);
+	return set_hstore(c, &object, value);
 }
 
-static void
-append_pair(StringInfo buf, const CdcField *pair)
+static CdcValueStatus
+convert_hstore_map(CdcConversion *c, Datum *value)
 {
-	append_quoted(buf, pair->name, pair->namelen);
-	appendStringInfoString(buf, "=>");
-	if (pair->token.type == CDC_TOKEN_NULL)
-		appendStringInfoString(buf, "NULL");
-	else
-	{
-		char	   *text = cdc_decode_string(&pair->token);
-
-		append_quoted(buf, text, strlen(text));
-		pfree(text);
-	}
-}
-
-static void
-append_quoted(StringInfo buf, const char *text, int len)
-{
-	appendStringInfoChar(buf, '"');
-	for (int i = 0; i < len; i++)
-	{
-		if (text[i] == '"' || text[i] == '\\')
-			appendStringInfoChar(buf, '\\');
-		appendStringInfoChar(buf, text[i]);
-	}
-	appendStringInfoChar(buf, '"');
+	return set_hstore(c, c->token, value);
 }
 
 static CdcValueStatus
@@ -201,3 +172,23 @@ cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid)
 	}
 	return true;
 }
+
+const CdcConversionRule cdc_value_uuid_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_UUID, CDC_FORM_STRING, convert_uuid},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_uuid},
+	{0}
+};
+
+/* Unknown to Debezium before 3.3 */
+const CdcConversionRule cdc_value_tsvector_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_TSVECTOR, CDC_FORM_STRING, convert_tsvector},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
+	{0}
+};
+
+/* By hstore.handling.mode */
+const CdcConversionRule cdc_value_hstore_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_JSON, CDC_FORM_STRING, convert_hstore_json},
+	{CDC_SCHEMA_MAP, CDC_SEMANTIC_NONE, CDC_FORM_OBJECT, convert_hstore_map},
+	{0}
+};

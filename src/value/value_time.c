@@ -42,89 +42,6 @@ typedef enum Unit
 	NANOSECONDS
 } Unit;
 
-static CdcValueStatus convert_date(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_iso_date(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_time(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_iso_time(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_timestamp(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_iso_timestamp(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_zoned_timestamp(CdcConversion *c, Datum *value);
-
-static CdcValueStatus convert_zoned_time(CdcConversion *c, Datum *value);
-static CdcValueStatus convert_interval(CdcConversion *c, Datum *value);
-pg_noreturn static CdcValueStatus refuse_duration(CdcConversion *c, Datum *value);
-pg_noreturn static void out_of_range(CdcConversion *c);
-static void check_precision(CdcConversion *c, TimeADT usecs);
-
-/* Numbers */
-static Unit unit_of(CdcSemantic semantic);
-static Unit unit_of_mode(CdcConversion *c);
-static int64 read_number(CdcConversion *c);
-
-/* ISO 8601 */
-static bool parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp);
-static bool parse_end(const char **p, const char *end);
-static bool parse_date(const char **p, const char *end, int64 *days);
-static bool parse_time(const char **p, const char *end, int64 *usecs);
-static bool parse_zone(const char **p, const char *end, int64 *usecs);
-static bool parse_digits(const char **p, const char *end, int min, int max, int *result);
-static bool parse_char(const char **p, const char *end, char c);
-static bool text_is(CdcConversion *c, const char *text);
-
-const CdcConversionRule cdc_value_date_rules[] = {
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_DATE, CDC_FORM_NUMBER, convert_date},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_DATE, CDC_FORM_NUMBER, convert_date},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_DATE, CDC_FORM_STRING, convert_iso_date},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DATE, CDC_FORM_OBJECT,
-	cdc_value_structured_date},
-	{0}
-};
-
-const CdcConversionRule cdc_value_time_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_TIME, CDC_FORM_NUMBER, convert_time},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_TIME, CDC_FORM_NUMBER, convert_time},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_TIME, CDC_FORM_NUMBER, convert_time},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIME, CDC_FORM_NUMBER, convert_time},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIME, CDC_FORM_STRING, convert_iso_time},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIME, CDC_FORM_OBJECT,
-	cdc_value_structured_time},
-	{0}
-};
-
-const CdcConversionRule cdc_value_timestamp_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_CONNECT_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIMESTAMP, CDC_FORM_STRING, convert_iso_timestamp},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIMESTAMP, CDC_FORM_OBJECT,
-	cdc_value_structured_timestamp},
-	{0}
-};
-
-const CdcConversionRule cdc_value_timestamptz_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIMESTAMP, CDC_FORM_STRING,
-	convert_zoned_timestamp},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIMESTAMP, CDC_FORM_OBJECT,
-	cdc_value_structured_timestamp},
-	{0}
-};
-
-const CdcConversionRule cdc_value_timetz_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIME, CDC_FORM_STRING, convert_zoned_time},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIME, CDC_FORM_OBJECT,
-	cdc_value_structured_timetz},
-	{0}
-};
-
-const CdcConversionRule cdc_value_interval_rules[] = {
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_INTERVAL, CDC_FORM_STRING, convert_interval},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_DURATION, CDC_FORM_NUMBER, refuse_duration},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DURATION, CDC_FORM_OBJECT,
-	cdc_value_structured_duration},
-	{0}
-};
-
 /* In every mode an object is structured, a string is ISO 8601, and a number days */
 void
 cdc_value_imply_date(CdcConversion *c)
@@ -135,6 +52,38 @@ cdc_value_imply_date(CdcConversion *c)
 		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_DATE);
 	else
 		cdc_value_imply(c, CDC_SCHEMA_INT32, CDC_SEMANTIC_DATE);
+}
+
+/*
+ * Of a number without a schema.  The adaptive modes take milliseconds where the author's
+ * column has no more than three digits, which the column here does not tell.
+ */
+static Unit
+unit_of_mode(CdcConversion *c)
+{
+	if (c->token->type != CDC_TOKEN_NUMBER)
+		cdc_value_invalid(c);
+	switch (c->producer->time_precision)
+	{
+		case CDC_TIME_ADAPTIVE:
+		case CDC_TIME_ADAPTIVE_TIME_MICROSECONDS:
+			cdc_value_not_said(c, "time.precision.mode",
+							   c->producer->time_precision == CDC_TIME_ADAPTIVE ? "adaptive" :
+							   "adaptive_time_microseconds", "microseconds",
+							   "the precision of the author's column, by which the unit goes");
+			break;
+		case CDC_TIME_CONNECT:
+			return MILLISECONDS;
+		case CDC_TIME_MICROSECONDS:
+			return MICROSECONDS;
+		case CDC_TIME_NANOSECONDS:
+			return NANOSECONDS;
+		case CDC_TIME_ISOSTRING:	/* would be a string */
+		case CDC_TIME_STRUCTURED:	/* an object */
+		case CDC_TIME_UNKNOWN:
+			break;
+	}
+	cdc_value_ambiguous(c, "time.precision.mode");
 }
 
 void
@@ -204,6 +153,16 @@ cdc_value_imply_interval(CdcConversion *c)
 		cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_INTERVAL);
 }
 
+static int64
+read_number(CdcConversion *c)
+{
+	int64		n;
+
+	if (!cdc_decode_integer(c->token, &n))
+		cdc_value_invalid(c);
+	return n;
+}
+
 static CdcValueStatus
 convert_date(CdcConversion *c, Datum *value)
 {
@@ -224,6 +183,64 @@ convert_date(CdcConversion *c, Datum *value)
 		default:
 			return cdc_value_set_date(c, days, value);
 	}
+}
+
+static bool
+text_is(CdcConversion *c, const char *text)
+{
+	return c->token->len == strlen(text) && memcmp(c->token->text, text, c->token->len) == 0;
+}
+
+static bool
+parse_char(const char **p, const char *end, char c)
+{
+	if (*p == end || **p != c)
+		return false;
+	(*p)++;
+	return true;
+}
+
+/* As many digits as there are, from min to max (at most 9) */
+static bool
+parse_digits(const char **p, const char *end, int min, int max, int *result)
+{
+	const char *begin = *p;
+
+	*result = 0;
+	while (*p < end && *p - begin < max && **p >= '0' && **p <= '9')
+		*result = *result * 10 + *(*p)++ - '0';
+	return *p - begin >= min;
+}
+
+/* 2017-09-15, +12020-01-02, -0043-03-15 */
+static bool
+parse_date(const char **p, const char *end, int64 *days)
+{
+	bool		minus = parse_char(p, end, '-');
+	bool		plus = !minus && parse_char(p, end, '+');
+	int			year;
+	int			month;
+	int			day;
+
+	if (!parse_digits(p, end, 4, minus || plus ? 9 : 4, &year) ||
+		!parse_char(p, end, '-') || !parse_digits(p, end, 2, 2, &month) ||
+		!parse_char(p, end, '-') || !parse_digits(p, end, 2, 2, &day))
+		return false;
+	if (minus)
+		year = -year;
+	if (month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
+		day > day_tab[isleap(year)][month - 1] || !IS_VALID_JULIAN(year, month, day))
+		return false;
+	*days = date2j(year, month, day) - UNIX_EPOCH_JDATE;
+	return true;
+}
+
+/* A Z after what has no zone is decoration */
+static bool
+parse_end(const char **p, const char *end)
+{
+	parse_char(p, end, 'Z');
+	return *p == end;
 }
 
 static CdcValueStatus
@@ -251,6 +268,34 @@ convert_iso_date(CdcConversion *c, Datum *value)
 	return cdc_value_set_date(c, days, value);
 }
 
+static Unit
+unit_of(CdcSemantic semantic)
+{
+	switch (semantic)
+	{
+		case CDC_SEMANTIC_TIME:
+		case CDC_SEMANTIC_CONNECT_TIME:
+		case CDC_SEMANTIC_TIMESTAMP:
+		case CDC_SEMANTIC_CONNECT_TIMESTAMP:
+			return MILLISECONDS;
+		case CDC_SEMANTIC_NANO_TIME:
+		case CDC_SEMANTIC_NANO_TIMESTAMP:
+			return NANOSECONDS;
+		default:
+			return MICROSECONDS;
+	}
+}
+
+pg_noreturn static void
+out_of_range(CdcConversion *c)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("value for column \"%s\" of type %s is out of range",
+					c->vt->column, format_type_be(c->vt->base_type)),
+			 errdetail("It is %s.", cdc_decode_string(c->token))));
+}
+
 static CdcValueStatus
 convert_time(CdcConversion *c, Datum *value)
 {
@@ -269,6 +314,32 @@ convert_time(CdcConversion *c, Datum *value)
 			break;
 	}
 	return cdc_value_set_time(c, n, value);
+}
+
+/* 04:05:11 or 04:05:11.789; a seventh digit and those behind it round */
+static bool
+parse_time(const char **p, const char *end, int64 *usecs)
+{
+	int			hour;
+	int			minute;
+	int			second;
+	int			nanos = 0;
+
+	if (!parse_digits(p, end, 2, 2, &hour) || !parse_char(p, end, ':') ||
+		!parse_digits(p, end, 2, 2, &minute) || !parse_char(p, end, ':') ||
+		!parse_digits(p, end, 2, 2, &second))
+		return false;
+	if (parse_char(p, end, '.'))
+	{
+		const char *begin = *p;
+
+		if (!parse_digits(p, end, 1, 9, &nanos))
+			return false;
+		for (int digits = *p - begin; digits < 9; digits++)
+			nanos *= 10;
+	}
+	*usecs = ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC + (nanos + 500) / 1000;
+	return minute < 60 && second < 60 && *usecs <= USECS_PER_DAY;
 }
 
 static CdcValueStatus
@@ -316,6 +387,51 @@ convert_timestamp(CdcConversion *c, Datum *value)
 			 !IS_VALID_TIMESTAMP(timestamp))
 		out_of_range(c);
 	return cdc_value_set_timestamp(c, timestamp, value);
+}
+
+/* Z or an offset; usecs east of UTC */
+static bool
+parse_zone(const char **p, const char *end, int64 *usecs)
+{
+	bool		minus;
+	int			hours;
+	int			minutes;
+
+	if (parse_char(p, end, 'Z'))
+	{
+		*usecs = 0;
+		return true;
+	}
+	minus = parse_char(p, end, '-');
+	if ((!minus && !parse_char(p, end, '+')) ||
+		!parse_digits(p, end, 2, 2, &hours) || !parse_char(p, end, ':') ||
+		!parse_digits(p, end, 2, 2, &minutes) || hours > 18 || minutes > 59)
+		return false;
+	*usecs = (hours * 60 + minutes) * USECS_PER_MINUTE * (minus ? -1 : 1);
+	return true;
+}
+
+/* 2019-07-09T02:28:57.123456Z */
+static bool
+parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp)
+{
+	int			len;
+	const char *p = cdc_value_text(c, &len);
+	const char *end = p + len;
+	int64		days;
+	int64		usecs;
+	int64		zone = 0;
+
+	if (!parse_date(&p, end, &days) || !parse_char(&p, end, 'T') ||
+		!parse_time(&p, end, &usecs))
+		return false;
+	if (zoned ? !parse_zone(&p, end, &zone) || p != end : !parse_end(&p, end))
+		return false;
+	if (pg_mul_s64_overflow(days - EPOCH_DAYS, USECS_PER_DAY, &days) ||
+		pg_add_s64_overflow(days, usecs - zone, timestamp) ||
+		!IS_VALID_TIMESTAMP(*timestamp))
+		out_of_range(c);
+	return true;
 }
 
 static CdcValueStatus
@@ -374,7 +490,7 @@ convert_interval(CdcConversion *c, Datum *value)
 	return cdc_value_by_input(c, value);
 }
 
-static CdcValueStatus
+pg_noreturn static CdcValueStatus
 refuse_duration(CdcConversion *c, Datum *value)
 {
 	ereport(ERROR,
@@ -444,201 +560,56 @@ cdc_value_set_timestamp(CdcConversion *c, Timestamp timestamp, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-static void
-out_of_range(CdcConversion *c)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-			 errmsg("value for column \"%s\" of type %s is out of range",
-					c->vt->column, format_type_be(c->vt->base_type)),
-			 errdetail("It is %s.", cdc_decode_string(c->token))));
-}
+const CdcConversionRule cdc_value_date_rules[] = {
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_DATE, CDC_FORM_NUMBER, convert_date},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_DATE, CDC_FORM_NUMBER, convert_date},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_DATE, CDC_FORM_STRING, convert_iso_date},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DATE, CDC_FORM_OBJECT,
+	cdc_value_structured_date},
+	{0}
+};
 
-static Unit
-unit_of(CdcSemantic semantic)
-{
-	switch (semantic)
-	{
-		case CDC_SEMANTIC_TIME:
-		case CDC_SEMANTIC_CONNECT_TIME:
-		case CDC_SEMANTIC_TIMESTAMP:
-		case CDC_SEMANTIC_CONNECT_TIMESTAMP:
-			return MILLISECONDS;
-		case CDC_SEMANTIC_NANO_TIME:
-		case CDC_SEMANTIC_NANO_TIMESTAMP:
-			return NANOSECONDS;
-		default:
-			return MICROSECONDS;
-	}
-}
+const CdcConversionRule cdc_value_time_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_TIME, CDC_FORM_NUMBER, convert_time},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_TIME, CDC_FORM_NUMBER, convert_time},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_CONNECT_TIME, CDC_FORM_NUMBER, convert_time},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIME, CDC_FORM_NUMBER, convert_time},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIME, CDC_FORM_STRING, convert_iso_time},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIME, CDC_FORM_OBJECT,
+	cdc_value_structured_time},
+	{0}
+};
 
-/*
- * Of a number without a schema.  The adaptive modes take milliseconds where the author's
- * column has no more than three digits, which the column here does not tell.
- */
-static Unit
-unit_of_mode(CdcConversion *c)
-{
-	if (c->token->type != CDC_TOKEN_NUMBER)
-		cdc_value_invalid(c);
-	switch (c->producer->time_precision)
-	{
-		case CDC_TIME_ADAPTIVE:
-		case CDC_TIME_ADAPTIVE_TIME_MICROSECONDS:
-			cdc_value_not_said(c, "time.precision.mode",
-							   c->producer->time_precision == CDC_TIME_ADAPTIVE ? "adaptive" :
-							   "adaptive_time_microseconds", "microseconds",
-							   "the precision of the author's column, by which the unit goes");
-			break;
-		case CDC_TIME_CONNECT:
-			return MILLISECONDS;
-		case CDC_TIME_MICROSECONDS:
-			return MICROSECONDS;
-		case CDC_TIME_NANOSECONDS:
-			return NANOSECONDS;
-		case CDC_TIME_ISOSTRING:	/* would be a string */
-		case CDC_TIME_STRUCTURED:	/* an object */
-		case CDC_TIME_UNKNOWN:
-			break;
-	}
-	cdc_value_ambiguous(c, "time.precision.mode");
-}
+const CdcConversionRule cdc_value_timestamp_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_CONNECT_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NANO_TIMESTAMP, CDC_FORM_NUMBER, convert_timestamp},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ISO_TIMESTAMP, CDC_FORM_STRING, convert_iso_timestamp},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIMESTAMP, CDC_FORM_OBJECT,
+	cdc_value_structured_timestamp},
+	{0}
+};
 
-static int64
-read_number(CdcConversion *c)
-{
-	int64		n;
+const CdcConversionRule cdc_value_timestamptz_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIMESTAMP, CDC_FORM_STRING,
+	convert_zoned_timestamp},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIMESTAMP, CDC_FORM_OBJECT,
+	cdc_value_structured_timestamp},
+	{0}
+};
 
-	if (!cdc_decode_integer(c->token, &n))
-		cdc_value_invalid(c);
-	return n;
-}
+const CdcConversionRule cdc_value_timetz_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_ZONED_TIME, CDC_FORM_STRING, convert_zoned_time},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIME, CDC_FORM_OBJECT,
+	cdc_value_structured_timetz},
+	{0}
+};
 
-/* 2019-07-09T02:28:57.123456Z */
-static bool
-parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp)
-{
-	int			len;
-	const char *p = cdc_value_text(c, &len);
-	const char *end = p + len;
-	int64		days;
-	int64		usecs;
-	int64		zone = 0;
-
-	if (!parse_date(&p, end, &days) || !parse_char(&p, end, 'T') ||
-		!parse_time(&p, end, &usecs))
-		return false;
-	if (zoned ? !parse_zone(&p, end, &zone) || p != end : !parse_end(&p, end))
-		return false;
-	if (pg_mul_s64_overflow(days - EPOCH_DAYS, USECS_PER_DAY, &days) ||
-		pg_add_s64_overflow(days, usecs - zone, timestamp) ||
-		!IS_VALID_TIMESTAMP(*timestamp))
-		out_of_range(c);
-	return true;
-}
-
-/* A Z after what has no zone is decoration */
-static bool
-parse_end(const char **p, const char *end)
-{
-	parse_char(p, end, 'Z');
-	return *p == end;
-}
-
-/* 2017-09-15, +12020-01-02, -0043-03-15 */
-static bool
-parse_date(const char **p, const char *end, int64 *days)
-{
-	bool		minus = parse_char(p, end, '-');
-	bool		plus = !minus && parse_char(p, end, '+');
-	int			year;
-	int			month;
-	int			day;
-
-	if (!parse_digits(p, end, 4, minus || plus ? 9 : 4, &year) ||
-		!parse_char(p, end, '-') || !parse_digits(p, end, 2, 2, &month) ||
-		!parse_char(p, end, '-') || !parse_digits(p, end, 2, 2, &day))
-		return false;
-	if (minus)
-		year = -year;
-	if (month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
-		day > day_tab[isleap(year)][month - 1] || !IS_VALID_JULIAN(year, month, day))
-		return false;
-	*days = date2j(year, month, day) - UNIX_EPOCH_JDATE;
-	return true;
-}
-
-/* 04:05:11 or 04:05:11.789; a seventh digit and those behind it round */
-static bool
-parse_time(const char **p, const char *end, int64 *usecs)
-{
-	int			hour;
-	int			minute;
-	int			second;
-	int			nanos = 0;
-
-	if (!parse_digits(p, end, 2, 2, &hour) || !parse_char(p, end, ':') ||
-		!parse_digits(p, end, 2, 2, &minute) || !parse_char(p, end, ':') ||
-		!parse_digits(p, end, 2, 2, &second))
-		return false;
-	if (parse_char(p, end, '.'))
-	{
-		const char *begin = *p;
-
-		if (!parse_digits(p, end, 1, 9, &nanos))
-			return false;
-		for (int digits = *p - begin; digits < 9; digits++)
-			nanos *= 10;
-	}
-	*usecs = ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC + (nanos + 500) / 1000;
-	return minute < 60 && second < 60 && *usecs <= USECS_PER_DAY;
-}
-
-/* Z or an offset; usecs east of UTC */
-static bool
-parse_zone(const char **p, const char *end, int64 *usecs)
-{
-	bool		minus;
-	int			hours;
-	int			minutes;
-
-	if (parse_char(p, end, 'Z'))
-	{
-		*usecs = 0;
-		return true;
-	}
-	minus = parse_char(p, end, '-');
-	if ((!minus && !parse_char(p, end, '+')) ||
-		!parse_digits(p, end, 2, 2, &hours) || !parse_char(p, end, ':') ||
-		!parse_digits(p, end, 2, 2, &minutes) || hours > 18 || minutes > 59)
-		return false;
-	*usecs = (hours * 60 + minutes) * USECS_PER_MINUTE * (minus ? -1 : 1);
-	return true;
-}
-
-/* As many digits as there are, from min to max (at most 9) */
-static bool
-parse_digits(const char **p, const char *end, int min, int max, int *result)
-{
-	const char *begin = *p;
-
-	*result = 0;
-	while (*p < end && *p - begin < max && **p >= '0' && **p <= '9')
-		*result = *result * 10 + *(*p)++ - '0';
-	return *p - begin >= min;
-}
-
-static bool
-parse_char(const char **p, const char *end, char c)
-{
-	if (*p == end || **p != c)
-		return false;
-	(*p)++;
-	return true;
-}
-
-static bool
-text_is(CdcConversion *c, const char *text)
-{
-	return c->token->len == strlen(text) && memcmp(c->token->text, text, c->token->len) == 0;
-}
+const CdcConversionRule cdc_value_interval_rules[] = {
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_INTERVAL, CDC_FORM_STRING, convert_interval},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_MICRO_DURATION, CDC_FORM_NUMBER, refuse_duration},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DURATION, CDC_FORM_OBJECT,
+	cdc_value_structured_duration},
+	{0}
+};

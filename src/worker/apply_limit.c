@@ -33,15 +33,28 @@ static volatile sig_atomic_t applying = false;
 static volatile sig_atomic_t timed_out = false;
 static volatile sig_atomic_t interrupted = false;
 
-static void at_interrupt(SIGNAL_ARGS);
-static void at_tick(void);
-static void cancel(void);
-
-void
-cdc_apply_limit_init(void)
+static void
+cancel(void)
 {
-	timeout = RegisterTimeout(USER_TIMEOUT, at_tick);
-	pqsignal(SIGINT, at_interrupt);
+	QueryCancelPending = true;
+	InterruptPending = true;
+}
+
+static void
+at_tick(void)
+{
+	int64		ms = (GetCurrentTimestamp() - began) / 1000;
+
+	if (!applying)
+		return;
+	if (ms >= TICK_MS)
+		cdc_control_set_applying(began);
+	if (cdc_apply_timeout == 0 || ms < cdc_apply_timeout)
+		return;
+	timed_out = true;
+	cancel();
+	if (ms >= (int64) cdc_apply_timeout + GRACE_MS)
+		ProcDiePending = true;
 }
 
 /*
@@ -65,28 +78,11 @@ at_interrupt(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-static void
-at_tick(void)
+void
+cdc_apply_limit_init(void)
 {
-	int64		ms = (GetCurrentTimestamp() - began) / 1000;
-
-	if (!applying)
-		return;
-	if (ms >= TICK_MS)
-		cdc_control_set_applying(began);
-	if (cdc_apply_timeout == 0 || ms < cdc_apply_timeout)
-		return;
-	timed_out = true;
-	cancel();
-	if (ms >= (int64) cdc_apply_timeout + GRACE_MS)
-		ProcDiePending = true;
-}
-
-static void
-cancel(void)
-{
-	QueryCancelPending = true;
-	InterruptPending = true;
+	timeout = RegisterTimeout(USER_TIMEOUT, at_tick);
+	pqsignal(SIGINT, at_interrupt);
 }
 
 void

@@ -34,8 +34,6 @@ static int	capacity = 0;
 static Size nbytes = 0;
 static bool keeps_memory = false;	/* of large batches */
 
-static int	compare_messages(const void *a, const void *b);
-
 void
 cdc_batch_init(void)
 {
@@ -69,14 +67,6 @@ cdc_batch_full(void)
 	return nmessages >= cdc_batch_rows || nbytes >= (Size) cdc_batch_size * 1024;
 }
 
-CdcMessage **
-cdc_batch_messages(int *n)
-{
-	qsort(messages, nmessages, sizeof(CdcMessage *), compare_messages);
-	*n = nmessages;
-	return messages;
-}
-
 /* A marker stands at the offset it bridges, where no record is */
 static int
 compare_messages(const void *a, const void *b)
@@ -87,6 +77,14 @@ compare_messages(const void *a, const void *b)
 	if (x->owner != y->owner)
 		return x->owner->order - y->owner->order;
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+CdcMessage **
+cdc_batch_messages(int *n)
+{
+	qsort(messages, nmessages, sizeof(CdcMessage *), compare_messages);
+	*n = nmessages;
+	return messages;
 }
 
 void

@@ -28,27 +28,6 @@ extern PGDLLEXPORT void _PG_init(void);
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
 
-static void request_shmem(void);
-static void startup_shmem(void);
-
-void
-_PG_init(void)
-{
-	cdc_guc_define();
-	cdc_writing_hook();
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-
-	prev_shmem_request = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
-	cdc_utility_hook();
-	/* pg_upgrade must find the databases as they were */
-	if (!IsBinaryUpgrade)
-		cdc_launcher_register();
-}
-
 static void
 request_shmem(void)
 {
@@ -69,4 +48,22 @@ startup_shmem(void)
 	cdc_stat_shmem_init();
 	cdc_peer_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+_PG_init(void)
+{
+	cdc_guc_define();
+	cdc_writing_hook();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	prev_shmem_request = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+	cdc_utility_hook();
+	/* pg_upgrade must find the databases as they were */
+	if (!IsBinaryUpgrade)
+		cdc_launcher_register();
 }

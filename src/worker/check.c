@@ -32,13 +32,44 @@
 #define NSERVER_COLUMNS	7
 #define NTABLE_COLUMNS	2
 
-static Datum text_or_null(const char *text, bool *isnull);
-static Datum own_topics(bool *isnull);
-static Datum free_bytes(bool *isnull);
-static Datum applying_since(bool *isnull);
-
 PG_FUNCTION_INFO_V1(cdcsync_check_facts);
 PG_FUNCTION_INFO_V1(cdcsync_table_objection);
+
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL || text[0] == '\0';
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static Datum
+own_topics(bool *isnull)
+{
+	CdcOwnTopics topics = cdc_control_is_loaded() ? cdc_control_own_topics(MyDatabaseId) :
+		CDC_OWN_TOPICS_UNKNOWN;
+
+	*isnull = topics == CDC_OWN_TOPICS_UNKNOWN;
+	return BoolGetDatum(topics == CDC_OWN_TOPICS_SEEN);
+}
+
+/* Where the WAL is, as far as the server's user may use it */
+static Datum
+free_bytes(bool *isnull)
+{
+	struct statvfs fs;
+
+	*isnull = statvfs(XLOGDIR, &fs) != 0;
+	return *isnull ? (Datum) 0 : Int64GetDatum((int64) fs.f_bavail * fs.f_frsize);
+}
+
+static Datum
+applying_since(bool *isnull)
+{
+	TimestampTz since = cdc_control_is_loaded() ? cdc_control_applying_since(MyDatabaseId) : 0;
+
+	*isnull = since == 0;
+	return TimestampTzGetDatum(since);
+}
 
 Datum
 cdcsync_check_facts(PG_FUNCTION_ARGS)
@@ -58,42 +89,6 @@ cdcsync_check_facts(PG_FUNCTION_ARGS)
 	values[5] = free_bytes(&nulls[5]);
 	values[6] = applying_since(&nulls[6]);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
-}
-
-static Datum
-text_or_null(const char *text, bool *isnull)
-{
-	*isnull = text == NULL || text[0] == '\0';
-	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-static Datum
-own_topics(bool *isnull)
-{
-	CdcOwnTopics topics = cdc_control_is_loaded() ? cdc_control_own_topics(MyDatabaseId) :
-		CDC_OWN_TOPICS_UNKNOWN;
-
-	*isnull = topics == CDC_OWN_TOPICS_UNKNOWN;
-	return BoolGetDatum(topics == CDC_OWN_TOPICS_SEEN);
-}
-
-static Datum
-applying_since(bool *isnull)
-{
-	TimestampTz since = cdc_control_is_loaded() ? cdc_control_applying_since(MyDatabaseId) : 0;
-
-	*isnull = since == 0;
-	return TimestampTzGetDatum(since);
-}
-
-/* Where the WAL is, as far as the server's user may use it */
-static Datum
-free_bytes(bool *isnull)
-{
-	struct statvfs fs;
-
-	*isnull = statvfs(XLOGDIR, &fs) != 0;
-	return *isnull ? (Datum) 0 : Int64GetDatum((int64) fs.f_bavail * fs.f_frsize);
 }
 
 Datum

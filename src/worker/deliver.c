@@ -64,100 +64,22 @@ typedef struct Run
 	const char *peer;
 } Run;
 
-
 static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
-static void deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts);
-static bool is_of_a_peer(int sqlstate);
-static bool may_be_freed(const CdcMessage *message, const ErrorData *error);
-static void give_up(CdcMessage *message, const ErrorData *error);
-static void stop(CdcMessage *message, const ErrorData *caught);
-static bool move_up(CdcMessage *message);
-static void keep(CdcMessage *message, const ErrorData *caught);
-static void report_kept(const CdcMessage *message, const char *subscription, const CdcError *error);
-static int	leave_out_done(CdcMessage **messages, int n, CdcMessage **left);
-static ErrorData *try_range(CdcMessage **messages, int n, CdcApplyHow how);
-static ErrorData *end_failed_try(MemoryContext context);
-static void say_why(ErrorData *error, CdcCancelled cancelled);
-static void apply_range(CdcMessage **messages, int n, CdcApplyHow how);
-static Prepared *prepare(CdcMessage **messages, int n);
-static Run	take_run(Prepared *prepared, int n);
-static int	run_length(const Prepared *prepared, int n, const char **peer);
-static int	leave_out_held(Prepared *prepared, int n);
-static int	apply_run(Run *run, CdcApplyHow how);
-static int	apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until);
-static int	messages_of_items(const Prepared *run, int n, int nitems);
-static List *store_offsets(Prepared *run, int n);
-static CdcOffset *offset_after(const CdcMessage *message);
-static void mark_dead_letters(Prepared *run, int n);
-static void stamp(Prepared *run, int n);
-static void publish(Prepared *run, int n, List *offsets);
-static int64 last_event_time(Prepared *run, int n, const CdcPartition *p);
-static bool retry_dead_letter(CdcDeadLetter *letter, List *subscriptions);
-static ErrorData *try_dead_letter(CdcMessage *message);
-static ErrorData *record_failure(int64 id, const ErrorData *caught);
-static CdcDeadLetter *next_dead_letter(int64 after);
-static CdcSubscription *find_subscription(List *subscriptions, const char *name);
-static bool of_one_partition(CdcMessage **messages, int n);
-static bool waits_again(CdcMessage **messages, int n);
-static bool is_transient(int sqlstate);
-static void wait_range(CdcMessage **messages, int n, const ErrorData *caught);
 
-void
-cdc_deliver(CdcMessage **messages, int nmessages)
+/* Messages that a transaction before the error committed, and those of stopped partitions */
+static int
+leave_out_done(CdcMessage **messages, int n, CdcMessage **left)
 {
-	deliver_range(messages, nmessages, (CdcApplyHow){0});
-	cdc_peer_publish();
-}
+	int			nleft = 0;
 
-static void
-deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
-{
-	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
-	ErrorData  *error;
-
-	n = leave_out_done(messages, n, left);
-	if (n == 0 || (error = try_range(left, n, how)) == NULL)
-		return;
-
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && !of_one_partition(left, n))
+	for (int i = 0; i < n; i++)
 	{
-		/* whose row somebody has locked waits, the others go on */
-		how.impatient = true;
-		deliver_parts(left, n, how, 2);
+		const CdcMessage *m = messages[i];
+
+		if (m->owner->assigned && (m->applied || m->offset >= m->owner->offset.next_offset))
+			left[nleft++] = messages[i];
 	}
-	else if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
-		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique, .impatient = how.impatient});
-	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
-		wait_range(left, n, error);
-	else if (n > 1)
-		deliver_parts(left, n, how, error->sqlerrcode == CDC_ERRCODE_TIMED_OUT ? TIMED_OUT_PARTS : 2);
-	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
-		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true, .impatient = how.impatient});
-	else if (may_be_freed(left[0], error))
-		wait_range(left, n, error);
-	else
-		give_up(left[0], error);
-}
-
-static void
-deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts)
-{
-	int			size = (n + parts - 1) / parts;
-
-	for (int i = 0; i < n; i += size)
-		deliver_range(messages + i, Min(size, n - i), how);
-}
-
-static bool
-of_one_partition(CdcMessage **messages, int n)
-{
-	for (int i = 1; i < n; i++)
-	{
-		if (messages[i]->owner != messages[0]->owner)
-			return false;
-	}
-	return true;
+	return nleft;
 }
 
 /* Has one of them waited already?  Then the others have, too */
@@ -172,11 +94,381 @@ waits_again(CdcMessage **messages, int n)
 	return false;
 }
 
+static Prepared *
+prepare(CdcMessage **messages, int n)
+{
+	Prepared   *prepared = palloc_extended(sizeof(Prepared) * n, MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcPartition *p = messages[i]->owner;
+
+		prepared[i].message = messages[i];
+		prepared[i].item = cdc_apply_prepare(messages[i], &p->options, &p->tail);
+	}
+	return prepared;
+}
+
+/* As many messages as hold events of one peer; those of which nothing is written go with any */
+static int
+run_length(const Prepared *prepared, int n, const char **peer)
+{
+	int			i;
+
+	*peer = NULL;
+	for (i = 0; i < n; i++)
+	{
+		const CdcApplyItem *item = prepared[i].item;
+		const char *other = item && !item->skip ? item->event->peer : NULL;
+
+		if (other == NULL)
+			continue;
+		if (*peer != NULL && strcmp(*peer, other) != 0)
+			break;
+		*peer = other;
+	}
+	return i;
+}
+
+/* What a transaction leaves of it is the next one's: so each message is looked at once */
+static Run
+take_run(Prepared *prepared, int n)
+{
+	Run			run = {.messages = prepared};
+
+	run.n = run_length(prepared, n, &run.peer);
+	run.items = palloc_extended(sizeof(CdcApplyItem *) * run.n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < run.n; i++)
+	{
+		if (prepared[i].item)
+			run.items[run.nitems++] = prepared[i].item;
+	}
+	return run;
+}
+
+/* The messages before the first item that is too many; those without an item go along */
+static int
+messages_of_items(const Prepared *run, int n, int nitems)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (run[i].item && nitems-- == 0)
+			break;
+	}
+	return i;
+}
+
+/*
+ * A commit of version-column tables may hold many source times: the latest stands for
+ * all.  It is known before anything is written, for rows of this transaction have it as
+ * their version under the commit clock.  What is skipped has no part in it.
+ */
+static void
+stamp(Prepared *run, int n)
+{
+	int64		latest = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item && run[i].item->counts)
+			latest = Max(latest, run[i].item->time);
+	}
+	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
+}
+
+/* Returns the number of messages from the first that could share this transaction */
+static int
+apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until)
+{
+	CdcApply   *apply = cdc_apply_begin(run->items, run->nitems, how);
+	int			nitems = cdc_apply_extent(apply, hold_until);
+	int			n = messages_of_items(run->messages, run->n, nitems);
+
+	if (nitems > 0)
+	{
+		stamp(run->messages, n);
+		cdc_apply_execute(apply, nitems, applied);
+	}
+	run->messages += n;
+	run->n -= n;
+	run->items += nitems;
+	run->nitems -= nitems;
+	return n;
+}
+
+static CdcOffset *
+offset_after(const CdcMessage *m)
+{
+	CdcOffset  *offset = palloc(sizeof(CdcOffset));
+
+	*offset = m->owner->offset;
+	offset->next_offset = m->offset + 1;
+	offset->record_time = m->marker ? -1 : m->timestamp;
+	offset->table = m->owner->tail.table;
+	return offset;
+}
+
+/* The partitions' new positions: a list of CdcOffset in CurrentMemoryContext */
+static List *
+store_offsets(Prepared *run, int n)
+{
+	List	   *offsets = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcMessage *m = run[i].message;
+		bool		last = i + 1 == n || run[i + 1].message->owner != m->owner;
+		CdcOffset  *offset;
+
+		if (!last || m->offset < m->owner->offset.next_offset)
+			continue;
+		offset = offset_after(m);
+		cdc_offset_advance(offset, m->owner->offset.next_offset);
+		offsets = lappend(offsets, offset);
+	}
+	return offsets;
+}
+
+static void
+mark_dead_letters(Prepared *run, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].message->dead_letter)
+			cdc_dead_letter_set_applied(run[i].message->dead_letter);
+	}
+}
+
+static int64
+last_event_time(Prepared *run, int n, const CdcPartition *p)
+{
+	for (int i = n - 1; i >= 0; i--)
+	{
+		if (run[i].message->owner == p && run[i].item && run[i].item->event->time)
+			return run[i].item->event->time;
+	}
+	return 0;
+}
+
+static void
+publish(Prepared *run, int n, List *offsets)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *lc;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (run[i].item)
+			cdc_peer_see_outcome(run[i].item);
+	}
+	foreach(lc, offsets)
+	{
+		CdcOffset  *offset = lfirst(lc);
+		CdcPartition *p = cdc_partition_find(offset->topic, offset->partition);
+
+		cdc_partition_applied(p, offset, last_event_time(run, n, p), now);
+	}
+	if (offsets)
+		cdc_control_progress();
+}
+
+/* Returns how many messages are done, and takes them off: none if the first must wait for its time */
+static int
+apply_run(Run *run, CdcApplyHow how)
+{
+	CdcApplied	applied = {.context = cdc_batch_context};
+	MemoryContext context = CurrentMemoryContext;
+	Prepared   *messages = run->messages;
+	TimestampTz hold_until = 0;
+	List	   *offsets = NIL;
+	int			n;
+
+	cdc_apply_limit_begin();
+	(void) cdc_catalog_begin();
+	if (run->peer)
+		cdc_origin_begin(cdc_control_number(), run->peer);
+	n = apply_items(run, how, &applied, &hold_until);
+	MemoryContextSwitchTo(context);
+	if (n > 0)
+		offsets = store_offsets(messages, n);
+	mark_dead_letters(messages, n);
+	cdc_catalog_commit(context);
+	(void) cdc_apply_limit_end();
+
+	if (n == 0)
+		cdc_partition_hold(messages[0].message->owner, hold_until);
+	cdc_apply_count(&applied);
+	cdc_conflict_log_report(applied.conflicts);
+	publish(messages, n, offsets);
+	pgstat_report_stat(false);
+	return n;
+}
+
+/* A partition whose next event must wait for its time is no longer read */
+static int
+leave_out_held(Prepared *prepared, int n)
+{
+	int			nleft = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (prepared[i].message->owner->assigned)
+			prepared[nleft++] = prepared[i];
+	}
+	return nleft;
+}
+
+static void
+apply_range(CdcMessage **messages, int n, CdcApplyHow how)
+{
+	Prepared   *left = prepare(messages, n);
+	Run			run = {0};
+
+	while (n > 0)
+	{
+		int			done;
+
+		if (run.n == 0)
+			run = take_run(left, n);
+		done = apply_run(&run, how);
+		left += done;
+		n -= done;
+		if (done == 0)
+		{
+			n = leave_out_held(left, n);
+			run.n = 0;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* The server knows but that it was told to cancel */
+static void
+say_why(ErrorData *error, CdcCancelled cancelled)
+{
+	error->domain = TEXTDOMAIN;
+	if (cancelled == CDC_INTERRUPTED)
+	{
+		error->message = pstrdup("interrupted by a cdcsync function, or for a command that waits for the table");
+		return;
+	}
+	error->sqlerrcode = CDC_ERRCODE_TIMED_OUT;
+	error->message = psprintf("applying it took longer than %d ms", cdc_apply_timeout);
+	error->hint = pstrdup("See the context: a trigger of the table, or a conflict handler, may wait for something.  If it needs the time, increase cdcsync.apply_timeout.");
+}
+
+/* Out of the transaction; a copy of its error in the context */
+static ErrorData *
+end_failed_try(MemoryContext context)
+{
+	CdcCancelled cancelled = cdc_apply_limit_end();
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	HOLD_INTERRUPTS();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	RESUME_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	cdc_apply_context_clear();
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && cancelled != CDC_NOT_CANCELLED)
+		say_why(error, cancelled);
+	return error;
+}
+
+/* NULL if all went well, else a copy of the error */
+static ErrorData *
+try_range(CdcMessage **messages, int n, CdcApplyHow how)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	how.alone = n == 1;
+	cdc_session_set_patience(!how.impatient && !waits_again(messages, n));
+	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
+	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
+	PG_TRY();
+	{
+		apply_range(messages, n, how);
+	}
+	PG_CATCH();
+	{
+		error = end_failed_try(context);
+	}
+	PG_END_TRY();
+	cdc_apply_context_set_alone(NULL);
+	return error;
+}
+
+static bool
+of_one_partition(CdcMessage **messages, int n)
+{
+	for (int i = 1; i < n; i++)
+	{
+		if (messages[i]->owner != messages[0]->owner)
+			return false;
+	}
+	return true;
+}
+
+static void
+deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts)
+{
+	int			size = (n + parts - 1) / parts;
+
+	for (int i = 0; i < n; i += size)
+		deliver_range(messages + i, Min(size, n - i), how);
+}
+
+static bool
+is_transient(int sqlstate)
+{
+	static const int categories[] = {
+		ERRCODE_CONNECTION_EXCEPTION,
+		ERRCODE_TRANSACTION_ROLLBACK,
+		ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_OPERATOR_INTERVENTION,
+		ERRCODE_SYSTEM_ERROR,
+	};
+
+	for (int i = 0; i < lengthof(categories); i++)
+	{
+		if (ERRCODE_TO_CATEGORY(sqlstate) == categories[i])
+			return true;
+	}
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_OBJECT_IN_USE ||
+		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+}
+
 /* No origin is left for a peer: the others, which have theirs, do not wait for that */
 static bool
 is_of_a_peer(int sqlstate)
 {
 	return sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+}
+
+static void
+wait_range(CdcMessage **messages, int n, const ErrorData *caught)
+{
+	CdcError	error = cdc_error_caught(caught, NULL);
+
+	for (int i = 0; i < n; i++)
+	{
+		CdcPartition *p = messages[i]->owner;
+
+		if (!p->assigned)
+			continue;
+		if (p->retries == 0)
+			ereport(LOG,
+					(errmsg("subscription \"%s\" will read topic \"%s\" partition %d again from offset " INT64_FORMAT,
+							p->offset.subscription, p->offset.topic, p->offset.partition,
+							p->offset.next_offset),
+					 errdetail("%s", cdc_error_text(&error))));
+		cdc_partition_wait(p, &error);
+	}
 }
 
 /* Another partition may bring the change that frees the value */
@@ -186,29 +478,6 @@ may_be_freed(const CdcMessage *message, const ErrorData *error)
 	return (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
 			error->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION) &&
 		message->owner->retries < UNIQUE_RETRIES;
-}
-
-static void
-give_up(CdcMessage *message, const ErrorData *error)
-{
-	if (message->applied)
-		return;					/* read again for what it was, and was a dead letter */
-	if (message->owner->sub->dead_letter)
-		keep(message, error);
-	else
-		stop(message, error);
-}
-
-static void
-stop(CdcMessage *message, const ErrorData *caught)
-{
-	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
-
-	if (message->offset > message->owner->offset.next_offset && !move_up(message))
-		return;
-	cdc_partition_stop(message->owner, &error);
-	if (message->owner->state == CDC_PARTITION_ERROR)
-		cdc_conflict_log_write_stashed(message);
 }
 
 /*
@@ -242,6 +511,33 @@ move_up(CdcMessage *message)
 	else
 		cdc_partition_set_offset(p, &offset);
 	return failure == NULL;
+}
+
+static void
+stop(CdcMessage *message, const ErrorData *caught)
+{
+	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
+
+	if (message->offset > message->owner->offset.next_offset && !move_up(message))
+		return;
+	cdc_partition_stop(message->owner, &error);
+	if (message->owner->state == CDC_PARTITION_ERROR)
+		cdc_conflict_log_write_stashed(message);
+}
+
+static void
+report_kept(const CdcMessage *message, const char *subscription, const CdcError *error)
+{
+	static CdcLogLimit limit = {.what = "dead letters", .where = "cdcsync.dead_letter"};
+
+	if (cdc_log_limit_admit(&limit, GetCurrentTimestamp()))
+		ereport(WARNING,
+				(errcode(error->sqlstate),
+				 errmsg("subscription \"%s\" keeps a dead letter: %s", subscription,
+						error->message),
+				 errdetail("It is the message of topic \"%s\" partition %d offset " INT64_FORMAT ".",
+						   message->topic, message->partition, message->offset),
+				 errhint("See cdcsync.dead_letter.  Mend the cause, then run cdcsync.retry_dead_letter.")));
 }
 
 /* As a dead letter, and go on behind it */
@@ -281,382 +577,77 @@ keep(CdcMessage *message, const ErrorData *caught)
 }
 
 static void
-report_kept(const CdcMessage *message, const char *subscription, const CdcError *error)
+give_up(CdcMessage *message, const ErrorData *error)
 {
-	static CdcLogLimit limit = {.what = "dead letters", .where = "cdcsync.dead_letter"};
-
-	if (cdc_log_limit_admit(&limit, GetCurrentTimestamp()))
-		ereport(WARNING,
-				(errcode(error->sqlstate),
-				 errmsg("subscription \"%s\" keeps a dead letter: %s", subscription,
-						error->message),
-				 errdetail("It is the message of topic \"%s\" partition %d offset " INT64_FORMAT ".",
-						   message->topic, message->partition, message->offset),
-				 errhint("See cdcsync.dead_letter.  Mend the cause, then run cdcsync.retry_dead_letter.")));
+	if (message->applied)
+		return;					/* read again for what it was, and was a dead letter */
+	if (message->owner->sub->dead_letter)
+		keep(message, error);
+	else
+		stop(message, error);
 }
 
-/* Messages that a transaction before the error committed, and those of stopped partitions */
-static int
-leave_out_done(CdcMessage **messages, int n, CdcMessage **left)
+static void
+deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 {
-	int			nleft = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		const CdcMessage *m = messages[i];
-
-		if (m->owner->assigned && (m->applied || m->offset >= m->owner->offset.next_offset))
-			left[nleft++] = messages[i];
-	}
-	return nleft;
-}
-
-/* NULL if all went well, else a copy of the error */
-static ErrorData *
-try_range(CdcMessage **messages, int n, CdcApplyHow how)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData  *volatile error = NULL;
-
-	how.alone = n == 1;
-	cdc_session_set_patience(!how.impatient && !waits_again(messages, n));
-	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
-	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
-	PG_TRY();
-	{
-		apply_range(messages, n, how);
-	}
-	PG_CATCH();
-	{
-		error = end_failed_try(context);
-	}
-	PG_END_TRY();
-	cdc_apply_context_set_alone(NULL);
-	return error;
-}
-
-/* Out of the transaction; a copy of its error in the context */
-static ErrorData *
-end_failed_try(MemoryContext context)
-{
-	CdcCancelled cancelled = cdc_apply_limit_end();
+	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
 	ErrorData  *error;
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	HOLD_INTERRUPTS();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	RESUME_INTERRUPTS();
-	MemoryContextSwitchTo(context);
-	cdc_apply_context_clear();
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && cancelled != CDC_NOT_CANCELLED)
-		say_why(error, cancelled);
-	return error;
-}
-
-/* The server knows but that it was told to cancel */
-static void
-say_why(ErrorData *error, CdcCancelled cancelled)
-{
-	error->domain = TEXTDOMAIN;
-	if (cancelled == CDC_INTERRUPTED)
-	{
-		error->message = pstrdup("interrupted by a cdcsync function, or for a command that waits for the table");
+	n = leave_out_done(messages, n, left);
+	if (n == 0 || (error = try_range(left, n, how)) == NULL)
 		return;
-	}
-	error->sqlerrcode = CDC_ERRCODE_TIMED_OUT;
-	error->message = psprintf("applying it took longer than %d ms", cdc_apply_timeout);
-	error->hint = pstrdup("See the context: a trigger of the table, or a conflict handler, may wait for something.  If it needs the time, increase cdcsync.apply_timeout.");
-}
 
-static void
-apply_range(CdcMessage **messages, int n, CdcApplyHow how)
-{
-	Prepared   *left = prepare(messages, n);
-	Run			run = {0};
-
-	while (n > 0)
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && !of_one_partition(left, n))
 	{
-		int			done;
-
-		if (run.n == 0)
-			run = take_run(left, n);
-		done = apply_run(&run, how);
-		left += done;
-		n -= done;
-		if (done == 0)
-		{
-			n = leave_out_held(left, n);
-			run.n = 0;
-		}
-		CHECK_FOR_INTERRUPTS();
+		/* whose row somebody has locked waits, the others go on */
+		how.impatient = true;
+		deliver_parts(left, n, how, 2);
 	}
+	else if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique, .impatient = how.impatient});
+	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
+		wait_range(left, n, error);
+	else if (n > 1)
+		deliver_parts(left, n, how, error->sqlerrcode == CDC_ERRCODE_TIMED_OUT ? TIMED_OUT_PARTS : 2);
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && !how.unique)
+		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = true, .impatient = how.impatient});
+	else if (may_be_freed(left[0], error))
+		wait_range(left, n, error);
+	else
+		give_up(left[0], error);
 }
 
-/* A partition whose next event must wait for its time is no longer read */
-static int
-leave_out_held(Prepared *prepared, int n)
+void
+cdc_deliver(CdcMessage **messages, int nmessages)
 {
-	int			nleft = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (prepared[i].message->owner->assigned)
-			prepared[nleft++] = prepared[i];
-	}
-	return nleft;
-}
-
-static Prepared *
-prepare(CdcMessage **messages, int n)
-{
-	Prepared   *prepared = palloc_extended(sizeof(Prepared) * n, MCXT_ALLOC_HUGE);
-
-	for (int i = 0; i < n; i++)
-	{
-		CdcPartition *p = messages[i]->owner;
-
-		prepared[i].message = messages[i];
-		prepared[i].item = cdc_apply_prepare(messages[i], &p->options, &p->tail);
-	}
-	return prepared;
-}
-
-/* What a transaction leaves of it is the next one's: so each message is looked at once */
-static Run
-take_run(Prepared *prepared, int n)
-{
-	Run			run = {.messages = prepared};
-
-	run.n = run_length(prepared, n, &run.peer);
-	run.items = palloc_extended(sizeof(CdcApplyItem *) * run.n, MCXT_ALLOC_HUGE);
-	for (int i = 0; i < run.n; i++)
-	{
-		if (prepared[i].item)
-			run.items[run.nitems++] = prepared[i].item;
-	}
-	return run;
-}
-
-/* As many messages as hold events of one peer; those of which nothing is written go with any */
-static int
-run_length(const Prepared *prepared, int n, const char **peer)
-{
-	int			i;
-
-	*peer = NULL;
-	for (i = 0; i < n; i++)
-	{
-		const CdcApplyItem *item = prepared[i].item;
-		const char *other = item && !item->skip ? item->event->peer : NULL;
-
-		if (other == NULL)
-			continue;
-		if (*peer != NULL && strcmp(*peer, other) != 0)
-			break;
-		*peer = other;
-	}
-	return i;
-}
-
-/* Returns how many messages are done, and takes them off: none if the first must wait for its time */
-static int
-apply_run(Run *run, CdcApplyHow how)
-{
-	CdcApplied	applied = {.context = cdc_batch_context};
-	MemoryContext context = CurrentMemoryContext;
-	Prepared   *messages = run->messages;
-	TimestampTz hold_until = 0;
-	List	   *offsets = NIL;
-	int			n;
-
-	cdc_apply_limit_begin();
-	(void) cdc_catalog_begin();
-	if (run->peer)
-		cdc_origin_begin(cdc_control_number(), run->peer);
-	n = apply_items(run, how, &applied, &hold_until);
-	MemoryContextSwitchTo(context);
-	if (n > 0)
-		offsets = store_offsets(messages, n);
-	mark_dead_letters(messages, n);
-	cdc_catalog_commit(context);
-	(void) cdc_apply_limit_end();
-
-	if (n == 0)
-		cdc_partition_hold(messages[0].message->owner, hold_until);
-	cdc_apply_count(&applied);
-	cdc_conflict_log_report(applied.conflicts);
-	publish(messages, n, offsets);
-	pgstat_report_stat(false);
-	return n;
-}
-
-/* Returns the number of messages from the first that could share this transaction */
-static int
-apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_until)
-{
-	CdcApply   *apply = cdc_apply_begin(run->items, run->nitems, how);
-	int			nitems = cdc_apply_extent(apply, hold_until);
-	int			n = messages_of_items(run->messages, run->n, nitems);
-
-	if (nitems > 0)
-	{
-		stamp(run->messages, n);
-		cdc_apply_execute(apply, nitems, applied);
-	}
-	run->messages += n;
-	run->n -= n;
-	run->items += nitems;
-	run->nitems -= nitems;
-	return n;
-}
-
-/* The messages before the first item that is too many; those without an item go along */
-static int
-messages_of_items(const Prepared *run, int n, int nitems)
-{
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		if (run[i].item && nitems-- == 0)
-			break;
-	}
-	return i;
-}
-
-/* The partitions' new positions: a list of CdcOffset in CurrentMemoryContext */
-static List *
-store_offsets(Prepared *run, int n)
-{
-	List	   *offsets = NIL;
-
-	for (int i = 0; i < n; i++)
-	{
-		CdcMessage *m = run[i].message;
-		bool		last = i + 1 == n || run[i + 1].message->owner != m->owner;
-		CdcOffset  *offset;
-
-		if (!last || m->offset < m->owner->offset.next_offset)
-			continue;
-		offset = offset_after(m);
-		cdc_offset_advance(offset, m->owner->offset.next_offset);
-		offsets = lappend(offsets, offset);
-	}
-	return offsets;
-}
-
-static CdcOffset *
-offset_after(const CdcMessage *m)
-{
-	CdcOffset  *offset = palloc(sizeof(CdcOffset));
-
-	*offset = m->owner->offset;
-	offset->next_offset = m->offset + 1;
-	offset->record_time = m->marker ? -1 : m->timestamp;
-	offset->table = m->owner->tail.table;
-	return offset;
-}
-
-static void
-mark_dead_letters(Prepared *run, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (run[i].message->dead_letter)
-			cdc_dead_letter_set_applied(run[i].message->dead_letter);
-	}
-}
-
-/*
- * A commit of version-column tables may hold many source times: the latest stands for
- * all.  It is known before anything is written, for rows of this transaction have it as
- * their version under the commit clock.  What is skipped has no part in it.
- */
-static void
-stamp(Prepared *run, int n)
-{
-	int64		latest = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (run[i].item && run[i].item->counts)
-			latest = Max(latest, run[i].item->time);
-	}
-	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
-}
-
-static void
-publish(Prepared *run, int n, List *offsets)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	ListCell   *lc;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (run[i].item)
-			cdc_peer_see_outcome(run[i].item);
-	}
-	foreach(lc, offsets)
-	{
-		CdcOffset  *offset = lfirst(lc);
-		CdcPartition *p = cdc_partition_find(offset->topic, offset->partition);
-
-		cdc_partition_applied(p, offset, last_event_time(run, n, p), now);
-	}
-	if (offsets)
-		cdc_control_progress();
-}
-
-static int64
-last_event_time(Prepared *run, int n, const CdcPartition *p)
-{
-	for (int i = n - 1; i >= 0; i--)
-	{
-		if (run[i].message->owner == p && run[i].item && run[i].item->event->time)
-			return run[i].item->event->time;
-	}
-	return 0;
+	deliver_range(messages, nmessages, (CdcApplyHow){0});
+	cdc_peer_publish();
 }
 
 /* ---- dead letters ---- */
 
-bool
-cdc_deliver_dead_letters(List *subscriptions)
+static CdcDeadLetter *
+next_dead_letter(int64 after)
 {
-	bool		all = true;
-	int64		id = 0;
-	CdcDeadLetter *letter;
+	MemoryContext context = cdc_catalog_begin();
+	CdcDeadLetter *letter = cdc_dead_letter_next(after, context);
 
-	while ((letter = next_dead_letter(id)) != NULL)
-	{
-		id = letter->message.dead_letter;
-		all &= retry_dead_letter(letter, subscriptions);
-		cdc_batch_reset();		/* they may be many, and large */
-	}
-	return all;
+	cdc_catalog_commit(context);
+	return letter;
 }
 
-/* False if it is to be tried again later */
-static bool
-retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
+static CdcSubscription *
+find_subscription(List *subscriptions, const char *name)
 {
-	CdcPartition owner = {.stat = -1};
-	CdcSubscription *sub = find_subscription(subscriptions, letter->subscription);
-	ErrorData  *error;
+	ListCell   *lc;
 
-	if (sub == NULL)
-		return true;			/* has just been removed; who makes it anew may ask again */
-	owner.offset.subscription = sub->name;
-	owner.offset.next_offset = PG_INT64_MAX;	/* its position is not moved */
-	cdc_partition_set_options(&owner, sub);
-	letter->message.owner = &owner;
-	error = try_dead_letter(&letter->message);
-	if (error == NULL)
-		return owner.state != CDC_PARTITION_WAITING;	/* held for its time */
-	return !is_transient(error->sqlerrcode) &&
-		record_failure(letter->message.dead_letter, error) == NULL;
+	foreach(lc, subscriptions)
+	{
+		if (strcmp(((CdcSubscription *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 static ErrorData *
@@ -691,68 +682,39 @@ record_failure(int64 id, const ErrorData *caught)
 	return failure;
 }
 
-static CdcDeadLetter *
-next_dead_letter(int64 after)
-{
-	MemoryContext context = cdc_catalog_begin();
-	CdcDeadLetter *letter = cdc_dead_letter_next(after, context);
-
-	cdc_catalog_commit(context);
-	return letter;
-}
-
-static CdcSubscription *
-find_subscription(List *subscriptions, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, subscriptions)
-	{
-		if (strcmp(((CdcSubscription *) lfirst(lc))->name, name) == 0)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-/* ---- errors ---- */
-
+/* False if it is to be tried again later */
 static bool
-is_transient(int sqlstate)
+retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
 {
-	static const int categories[] = {
-		ERRCODE_CONNECTION_EXCEPTION,
-		ERRCODE_TRANSACTION_ROLLBACK,
-		ERRCODE_INSUFFICIENT_RESOURCES,
-		ERRCODE_OPERATOR_INTERVENTION,
-		ERRCODE_SYSTEM_ERROR,
-	};
+	CdcPartition owner = {.stat = -1};
+	CdcSubscription *sub = find_subscription(subscriptions, letter->subscription);
+	ErrorData  *error;
 
-	for (int i = 0; i < lengthof(categories); i++)
-	{
-		if (ERRCODE_TO_CATEGORY(sqlstate) == categories[i])
-			return true;
-	}
-	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_OBJECT_IN_USE ||
-		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+	if (sub == NULL)
+		return true;			/* has just been removed; who makes it anew may ask again */
+	owner.offset.subscription = sub->name;
+	owner.offset.next_offset = PG_INT64_MAX;	/* its position is not moved */
+	cdc_partition_set_options(&owner, sub);
+	letter->message.owner = &owner;
+	error = try_dead_letter(&letter->message);
+	if (error == NULL)
+		return owner.state != CDC_PARTITION_WAITING;	/* held for its time */
+	return !is_transient(error->sqlerrcode) &&
+		record_failure(letter->message.dead_letter, error) == NULL;
 }
 
-static void
-wait_range(CdcMessage **messages, int n, const ErrorData *caught)
+bool
+cdc_deliver_dead_letters(List *subscriptions)
 {
-	CdcError	error = cdc_error_caught(caught, NULL);
+	bool		all = true;
+	int64		id = 0;
+	CdcDeadLetter *letter;
 
-	for (int i = 0; i < n; i++)
+	while ((letter = next_dead_letter(id)) != NULL)
 	{
-		CdcPartition *p = messages[i]->owner;
-
-		if (!p->assigned)
-			continue;
-		if (p->retries == 0)
-			ereport(LOG,
-					(errmsg("subscription \"%s\" will read topic \"%s\" partition %d again from offset " INT64_FORMAT,
-							p->offset.subscription, p->offset.topic, p->offset.partition,
-							p->offset.next_offset),
-					 errdetail("%s", cdc_error_text(&error))));
-		cdc_partition_wait(p, &error);
+		id = letter->message.dead_letter;
+		all &= retry_dead_letter(letter, subscriptions);
+		cdc_batch_reset();		/* they may be many, and large */
 	}
+	return all;
 }

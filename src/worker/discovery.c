@@ -63,33 +63,42 @@ static List *placeholders = NIL;	/* of Placeholder * */
 static HTAB *others = NULL;		/* of Others, of the present configuration */
 static bool all_taken = true;	/* at the last look */
 
-static void look_at_retention(bool any_found);
-static void set_retention(const CdcRetention *retention);
-static bool any_own_topic(List *topics);
-static List *find_new(List *topics, const char *cluster_id);
-static bool is_known(const char *topic, int32 partition);
-static bool is_mine(const char *topic, int32 partition);
-static bool any_not_started(void);
-static CdcSubscription *match_subscription(const char *topic);
-static void find_stored(List *found);
-static bool find_starts(List *found);
-static bool query_starts(List *found, CdcSubscription *sub, int64 time);
-static void forget_others(void);
-static List *keep_concerned(List *found);
-static bool is_concerned(const CdcSubscription *sub, List *found);
-static void store_found(List *found);
-static void take_found(List *found);
-static void note_others(const Found *f);
-static void renew_placeholders(List *topics);
-static void keep_placeholders(bool wanted);
-static CdcError missing_error(CdcSubscription *sub, List *topics, const char *name);
-static const char *similar_topic(List *topics, const char *name);
-static void tell_missing(List *topics);
-static void want_missing(CdcSubscription *sub, const char *topic, const char *message);
-static void want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error);
-static bool has_partition(const CdcSubscription *sub);
-static bool any_of_others(const CdcSubscription *sub);
-static void drop_unwanted_placeholders(void);
+static void
+forget_others(void)
+{
+	if (others)
+		hash_destroy(others);
+	others = cdc_topic_partition_hash("cdcsync partitions of others", sizeof(Others));
+}
+
+static void
+keep_placeholders(bool wanted)
+{
+	ListCell   *lc;
+
+	foreach(lc, placeholders)
+		((Placeholder *) lfirst(lc))->wanted = wanted;
+}
+
+static void
+drop_unwanted_placeholders(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, placeholders)
+	{
+		Placeholder *ph = lfirst(lc);
+
+		if (ph->wanted)
+			continue;
+		cdc_stat_partition_release(ph->stat);
+		placeholders = foreach_delete_current(placeholders, lc);
+		pfree(ph->subscription);
+		if (ph->topic)
+			pfree(ph->topic);
+		pfree(ph);
+	}
+}
 
 void
 cdc_discovery_configure(List *subscriptions)
@@ -100,12 +109,64 @@ cdc_discovery_configure(List *subscriptions)
 	drop_unwanted_placeholders();
 }
 
-static void
-forget_others(void)
+static bool
+any_of_others(const CdcSubscription *sub)
 {
-	if (others)
-		hash_destroy(others);
-	others = cdc_topic_partition_hash("cdcsync partitions of others", sizeof(Others));
+	HASH_SEQ_STATUS status;
+	const Others *o;
+
+	hash_seq_init(&status, others);
+	while ((o = hash_seq_search(&status)) != NULL)
+	{
+		if (o->sub != sub)
+			continue;
+		hash_seq_term(&status);
+		return true;
+	}
+	return false;
+}
+
+static bool
+has_partition(const CdcSubscription *sub)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		if (((CdcPartition *) lfirst(lc))->sub == sub)
+			return true;
+	}
+	return any_of_others(sub);
+}
+
+static void
+want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error)
+{
+	CdcPartitionState state = sub->enabled ? CDC_PARTITION_WAITING : CDC_PARTITION_PAUSED;
+	MemoryContext old;
+	Placeholder *ph;
+	ListCell   *lc;
+
+	foreach(lc, placeholders)
+	{
+		ph = lfirst(lc);
+		if (strcmp(ph->subscription, sub->name) == 0 &&
+			(topic == NULL ? ph->topic == NULL : ph->topic && strcmp(ph->topic, topic) == 0))
+		{
+			ph->wanted = true;
+			cdc_stat_partition_error(ph->stat, state, error);
+			return;
+		}
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	ph = palloc0(sizeof(Placeholder));
+	ph->subscription = pstrdup(sub->name);
+	ph->topic = topic ? pstrdup(topic) : NULL;
+	ph->stat = cdc_stat_partition_acquire(sub->name, topic, -1);
+	ph->wanted = true;
+	placeholders = lappend(placeholders, ph);
+	MemoryContextSwitchTo(old);
+	cdc_stat_partition_error(ph->stat, state, error);
 }
 
 void
@@ -124,84 +185,37 @@ cdc_discovery_client_error(const CdcError *error)
 	}
 }
 
-bool
-cdc_discovery_look(List *topics, const char *cluster_id)
-{
-	List	   *found = find_new(topics, cluster_id);
-
-	cdc_partition_set_cluster(cluster_id);
-	if (found)
-		find_stored(found);
-	if (cdc_control_is_first() && (found || any_not_started()) && find_starts(found))
-		store_found(found);
-	take_found(found);
-	tell_missing(topics);
-	if (cdc_control_is_first())
-	{
-		renew_placeholders(topics);
-		cdc_control_set_own_topics(any_own_topic(topics));
-	}
-	look_at_retention(found != NIL);
-	return all_taken;
-}
-
-/* For check() only, so now and then is enough */
-static void
-look_at_retention(bool any_found)
-{
-	static int64 due = 0;
-	int64		now = cdc_ticks_now();
-	int			n = list_length(cdc_partition_list);
-	CdcRetention *retentions;
-	ListCell   *lc;
-
-	if (n == 0 || (!any_found && now < due))
-		return;
-	due = now + RETENTION_INTERVAL_MS;
-	retentions = palloc(sizeof(CdcRetention) * n);
-	n = 0;
-	foreach(lc, cdc_partition_list)
-	{
-		const CdcPartition *p = lfirst(lc);
-
-		if (n == 0 || strcmp(retentions[n - 1].topic, p->offset.topic) != 0)
-			retentions[n++].topic = p->offset.topic;
-	}
-	cdc_consumer_query_retention(retentions, n, QUERY_TIMEOUT_MS);
-	for (int i = 0; i < n; i++)
-		set_retention(&retentions[i]);
-}
-
-static void
-set_retention(const CdcRetention *retention)
+/* A topic that several subscriptions match is read by the oldest of them */
+static CdcSubscription *
+match_subscription(const char *topic)
 {
 	ListCell   *lc;
 
-	foreach(lc, cdc_partition_list)
+	foreach(lc, configured)
 	{
-		const CdcPartition *p = lfirst(lc);
+		CdcSubscription *sub = lfirst(lc);
 
-		if (strcmp(p->offset.topic, retention->topic) == 0)
-			cdc_stat_partition_retention(p->stat, retention->ms);
+		if (cdc_subscription_matches(sub, topic))
+			return sub;
 	}
+	return NULL;
 }
 
-/* A table's, or that of the heartbeats: the node's connector has been at work */
+/* The partitions of a topic fall to different workers */
 static bool
-any_own_topic(List *topics)
+is_mine(const char *topic, int32 partition)
 {
-	char	   *prefix = psprintf("%s.", cdc_node_name);
-	char	   *heartbeat = psprintf(HEARTBEAT_PREFIX "%s", cdc_node_name);
-	ListCell   *lc;
+	return cdc_control_is_mine(hash_bytes((const unsigned char *) topic, strlen(topic)) + partition);
+}
 
-	foreach(lc, topics)
-	{
-		const char *name = ((CdcTopic *) lfirst(lc))->name;
-
-		if (strncmp(name, prefix, strlen(prefix)) == 0 || strcmp(name, heartbeat) == 0)
-			return true;
-	}
-	return false;
+/* Where it begins is no concern of this worker */
+static bool
+is_known(const char *topic, int32 partition)
+{
+	if (is_mine(topic, partition))
+		return cdc_partition_find(topic, partition) != NULL;
+	return !cdc_control_is_first() ||
+		cdc_topic_partition_search(others, topic, partition, HASH_FIND, NULL) != NULL;
 }
 
 /* A name that Kafka does not allow is a broker's that is none */
@@ -239,52 +253,6 @@ find_new(List *topics, const char *cluster_id)
 	return found;
 }
 
-/* Where it begins is no concern of this worker */
-static bool
-is_known(const char *topic, int32 partition)
-{
-	if (is_mine(topic, partition))
-		return cdc_partition_find(topic, partition) != NULL;
-	return !cdc_control_is_first() ||
-		cdc_topic_partition_search(others, topic, partition, HASH_FIND, NULL) != NULL;
-}
-
-/* The partitions of a topic fall to different workers */
-static bool
-is_mine(const char *topic, int32 partition)
-{
-	return cdc_control_is_mine(hash_bytes((const unsigned char *) topic, strlen(topic)) + partition);
-}
-
-static bool
-any_not_started(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, configured)
-	{
-		if (!((CdcSubscription *) lfirst(lc))->started)
-			return true;
-	}
-	return false;
-}
-
-/* A topic that several subscriptions match is read by the oldest of them */
-static CdcSubscription *
-match_subscription(const char *topic)
-{
-	ListCell   *lc;
-
-	foreach(lc, configured)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (cdc_subscription_matches(sub, topic))
-			return sub;
-	}
-	return NULL;
-}
-
 static void
 find_stored(List *found)
 {
@@ -316,27 +284,17 @@ find_stored(List *found)
 	}
 }
 
-/*
- * Where to begin: what existed at subscribe where start_at says, what came later at its
- * beginning.  The first look at the broker counts as the time of subscribe.
- */
 static bool
-find_starts(List *found)
+any_not_started(void)
 {
 	ListCell   *lc;
 
 	foreach(lc, configured)
 	{
-		CdcSubscription *sub = lfirst(lc);
-		int64		start_at = sub->started ? CDC_OFFSET_BEGINNING : sub->start_at;
-
-		if (!query_starts(found, sub, start_at))
-			return false;
-		/* no record as late as that time yet */
-		if (start_at >= 0 && !query_starts(found, sub, CDC_OFFSET_END))
-			return false;
+		if (!((CdcSubscription *) lfirst(lc))->started)
+			return true;
 	}
-	return true;
+	return false;
 }
 
 /* Fill next_offset of a subscription's partitions that have none yet */
@@ -375,6 +333,42 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 	return true;
 }
 
+/*
+ * Where to begin: what existed at subscribe where start_at says, what came later at its
+ * beginning.  The first look at the broker counts as the time of subscribe.
+ */
+static bool
+find_starts(List *found)
+{
+	ListCell   *lc;
+
+	foreach(lc, configured)
+	{
+		CdcSubscription *sub = lfirst(lc);
+		int64		start_at = sub->started ? CDC_OFFSET_BEGINNING : sub->start_at;
+
+		if (!query_starts(found, sub, start_at))
+			return false;
+		/* no record as late as that time yet */
+		if (start_at >= 0 && !query_starts(found, sub, CDC_OFFSET_END))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_concerned(const CdcSubscription *sub, List *found)
+{
+	ListCell   *lc;
+
+	foreach(lc, found)
+	{
+		if (((Found *) lfirst(lc))->sub == sub && !((Found *) lfirst(lc))->stored)
+			return true;
+	}
+	return !sub->started;
+}
+
 /* Without those that were removed meanwhile: where another of the name begins is its own affair */
 static List *
 keep_concerned(List *found)
@@ -390,19 +384,6 @@ keep_concerned(List *found)
 			kept = lappend(kept, sub);
 	}
 	return kept;
-}
-
-static bool
-is_concerned(const CdcSubscription *sub, List *found)
-{
-	ListCell   *lc;
-
-	foreach(lc, found)
-	{
-		if (((Found *) lfirst(lc))->sub == sub && !((Found *) lfirst(lc))->stored)
-			return true;
-	}
-	return !sub->started;
 }
 
 static void
@@ -440,6 +421,14 @@ store_found(List *found)
 		cdc_control_notify_others();
 }
 
+static void
+note_others(const Found *f)
+{
+	Others	   *o = cdc_topic_partition_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
+
+	o->sub = f->sub;
+}
+
 /* Read what is this worker's and has a beginning */
 static void
 take_found(List *found)
@@ -460,20 +449,69 @@ take_found(List *found)
 	}
 }
 
-static void
-note_others(const Found *f)
+/* NULL if none is */
+static const char *
+similar_topic(List *topics, const char *name)
 {
-	Others	   *o = cdc_topic_partition_search(others, f->offset.topic, f->offset.partition, HASH_ENTER, NULL);
+	const char *nearest = NULL;
+	int			bound = Min(MAX_TYPOS, strlen(name) / 4);
+	ListCell   *lc;
 
-	o->sub = f->sub;
+	foreach(lc, topics)
+	{
+		const char *other = ((CdcTopic *) lfirst(lc))->name;
+		int			distance;
+
+		if (!cdc_topic_is_name(other))
+			continue;
+		distance = varstr_levenshtein_less_equal(name, strlen(name), other, strlen(other), 1, 1, 1, bound, true);
+		if (distance > bound)
+			continue;
+		nearest = other;
+		bound = distance - 1;
+		if (bound < 0)
+			break;
+	}
+	return nearest;
 }
 
-/* ---- what is not there ---- */
-
-bool
-cdc_discovery_incomplete(void)
+/* What is not there (yet), and what may be meant */
+static CdcError
+missing_error(CdcSubscription *sub, List *topics, const char *name)
 {
-	return placeholders != NIL || !all_taken;
+	const char *similar = similar_topic(topics, name);
+	const char *reset = cdc_subscription_reset_command(sub->name);
+
+	return cdc_error_own("the topic does not exist (yet)", similar ?
+						 psprintf("Perhaps the topic \"%s\" is meant: see cdcsync.alter_subscription.", similar) :
+						 psprintf("Debezium makes a topic with its first event.  If it was there and was deleted, restart the connector that writes to it, then run %s.", reset));
+}
+
+/* Of those that were read, the Kafka client says only that it does not know them */
+static void
+tell_missing(List *topics)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (cdc_consumer_find_topic(topics, p->offset.topic) == NULL)
+		{
+			CdcError	error = missing_error(p->sub, NIL, p->offset.topic);
+
+			cdc_partition_missing(p, &error);
+		}
+	}
+}
+
+static void
+want_missing(CdcSubscription *sub, const char *topic, const char *message)
+{
+	CdcError	error = cdc_error_own(message, NULL);
+
+	want_placeholder(sub, topic, &error);
 }
 
 static void
@@ -511,156 +549,90 @@ renew_placeholders(List *topics)
 	drop_unwanted_placeholders();
 }
 
-static void
-keep_placeholders(bool wanted)
+/* A table's, or that of the heartbeats: the node's connector has been at work */
+static bool
+any_own_topic(List *topics)
 {
-	ListCell   *lc;
-
-	foreach(lc, placeholders)
-		((Placeholder *) lfirst(lc))->wanted = wanted;
-}
-
-/* What is not there (yet), and what may be meant */
-static CdcError
-missing_error(CdcSubscription *sub, List *topics, const char *name)
-{
-	const char *similar = similar_topic(topics, name);
-	const char *reset = cdc_subscription_reset_command(sub->name);
-
-	return cdc_error_own("the topic does not exist (yet)", similar ?
-						 psprintf("Perhaps the topic \"%s\" is meant: see cdcsync.alter_subscription.", similar) :
-						 psprintf("Debezium makes a topic with its first event.  If it was there and was deleted, restart the connector that writes to it, then run %s.", reset));
-}
-
-/* NULL if none is */
-static const char *
-similar_topic(List *topics, const char *name)
-{
-	const char *nearest = NULL;
-	int			bound = Min(MAX_TYPOS, strlen(name) / 4);
+	char	   *prefix = psprintf("%s.", cdc_node_name);
+	char	   *heartbeat = psprintf(HEARTBEAT_PREFIX "%s", cdc_node_name);
 	ListCell   *lc;
 
 	foreach(lc, topics)
 	{
-		const char *other = ((CdcTopic *) lfirst(lc))->name;
-		int			distance;
+		const char *name = ((CdcTopic *) lfirst(lc))->name;
 
-		if (!cdc_topic_is_name(other))
-			continue;
-		distance = varstr_levenshtein_less_equal(name, strlen(name), other, strlen(other), 1, 1, 1, bound, true);
-		if (distance > bound)
-			continue;
-		nearest = other;
-		bound = distance - 1;
-		if (bound < 0)
-			break;
-	}
-	return nearest;
-}
-
-/* Of those that were read, the Kafka client says only that it does not know them */
-static void
-tell_missing(List *topics)
-{
-	ListCell   *lc;
-
-	foreach(lc, cdc_partition_list)
-	{
-		CdcPartition *p = lfirst(lc);
-
-		if (cdc_consumer_find_topic(topics, p->offset.topic) == NULL)
-		{
-			CdcError	error = missing_error(p->sub, NIL, p->offset.topic);
-
-			cdc_partition_missing(p, &error);
-		}
-	}
-}
-
-static void
-want_missing(CdcSubscription *sub, const char *topic, const char *message)
-{
-	CdcError	error = cdc_error_own(message, NULL);
-
-	want_placeholder(sub, topic, &error);
-}
-
-static void
-want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error)
-{
-	CdcPartitionState state = sub->enabled ? CDC_PARTITION_WAITING : CDC_PARTITION_PAUSED;
-	MemoryContext old;
-	Placeholder *ph;
-	ListCell   *lc;
-
-	foreach(lc, placeholders)
-	{
-		ph = lfirst(lc);
-		if (strcmp(ph->subscription, sub->name) == 0 &&
-			(topic == NULL ? ph->topic == NULL : ph->topic && strcmp(ph->topic, topic) == 0))
-		{
-			ph->wanted = true;
-			cdc_stat_partition_error(ph->stat, state, error);
-			return;
-		}
-	}
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	ph = palloc0(sizeof(Placeholder));
-	ph->subscription = pstrdup(sub->name);
-	ph->topic = topic ? pstrdup(topic) : NULL;
-	ph->stat = cdc_stat_partition_acquire(sub->name, topic, -1);
-	ph->wanted = true;
-	placeholders = lappend(placeholders, ph);
-	MemoryContextSwitchTo(old);
-	cdc_stat_partition_error(ph->stat, state, error);
-}
-
-static bool
-has_partition(const CdcSubscription *sub)
-{
-	ListCell   *lc;
-
-	foreach(lc, cdc_partition_list)
-	{
-		if (((CdcPartition *) lfirst(lc))->sub == sub)
+		if (strncmp(name, prefix, strlen(prefix)) == 0 || strcmp(name, heartbeat) == 0)
 			return true;
-	}
-	return any_of_others(sub);
-}
-
-static bool
-any_of_others(const CdcSubscription *sub)
-{
-	HASH_SEQ_STATUS status;
-	const Others *o;
-
-	hash_seq_init(&status, others);
-	while ((o = hash_seq_search(&status)) != NULL)
-	{
-		if (o->sub != sub)
-			continue;
-		hash_seq_term(&status);
-		return true;
 	}
 	return false;
 }
 
 static void
-drop_unwanted_placeholders(void)
+set_retention(const CdcRetention *retention)
 {
 	ListCell   *lc;
 
-	foreach(lc, placeholders)
+	foreach(lc, cdc_partition_list)
 	{
-		Placeholder *ph = lfirst(lc);
+		const CdcPartition *p = lfirst(lc);
 
-		if (ph->wanted)
-			continue;
-		cdc_stat_partition_release(ph->stat);
-		placeholders = foreach_delete_current(placeholders, lc);
-		pfree(ph->subscription);
-		if (ph->topic)
-			pfree(ph->topic);
-		pfree(ph);
+		if (strcmp(p->offset.topic, retention->topic) == 0)
+			cdc_stat_partition_retention(p->stat, retention->ms);
 	}
+}
+
+/* For check() only, so now and then is enough */
+static void
+look_at_retention(bool any_found)
+{
+	static int64 due = 0;
+	int64		now = cdc_ticks_now();
+	int			n = list_length(cdc_partition_list);
+	CdcRetention *retentions;
+	ListCell   *lc;
+
+	if (n == 0 || (!any_found && now < due))
+		return;
+	due = now + RETENTION_INTERVAL_MS;
+	retentions = palloc(sizeof(CdcRetention) * n);
+	n = 0;
+	foreach(lc, cdc_partition_list)
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		if (n == 0 || strcmp(retentions[n - 1].topic, p->offset.topic) != 0)
+			retentions[n++].topic = p->offset.topic;
+	}
+	cdc_consumer_query_retention(retentions, n, QUERY_TIMEOUT_MS);
+	for (int i = 0; i < n; i++)
+		set_retention(&retentions[i]);
+}
+
+bool
+cdc_discovery_look(List *topics, const char *cluster_id)
+{
+	List	   *found = find_new(topics, cluster_id);
+
+	cdc_partition_set_cluster(cluster_id);
+	if (found)
+		find_stored(found);
+	if (cdc_control_is_first() && (found || any_not_started()) && find_starts(found))
+		store_found(found);
+	take_found(found);
+	tell_missing(topics);
+	if (cdc_control_is_first())
+	{
+		renew_placeholders(topics);
+		cdc_control_set_own_topics(any_own_topic(topics));
+	}
+	look_at_retention(found != NIL);
+	return all_taken;
+}
+
+/* ---- what is not there ---- */
+
+bool
+cdc_discovery_incomplete(void)
+{
+	return placeholders != NIL || !all_taken;
 }

@@ -19,8 +19,34 @@
 
 #define LOOK_INTERVAL_MS 1000
 
-static bool blocks_command(const LockData *locks, int pid);
-static bool has_waiter(const LockData *locks, const LockInstanceData *held);
+static bool
+has_waiter(const LockData *locks, const LockInstanceData *held)
+{
+	if (held->locktag.locktag_type != LOCKTAG_RELATION)
+		return false;
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *l = &locks->locks[i];
+
+		if (l->waitLockMode >= ShareLock &&
+			memcmp(&l->locktag, &held->locktag, sizeof(LOCKTAG)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+blocks_command(const LockData *locks, int pid)
+{
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *l = &locks->locks[i];
+
+		if (l->pid == pid && l->holdMask != 0 && has_waiter(locks, l))
+			return true;
+	}
+	return false;
+}
 
 int64
 cdc_give_way_look(int64 now)
@@ -38,33 +64,4 @@ cdc_give_way_look(int64 now)
 			kill(lfirst_int(lc), SIGINT);
 	}
 	return now + LOOK_INTERVAL_MS;
-}
-
-static bool
-blocks_command(const LockData *locks, int pid)
-{
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *l = &locks->locks[i];
-
-		if (l->pid == pid && l->holdMask != 0 && has_waiter(locks, l))
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_waiter(const LockData *locks, const LockInstanceData *held)
-{
-	if (held->locktag.locktag_type != LOCKTAG_RELATION)
-		return false;
-	for (int i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *l = &locks->locks[i];
-
-		if (l->waitLockMode >= ShareLock &&
-			memcmp(&l->locktag, &held->locktag, sizeof(LOCKTAG)) == 0)
-			return true;
-	}
-	return false;
 }

@@ -64,20 +64,6 @@ static List *started_workers = NIL; /* of StartedWorker *, those not seen to hav
 static int	refusals = 0;		/* of a worker slot, in a row */
 static int64 refused_until = 0;	/* in ticks */
 
-static void reload_if_asked(void);
-static void find_unprobed(void);
-static void probe_databases(void);
-static void reap_workers(void);
-static int64 start_workers(void);
-static bool start_worker(CdcWorkerId id);
-static BackgroundWorkerHandle *register_worker(const Database *database, int number);
-static void note_start(CdcWorkerId id, BackgroundWorkerHandle *handle);
-static void note_refusal(void);
-static void wait_until(int64 due);
-static Database *find_database(Oid dboid);
-static List *list_databases(void);
-static uint32 wait_event(void);
-
 void
 cdc_launcher_register(void)
 {
@@ -93,36 +79,6 @@ cdc_launcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-void
-cdc_launcher_main(Datum main_arg)
-{
-	MemoryContext round_context;
-
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-
-	round_context = AllocSetContextCreate(TopMemoryContext, "cdcsync launcher",
-										  ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(round_context);
-	cdc_control_launcher_attach();
-	cdc_control_set_nworkers(cdc_apply_workers);
-
-	for (;;)
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		reload_if_asked();
-		reap_workers();
-		if (probe_due <= cdc_ticks_now())
-			find_unprobed();
-		probe_databases();
-		wait_until(Min(Min(start_workers(), probe_due), cdc_give_way_look(cdc_ticks_now())));
-		MemoryContextReset(round_context);
-	}
-}
-
 static void
 reload_if_asked(void)
 {
@@ -131,33 +87,6 @@ reload_if_asked(void)
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	cdc_control_set_nworkers(cdc_apply_workers);
-}
-
-static void
-find_unprobed(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, list_databases())
-	{
-		Database   *database = lfirst(lc);
-		MemoryContext old;
-
-		if (database->template)
-			continue;
-		old = MemoryContextSwitchTo(TopMemoryContext);
-		unprobed = list_append_unique_oid(unprobed, database->oid);
-		MemoryContextSwitchTo(old);
-	}
-	probe_due = cdc_ticks_now() + PROBE_INTERVAL_MS;
-}
-
-/* The rest waits until slots become free */
-static void
-probe_databases(void)
-{
-	while (unprobed != NIL && cdc_control_want(linitial_oid(unprobed)))
-		unprobed = list_delete_first(unprobed);
 }
 
 /* An exit may have made room for a worker that had none */
@@ -179,135 +108,6 @@ reap_workers(void)
 		pfree(worker);
 		refused_until = 0;
 	}
-}
-
-/* Returns when the next is due, as far as is known now */
-static int64
-start_workers(void)
-{
-	for (;;)
-	{
-		int64		now = cdc_ticks_now();
-		int64		due;
-		CdcWorkerId id = cdc_control_next_wanted(now, &due);
-
-		if (!OidIsValid(id.dboid))
-			return due;
-		if (now < refused_until || !start_worker(id))
-			return refused_until;
-	}
-}
-
-/* False if the server has no slot for one more worker */
-static bool
-start_worker(CdcWorkerId id)
-{
-	Database   *database = find_database(id.dboid);
-	BackgroundWorkerHandle *handle;
-
-	if (database == NULL)
-	{
-		cdc_control_forget(id.dboid);
-		return true;
-	}
-	handle = register_worker(database, id.number);
-	if (handle == NULL)
-	{
-		note_refusal();
-		return false;
-	}
-	note_start(id, handle);
-	return true;
-}
-
-/* Returns a handle in TopMemoryContext, or NULL */
-static BackgroundWorkerHandle *
-register_worker(const Database *database, int number)
-{
-	BackgroundWorker worker = {0};
-	CdcWorkerStart start = {.number = number, .nworkers = cdc_apply_workers};
-	BackgroundWorkerHandle *handle;
-	MemoryContext old;
-	bool		registered;
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_main_arg = ObjectIdGetDatum(database->oid);
-	worker.bgw_notify_pid = MyProcPid;
-	strlcpy(worker.bgw_library_name, "cdcsync", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "cdc_worker_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_type, "cdcsync apply worker", sizeof(worker.bgw_type));
-	StaticAssertStmt(sizeof(start) <= sizeof(worker.bgw_extra), "no room for the start's data");
-	memcpy(worker.bgw_extra, &start, sizeof(start));
-	if (number == CDC_FIRST_WORKER)
-		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
-				 "cdcsync apply worker for database %s", NameStr(database->name));
-	else
-		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
-				 "cdcsync apply worker %d for database %s", number, NameStr(database->name));
-
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	registered = RegisterDynamicBackgroundWorker(&worker, &handle);
-	MemoryContextSwitchTo(old);
-	return registered ? handle : NULL;
-}
-
-static void
-note_start(CdcWorkerId id, BackgroundWorkerHandle *handle)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	StartedWorker *worker = palloc(sizeof(StartedWorker));
-
-	worker->id = id;
-	worker->handle = handle;
-	started_workers = lappend(started_workers, worker);
-	MemoryContextSwitchTo(old);
-	cdc_control_started(id, cdc_ticks_now());
-	refusals = 0;
-}
-
-/* Probes come and go: only what lasts is worth a warning, once */
-static void
-note_refusal(void)
-{
-	refusals++;
-	refused_until = cdc_ticks_now() + (refusals == 1 ? FIRST_REFUSAL_PAUSE : REFUSAL_PAUSE);
-	if (refusals == 2)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("out of background worker slots for the apply workers of cdcsync"),
-				 errhint("Increase \"max_worker_processes\" and restart the server, or decrease \"cdcsync.apply_workers\".")));
-}
-
-static void
-wait_until(int64 due)
-{
-	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long		timeout = -1;
-
-	if (due != CDC_TICKS_NEVER)
-	{
-		events |= WL_TIMEOUT;
-		timeout = Max(due - cdc_ticks_now(), 0);
-	}
-	(void) WaitLatch(MyLatch, events, timeout, wait_event());
-}
-
-/* NULL if nobody can connect to it */
-static Database *
-find_database(Oid dboid)
-{
-	ListCell   *lc;
-
-	foreach(lc, list_databases())
-	{
-		Database   *database = lfirst(lc);
-
-		if (database->oid == dboid)
-			return database;
-	}
-	return NULL;
 }
 
 /*
@@ -350,6 +150,33 @@ list_databases(void)
 	return result;
 }
 
+static void
+find_unprobed(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, list_databases())
+	{
+		Database   *database = lfirst(lc);
+		MemoryContext old;
+
+		if (database->template)
+			continue;
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		unprobed = list_append_unique_oid(unprobed, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	probe_due = cdc_ticks_now() + PROBE_INTERVAL_MS;
+}
+
+/* The rest waits until slots become free */
+static void
+probe_databases(void)
+{
+	while (unprobed != NIL && cdc_control_want(linitial_oid(unprobed)))
+		unprobed = list_delete_first(unprobed);
+}
+
 static uint32
 wait_event(void)
 {
@@ -358,4 +185,163 @@ wait_event(void)
 	if (event == 0)
 		event = cdc_wait_event_new("CdcsyncLauncherMain");
 	return event;
+}
+
+static void
+wait_until(int64 due)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long		timeout = -1;
+
+	if (due != CDC_TICKS_NEVER)
+	{
+		events |= WL_TIMEOUT;
+		timeout = Max(due - cdc_ticks_now(), 0);
+	}
+	(void) WaitLatch(MyLatch, events, timeout, wait_event());
+}
+
+/* NULL if nobody can connect to it */
+static Database *
+find_database(Oid dboid)
+{
+	ListCell   *lc;
+
+	foreach(lc, list_databases())
+	{
+		Database   *database = lfirst(lc);
+
+		if (database->oid == dboid)
+			return database;
+	}
+	return NULL;
+}
+
+/* Returns a handle in TopMemoryContext, or NULL */
+static BackgroundWorkerHandle *
+register_worker(const Database *database, int number)
+{
+	BackgroundWorker worker = {0};
+	CdcWorkerStart start = {.number = number, .nworkers = cdc_apply_workers};
+	BackgroundWorkerHandle *handle;
+	MemoryContext old;
+	bool		registered;
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = ObjectIdGetDatum(database->oid);
+	worker.bgw_notify_pid = MyProcPid;
+	strlcpy(worker.bgw_library_name, "cdcsync", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "cdc_worker_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_type, "cdcsync apply worker", sizeof(worker.bgw_type));
+	StaticAssertStmt(sizeof(start) <= sizeof(worker.bgw_extra), "no room for the start's data");
+	memcpy(worker.bgw_extra, &start, sizeof(start));
+	if (number == CDC_FIRST_WORKER)
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
+				 "cdcsync apply worker for database %s", NameStr(database->name));
+	else
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name),
+				 "cdcsync apply worker %d for database %s", number, NameStr(database->name));
+
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	registered = RegisterDynamicBackgroundWorker(&worker, &handle);
+	MemoryContextSwitchTo(old);
+	return registered ? handle : NULL;
+}
+
+/* Probes come and go: only what lasts is worth a warning, once */
+static void
+note_refusal(void)
+{
+	refusals++;
+	refused_until = cdc_ticks_now() + (refusals == 1 ? FIRST_REFUSAL_PAUSE : REFUSAL_PAUSE);
+	if (refusals == 2)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("out of background worker slots for the apply workers of cdcsync"),
+				 errhint("Increase \"max_worker_processes\" and restart the server, or decrease \"cdcsync.apply_workers\".")));
+}
+
+static void
+note_start(CdcWorkerId id, BackgroundWorkerHandle *handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	StartedWorker *worker = palloc(sizeof(StartedWorker));
+
+	worker->id = id;
+	worker->handle = handle;
+	started_workers = lappend(started_workers, worker);
+	MemoryContextSwitchTo(old);
+	cdc_control_started(id, cdc_ticks_now());
+	refusals = 0;
+}
+
+/* False if the server has no slot for one more worker */
+static bool
+start_worker(CdcWorkerId id)
+{
+	Database   *database = find_database(id.dboid);
+	BackgroundWorkerHandle *handle;
+
+	if (database == NULL)
+	{
+		cdc_control_forget(id.dboid);
+		return true;
+	}
+	handle = register_worker(database, id.number);
+	if (handle == NULL)
+	{
+		note_refusal();
+		return false;
+	}
+	note_start(id, handle);
+	return true;
+}
+
+/* Returns when the next is due, as far as is known now */
+static int64
+start_workers(void)
+{
+	for (;;)
+	{
+		int64		now = cdc_ticks_now();
+		int64		due;
+		CdcWorkerId id = cdc_control_next_wanted(now, &due);
+
+		if (!OidIsValid(id.dboid))
+			return due;
+		if (now < refused_until || !start_worker(id))
+			return refused_until;
+	}
+}
+
+void
+cdc_launcher_main(Datum main_arg)
+{
+	MemoryContext round_context;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	round_context = AllocSetContextCreate(TopMemoryContext, "cdcsync launcher",
+										  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(round_context);
+	cdc_control_launcher_attach();
+	cdc_control_set_nworkers(cdc_apply_workers);
+
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		reload_if_asked();
+		reap_workers();
+		if (probe_due <= cdc_ticks_now())
+			find_unprobed();
+		probe_databases();
+		wait_until(Min(Min(start_workers(), probe_due), cdc_give_way_look(cdc_ticks_now())));
+		MemoryContextReset(round_context);
+	}
 }

@@ -37,7 +37,6 @@
 #define HOLD_MS				1000
 #define QUERY_TIMEOUT_MS	1000
 
-
 List	   *cdc_partition_list = NIL;
 
 static char *current_cluster = NULL;
@@ -50,27 +49,123 @@ typedef struct PartitionEntry
 	CdcPartition *partition;
 } PartitionEntry;
 
-static CdcSubscription *find_subscription(List *subscriptions, const char *name);
-static void take_position(CdcPartition *p, List *offsets);
-static void set_position(CdcPartition *p, const CdcOffset *stored);
-static void adopt(CdcPartition *p, CdcSubscription *sub);
-static void release(CdcPartition *p);
-static void enter(CdcPartition *p);
-static void set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error);
-static void stop_saying(CdcPartition *p, const char *message, const char *hint);
-static void wait_saying(CdcPartition *p, const char *message);
-static void publish_errors(void);
-static void unassign(CdcPartition *p);
-static void start(CdcPartition *p);
-static bool rewind_to_time(CdcPartition *p);
-static char *hint_anew(const CdcPartition *p);
-static char *rewind_command(const CdcPartition *p, int64 offset);
-static void stop_short(CdcPartition *p, int64 end_offset);
-static void note_streaming(CdcPartition *p);
-static void take_end(CdcPartition *p, int64 end_offset);
-static bool is_known(const CdcPartition *p, const CdcPosition *end, List *topics);
-
 /* ---- configuration ---- */
+
+static CdcSubscription *
+find_subscription(List *subscriptions, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+	{
+		CdcSubscription *sub = lfirst(lc);
+
+		if (strcmp(sub->name, name) == 0)
+			return sub;
+	}
+	return NULL;
+}
+
+static void
+unassign(CdcPartition *p)
+{
+	if (p->assigned)
+		cdc_consumer_unassign(p->offset.topic, p->offset.partition);
+	p->assigned = false;
+	p->verifying = false;
+	cdc_log_tail_reset(&p->tail);
+}
+
+static void
+release(CdcPartition *p)
+{
+	unassign(p);
+	cdc_stat_partition_release(p->stat);
+	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
+	(void) cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
+	last_found = NULL;
+	pfree(p->offset.subscription);
+	pfree(p->offset.topic);
+	pfree(p);
+}
+
+static void
+set_position(CdcPartition *p, const CdcOffset *stored)
+{
+	unassign(p);
+	p->offset.next_offset = stored->next_offset;
+	p->offset.record_time = stored->record_time;
+	p->offset.rewind_to = stored->rewind_to;
+	p->offset.tid = stored->tid;
+	p->nothing_before = false;
+	p->position = stored->next_offset;
+	p->failed_at = -1;
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+}
+
+/* Somebody may have moved it: skip(), rewind() */
+static void
+take_position(CdcPartition *p, List *offsets)
+{
+	ListCell   *lc;
+
+	foreach(lc, offsets)
+	{
+		CdcOffset  *stored = lfirst(lc);
+
+		if (stored->partition != p->offset.partition ||
+			strcmp(stored->topic, p->offset.topic) != 0 ||
+			strcmp(stored->subscription, p->offset.subscription) != 0)
+			continue;
+		if (stored->next_offset != p->offset.next_offset ||
+			stored->rewind_to != p->offset.rewind_to)
+			set_position(p, stored);
+		return;
+	}
+}
+
+static void
+set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
+{
+	p->state = state;
+	if (error)
+		cdc_stat_partition_error(p->stat, state, error);
+	else
+		cdc_stat_partition_state(p->stat, state);
+}
+
+static void
+adopt(CdcPartition *p, CdcSubscription *sub)
+{
+	cdc_partition_set_options(p, sub);
+	if (!sub->enabled)
+	{
+		unassign(p);
+		set_state(p, CDC_PARTITION_PAUSED, NULL);
+	}
+	else if (!p->assigned)
+	{
+		p->retries = 0;
+		p->retry_at = 0;
+		set_state(p, CDC_PARTITION_STARTING, NULL);
+	}
+}
+
+/* DDL of users concerns a worker with a partition in error, also while that is tried once more */
+static void
+publish_errors(void)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		const CdcPartition *p = lfirst(lc);
+
+		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
+	cdc_control_set_errors(any);
+}
 
 void
 cdc_partition_configure(List *subscriptions, List *offsets)
@@ -97,73 +192,6 @@ cdc_partition_configure(List *subscriptions, List *offsets)
 	publish_errors();
 }
 
-static CdcSubscription *
-find_subscription(List *subscriptions, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, subscriptions)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (strcmp(sub->name, name) == 0)
-			return sub;
-	}
-	return NULL;
-}
-
-/* Somebody may have moved it: skip(), rewind() */
-static void
-take_position(CdcPartition *p, List *offsets)
-{
-	ListCell   *lc;
-
-	foreach(lc, offsets)
-	{
-		CdcOffset  *stored = lfirst(lc);
-
-		if (stored->partition != p->offset.partition ||
-			strcmp(stored->topic, p->offset.topic) != 0 ||
-			strcmp(stored->subscription, p->offset.subscription) != 0)
-			continue;
-		if (stored->next_offset != p->offset.next_offset ||
-			stored->rewind_to != p->offset.rewind_to)
-			set_position(p, stored);
-		return;
-	}
-}
-
-static void
-set_position(CdcPartition *p, const CdcOffset *stored)
-{
-	unassign(p);
-	p->offset.next_offset = stored->next_offset;
-	p->offset.record_time = stored->record_time;
-	p->offset.rewind_to = stored->rewind_to;
-	p->offset.tid = stored->tid;
-	p->nothing_before = false;
-	p->position = stored->next_offset;
-	p->failed_at = -1;
-	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
-}
-
-static void
-adopt(CdcPartition *p, CdcSubscription *sub)
-{
-	cdc_partition_set_options(p, sub);
-	if (!sub->enabled)
-	{
-		unassign(p);
-		set_state(p, CDC_PARTITION_PAUSED, NULL);
-	}
-	else if (!p->assigned)
-	{
-		p->retries = 0;
-		p->retry_at = 0;
-		set_state(p, CDC_PARTITION_STARTING, NULL);
-	}
-}
-
 void
 cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
 {
@@ -178,16 +206,14 @@ cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
 }
 
 static void
-release(CdcPartition *p)
+enter(CdcPartition *p)
 {
-	unassign(p);
-	cdc_stat_partition_release(p->stat);
-	cdc_partition_list = list_delete_ptr(cdc_partition_list, p);
-	(void) cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_REMOVE, NULL);
-	last_found = NULL;
-	pfree(p->offset.subscription);
-	pfree(p->offset.topic);
-	pfree(p);
+	PartitionEntry *entry;
+
+	if (by_name == NULL)
+		by_name = cdc_topic_partition_hash("cdcsync partitions", sizeof(PartitionEntry));
+	entry = cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
+	entry->partition = p;
 }
 
 void
@@ -217,17 +243,6 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 	adopt(p, sub);
 }
 
-static void
-enter(CdcPartition *p)
-{
-	PartitionEntry *entry;
-
-	if (by_name == NULL)
-		by_name = cdc_topic_partition_hash("cdcsync partitions", sizeof(PartitionEntry));
-	entry = cdc_topic_partition_search(by_name, p->offset.topic, p->offset.partition, HASH_ENTER, NULL);
-	entry->partition = p;
-}
-
 void
 cdc_partition_set_cluster(const char *cluster_id)
 {
@@ -236,42 +251,6 @@ cdc_partition_set_cluster(const char *cluster_id)
 }
 
 /* ---- states ---- */
-
-static void
-set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
-{
-	p->state = state;
-	if (error)
-		cdc_stat_partition_error(p->stat, state, error);
-	else
-		cdc_stat_partition_state(p->stat, state);
-}
-
-/* DDL of users concerns a worker with a partition in error, also while that is tried once more */
-static void
-publish_errors(void)
-{
-	bool		any = false;
-	ListCell   *lc;
-
-	foreach(lc, cdc_partition_list)
-	{
-		const CdcPartition *p = lfirst(lc);
-
-		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
-	}
-	cdc_control_set_errors(any);
-}
-
-static void
-unassign(CdcPartition *p)
-{
-	if (p->assigned)
-		cdc_consumer_unassign(p->offset.topic, p->offset.partition);
-	p->assigned = false;
-	p->verifying = false;
-	cdc_log_tail_reset(&p->tail);
-}
 
 /*
  * The first failure of a message is tried again once: DDL that mends it may have
@@ -399,6 +378,69 @@ cdc_partition_unassigned_all(const CdcError *error)
 
 /* ---- reading ---- */
 
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
+static bool
+rewind_to_time(CdcPartition *p)
+{
+	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
+	CdcOffset	offset = p->offset;
+	char	   *error = NULL;
+	MemoryContext context;
+	bool		stored;
+
+	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
+		(error = position.error) != NULL)
+	{
+		wait_saying(p, error);
+		return false;
+	}
+	offset.next_offset = position.offset;
+	context = cdc_catalog_begin();
+	stored = cdc_offset_rewind(&offset);
+	cdc_catalog_commit(context);
+	if (!stored)
+	{
+		wait_saying(p, "its position has just been changed");
+		return false;
+	}
+	ereport(LOG,
+			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
+					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
+	set_position(p, &offset);
+	return true;
+}
+
+static void
+start(CdcPartition *p)
+{
+	char	   *error;
+	int64		from;
+
+	if (p->offset.cluster_id && current_cluster &&
+		strcmp(p->offset.cluster_id, current_cluster) != 0)
+	{
+		stop_saying(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s",
+								current_cluster, p->offset.cluster_id),
+					psprintf("Check cdcsync.bootstrap_servers; to begin anew in this cluster, run %s.",
+							 cdc_subscription_reset_command(p->offset.subscription)));
+		return;
+	}
+	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
+		return;
+	from = p->offset.next_offset;
+	p->verifying = from > 0 && !p->nothing_before;
+	p->position = from;
+	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
+							 p->verifying ? from - 1 : from, &error))
+	{
+		wait_saying(p, error);
+		return;
+	}
+	p->assigned = true;
+	if (p->retries == 0)
+		set_state(p, CDC_PARTITION_STARTING, NULL);
+}
+
 void
 cdc_partition_start_due(int64 now)
 {
@@ -436,67 +478,26 @@ cdc_partition_next_due(void)
 	return due;
 }
 
+/* After a fault that is when the message has been applied that stumbled over it */
 static void
-start(CdcPartition *p)
+note_streaming(CdcPartition *p)
 {
-	char	   *error;
-	int64		from;
-
-	if (p->offset.cluster_id && current_cluster &&
-		strcmp(p->offset.cluster_id, current_cluster) != 0)
-	{
-		stop_saying(p, psprintf("the broker belongs to cluster %s, the stored offset to cluster %s",
-								current_cluster, p->offset.cluster_id),
-					psprintf("Check cdcsync.bootstrap_servers; to begin anew in this cluster, run %s.",
-							 cdc_subscription_reset_command(p->offset.subscription)));
-		return;
-	}
-	if (p->offset.rewind_to >= 0 && !rewind_to_time(p))
-		return;
-	from = p->offset.next_offset;
-	p->verifying = from > 0 && !p->nothing_before;
-	p->position = from;
-	if (!cdc_consumer_assign(p->offset.topic, p->offset.partition,
-							 p->verifying ? from - 1 : from, &error))
-	{
-		wait_saying(p, error);
-		return;
-	}
-	p->assigned = true;
-	if (p->retries == 0)
-		set_state(p, CDC_PARTITION_STARTING, NULL);
+	p->retries = 0;
+	if (p->state != CDC_PARTITION_STREAMING)
+		set_state(p, CDC_PARTITION_STREAMING, NULL);
 }
 
-/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
-static bool
-rewind_to_time(CdcPartition *p)
+static char *
+hint_anew(const CdcPartition *p)
 {
-	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
-	CdcOffset	offset = p->offset;
-	char	   *error = NULL;
-	MemoryContext context;
-	bool		stored;
+	return psprintf("If the topic was deleted and created again, restart the connector that writes to it, then run %s.",
+					cdc_subscription_reset_command(p->offset.subscription));
+}
 
-	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
-		(error = position.error) != NULL)
-	{
-		wait_saying(p, error);
-		return false;
-	}
-	offset.next_offset = position.offset;
-	context = cdc_catalog_begin();
-	stored = cdc_offset_rewind(&offset);
-	cdc_catalog_commit(context);
-	if (!stored)
-	{
-		wait_saying(p, "its position has just been changed");
-		return false;
-	}
-	ereport(LOG,
-			(errmsg("subscription \"%s\" reads topic \"%s\" partition %d again from offset " INT64_FORMAT,
-					offset.subscription, offset.topic, offset.partition, offset.next_offset)));
-	set_position(p, &offset);
-	return true;
+static void
+take_end(CdcPartition *p, int64 end_offset)
+{
+	p->end_offset = Max(p->end_offset, Max(end_offset, p->position));
 }
 
 bool
@@ -527,6 +528,14 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 	return true;
 }
 
+static void
+stop_short(CdcPartition *p, int64 end_offset)
+{
+	stop_saying(p, psprintf("the topic ends at offset " INT64_FORMAT
+							", before the next one to apply, " INT64_FORMAT, end_offset, p->offset.next_offset),
+				hint_anew(p));
+}
+
 bool
 cdc_partition_at_end(CdcPartition *p, int64 offset)
 {
@@ -548,19 +557,18 @@ cdc_partition_at_end(CdcPartition *p, int64 offset)
 	return gap;
 }
 
-/* After a fault that is when the message has been applied that stumbled over it */
-static void
-note_streaming(CdcPartition *p)
+/* SELECT cdcsync.rewind(...), which moves this partition to the offset */
+static char *
+rewind_command(const CdcPartition *p, int64 offset)
 {
-	p->retries = 0;
-	if (p->state != CDC_PARTITION_STREAMING)
-		set_state(p, CDC_PARTITION_STREAMING, NULL);
-}
+	StringInfoData to;
 
-static void
-take_end(CdcPartition *p, int64 end_offset)
-{
-	p->end_offset = Max(p->end_offset, Max(end_offset, p->position));
+	initStringInfo(&to);
+	appendStringInfoChar(&to, '{');
+	escape_json(&to, p->offset.topic);
+	appendStringInfo(&to, ": {\"%d\": " INT64_FORMAT "}}", p->offset.partition, offset);
+	return psprintf("SELECT cdcsync.rewind(%s, %s::jsonb)", quote_literal_cstr(p->offset.subscription),
+					quote_literal_cstr(to.data));
 }
 
 void
@@ -601,35 +609,6 @@ cdc_partition_out_of_range(CdcPartition *p)
 		stop_saying(p, psprintf("the topic had ended before the next one to apply, " INT64_FORMAT, next),
 					hint_anew(p));
 	}
-}
-
-static char *
-hint_anew(const CdcPartition *p)
-{
-	return psprintf("If the topic was deleted and created again, restart the connector that writes to it, then run %s.",
-					cdc_subscription_reset_command(p->offset.subscription));
-}
-
-/* SELECT cdcsync.rewind(...), which moves this partition to the offset */
-static char *
-rewind_command(const CdcPartition *p, int64 offset)
-{
-	StringInfoData to;
-
-	initStringInfo(&to);
-	appendStringInfoChar(&to, '{');
-	escape_json(&to, p->offset.topic);
-	appendStringInfo(&to, ": {\"%d\": " INT64_FORMAT "}}", p->offset.partition, offset);
-	return psprintf("SELECT cdcsync.rewind(%s, %s::jsonb)", quote_literal_cstr(p->offset.subscription),
-					quote_literal_cstr(to.data));
-}
-
-static void
-stop_short(CdcPartition *p, int64 end_offset)
-{
-	stop_saying(p, psprintf("the topic ends at offset " INT64_FORMAT
-							", before the next one to apply, " INT64_FORMAT, end_offset, p->offset.next_offset),
-				hint_anew(p));
 }
 
 void
@@ -677,6 +656,16 @@ cdc_partition_find(const char *topic, int32 partition)
 	return entry ? entry->partition : NULL;
 }
 
+/* In a topic that is no longer there is nothing to be waited for */
+static bool
+is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
+{
+	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
+		return true;
+	return p->offset.rewind_to < 0 &&
+		(end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
+}
+
 bool
 cdc_partition_query_ends(List *topics, bool *known, char **error)
 {
@@ -706,14 +695,4 @@ cdc_partition_query_ends(List *topics, bool *known, char **error)
 		cdc_stat_partition_position(p->stat, -1, end->offset, 0);
 	}
 	return true;
-}
-
-/* In a topic that is no longer there is nothing to be waited for */
-static bool
-is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
-{
-	if (!p->sub->enabled || p->state == CDC_PARTITION_ERROR)
-		return true;
-	return p->offset.rewind_to < 0 &&
-		(end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
 }

@@ -23,18 +23,7 @@ typedef struct Kind
 	bool		(*forget) (void);	/* true if there is more */
 } Kind;
 
-static bool forget_tombstones(void);
-static bool forget_conflicts(void);
-static bool forget_dead_letters(void);
 static bool attempt(const Kind *kind);
-static void forget_some(void *arg);
-static bool any_error(const ErrorData *error);
-
-static const Kind kinds[] = {
-	{"tombstones", forget_tombstones},
-	{"conflicts", forget_conflicts},
-	{"dead letters", forget_dead_letters},
-};
 
 static BlockNumber next_block = 0;	/* of the tombstones */
 
@@ -43,45 +32,6 @@ typedef struct Attempt
 	const Kind *kind;
 	bool		more;
 } Attempt;
-
-bool
-cdc_retention_turn(void)
-{
-	bool		more = false;
-
-	for (int i = 0; i < lengthof(kinds); i++)
-		more |= attempt(&kinds[i]);
-	return more;
-}
-
-static bool
-attempt(const Kind *kind)
-{
-	MemoryContext caller = cdc_catalog_begin();
-	Attempt		attempt = {.kind = kind};
-	ErrorData  *error = cdc_subxact_attempt(forget_some, &attempt, any_error);
-
-	if (error != NULL)
-		ereport(LOG,
-				(errmsg("cdcsync could not forget %s that are due: %s", kind->what, error->message),
-				 errdetail("It tries again by itself.")));
-	cdc_catalog_commit(caller);
-	return error == NULL && attempt.more;
-}
-
-static void
-forget_some(void *arg)
-{
-	Attempt    *attempt = arg;
-
-	attempt->more = attempt->kind->forget();
-}
-
-static bool
-any_error(const ErrorData *error)
-{
-	return true;
-}
 
 static bool
 forget_tombstones(void)
@@ -100,4 +50,49 @@ static bool
 forget_dead_letters(void)
 {
 	return cdc_dead_letter_prune() == CDC_PRUNE_AT_ONCE;
+}
+
+static const Kind kinds[] = {
+	{"tombstones", forget_tombstones},
+	{"conflicts", forget_conflicts},
+	{"dead letters", forget_dead_letters},
+};
+
+static void
+forget_some(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	attempt->more = attempt->kind->forget();
+}
+
+static bool
+any_error(const ErrorData *error)
+{
+	return true;
+}
+
+static bool
+attempt(const Kind *kind)
+{
+	MemoryContext caller = cdc_catalog_begin();
+	Attempt		attempt = {.kind = kind};
+	ErrorData  *error = cdc_subxact_attempt(forget_some, &attempt, any_error);
+
+	if (error != NULL)
+		ereport(LOG,
+				(errmsg("cdcsync could not forget %s that are due: %s", kind->what, error->message),
+				 errdetail("It tries again by itself.")));
+	cdc_catalog_commit(caller);
+	return error == NULL && attempt.more;
+}
+
+bool
+cdc_retention_turn(void)
+{
+	bool		more = false;
+
+	for (int i = 0; i < lengthof(kinds); i++)
+		more |= attempt(&kinds[i]);
+	return more;
 }

@@ -53,70 +53,163 @@ typedef struct Aftermath
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-static void process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
-							ProcessUtilityContext context, ParamListInfo params,
-							QueryEnvironment *query_env, DestReceiver *dest,
-							QueryCompletion *qc);
-static Aftermath before_command(Node *stmt);
-static void after_command(const Aftermath *aftermath);
-
-/* databases */
-static void drop_origins(Oid dboid);
-static void attempt_drop_origins(void *arg);
-static bool is_any_error(const ErrorData *error);
-static Oid	hold_database(const char *name);
-static void hold_template(const CreatedbStmt *stmt);
-static Oid	alter_database(const AlterDatabaseStmt *stmt);
-static bool sets_cdcsync(const VariableSetStmt *stmt);
-static DefElem *find_option(List *options, const char *name);
-static bool may_stop(Oid dboid, bool to_copy);
-static bool may_create_database(void);
-
-/* the extension */
-static bool hold_extension(Node *stmt);
-static bool may_drop_extension(Node *stmt);
-static bool names_cdcsync(const DropStmt *stmt);
-static bool drops_owner(const DropOwnedStmt *stmt, Oid owner);
-static Oid	schema_owner(void);
-
-void
-cdc_utility_hook(void)
+static DefElem *
+find_option(List *options, const char *name)
 {
-	prev_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = process_utility;
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *option = lfirst(lc);
+
+		if (strcmp(option->defname, name) == 0)
+			return option;
+	}
+	return NULL;
+}
+
+static bool
+may_create_database(void)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Its owner may, and who may copy it, to copy it */
+static bool
+may_stop(Oid dboid, bool to_copy)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
+	Form_pg_database form;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_database) GETSTRUCT(tuple);
+	result = has_privs_of_role(GetUserId(), form->datdba) ||
+		(to_copy && form->datistemplate && may_create_database());
+	ReleaseSysCache(tuple);
+	return result;
 }
 
 static void
-process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+hold_template(const CreatedbStmt *stmt)
 {
-	Aftermath	aftermath = {0};
-	CdcAltered	altered = {0};
+	DefElem    *option = find_option(stmt->options, "template");
+	Oid			dboid;
 
-	if (!IsParallelWorker())
-		aftermath = before_command(pstmt->utilityStmt);
-	if (aftermath.ddl)
-		cdc_altered_begin(&altered);
-	PG_TRY();
+	dboid = get_database_oid(option != NULL && option->arg != NULL ? defGetString(option) :
+							 "template1", true);
+	if (OidIsValid(dboid) && may_stop(dboid, true))
+		cdc_control_hold(dboid);
+}
+
+/* Returns the database's oid, or InvalidOid if the command will fail or do nothing */
+static Oid
+hold_database(const char *name)
+{
+	Oid			dboid = get_database_oid(name, true);
+
+	if (!OidIsValid(dboid) || !may_stop(dboid, false))
+		return InvalidOid;
+	cdc_control_hold(dboid);
+	return dboid;
+}
+
+/* Returns the database if its options may open it to connections */
+static Oid
+alter_database(const AlterDatabaseStmt *stmt)
+{
+	if (find_option(stmt->options, "tablespace") != NULL)
+		(void) hold_database(stmt->dbname);
+	if (find_option(stmt->options, "allow_connections") != NULL)
+		return get_database_oid(stmt->dbname, true);
+	return InvalidOid;
+}
+
+/* A worker would go on with the old value: it never begins a session of its own accord */
+static bool
+sets_cdcsync(const VariableSetStmt *stmt)
+{
+	return stmt->kind == VAR_RESET_ALL || pg_strncasecmp(stmt->name, "cdcsync.", 8) == 0;
+}
+
+static bool
+names_cdcsync(const DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (stmt->removeType != OBJECT_EXTENSION && stmt->removeType != OBJECT_SCHEMA)
+		return false;
+	foreach(lc, stmt->objects)
 	{
-		if (prev_process_utility)
-			prev_process_utility(pstmt, query, read_only_tree, context, params, query_env,
-								 dest, qc);
-		else
-			standard_ProcessUtility(pstmt, query, read_only_tree, context, params, query_env,
-									dest, qc);
-		if (aftermath.ddl && IsTransactionState())
-			CommandCounterIncrement();
+		if (strcmp(strVal(lfirst(lc)), EXTENSION_NAME) == 0 ||
+			(stmt->behavior == DROP_CASCADE && strcmp(strVal(lfirst(lc)), LANGUAGE_NAME) == 0))
+			return true;
 	}
-	PG_FINALLY();
+	return false;
+}
+
+static bool
+drops_owner(const DropOwnedStmt *stmt, Oid owner)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->roles)
 	{
-		if (aftermath.ddl)
-			cdc_altered_end(&altered);
+		if (get_rolespec_oid(lfirst(lc), true) == owner)
+			return has_privs_of_role(GetUserId(), owner);
 	}
-	PG_END_TRY();
-	after_command(&aftermath);
-	cdc_register_ddl_end(&aftermath.of_tables, altered.relids);
+	return false;
+}
+
+static Oid
+schema_owner(void)
+{
+	Oid			schema = get_namespace_oid(EXTENSION_NAME, true);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static bool
+may_drop_extension(Node *stmt)
+{
+	Oid			owner;
+
+	if (IsA(stmt, DropStmt) && !names_cdcsync((DropStmt *) stmt))
+		return false;
+	if (!OidIsValid(cdc_catalog_extension()))
+		return false;
+
+	if (IsA(stmt, DropOwnedStmt))
+		return drops_owner((DropOwnedStmt *) stmt, cdc_catalog_owner()) ||
+			drops_owner((DropOwnedStmt *) stmt, schema_owner());
+	owner = ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA ? schema_owner() :
+		cdc_catalog_owner();
+	return has_privs_of_role(GetUserId(), owner);
+}
+
+/* True if the command can drop the extension from this database */
+static bool
+hold_extension(Node *stmt)
+{
+	if (!may_drop_extension(stmt))
+		return false;
+	cdc_control_hold(MyDatabaseId);
+	cdc_register_own_publication();
+	return true;
 }
 
 static Aftermath
@@ -162,6 +255,33 @@ before_command(Node *stmt)
 }
 
 static void
+attempt_drop_origins(void *arg)
+{
+	HOLD_INTERRUPTS();			/* an error ends that, too */
+	cdc_origin_drop_all(*(Oid *) arg);
+	RESUME_INTERRUPTS();
+}
+
+static bool
+is_any_error(const ErrorData *error)
+{
+	return true;
+}
+
+/* The database's files are gone: nothing may undo that it is gone from the catalog */
+static void
+drop_origins(Oid dboid)
+{
+	ErrorData  *error = cdc_subxact_attempt(attempt_drop_origins, &dboid, is_any_error);
+
+	if (error != NULL)
+		ereport(WARNING,
+				(errmsg("the replication origins of the dropped database stay: %s", error->message),
+				 errhint("Run SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE 'cdcsync:%u:%%'.",
+						 dboid)));
+}
+
+static void
 after_command(const Aftermath *aftermath)
 {
 	if (OidIsValid(aftermath->dropped))
@@ -186,188 +306,42 @@ after_command(const Aftermath *aftermath)
 		cdc_control_retry_at_commit();
 }
 
-/* The database's files are gone: nothing may undo that it is gone from the catalog */
 static void
-drop_origins(Oid dboid)
+process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
-	ErrorData  *error = cdc_subxact_attempt(attempt_drop_origins, &dboid, is_any_error);
+	Aftermath	aftermath = {0};
+	CdcAltered	altered = {0};
 
-	if (error != NULL)
-		ereport(WARNING,
-				(errmsg("the replication origins of the dropped database stay: %s", error->message),
-				 errhint("Run SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE 'cdcsync:%u:%%'.",
-						 dboid)));
-}
-
-static void
-attempt_drop_origins(void *arg)
-{
-	HOLD_INTERRUPTS();			/* an error ends that, too */
-	cdc_origin_drop_all(*(Oid *) arg);
-	RESUME_INTERRUPTS();
-}
-
-static bool
-is_any_error(const ErrorData *error)
-{
-	return true;
-}
-
-/* Returns the database's oid, or InvalidOid if the command will fail or do nothing */
-static Oid
-hold_database(const char *name)
-{
-	Oid			dboid = get_database_oid(name, true);
-
-	if (!OidIsValid(dboid) || !may_stop(dboid, false))
-		return InvalidOid;
-	cdc_control_hold(dboid);
-	return dboid;
-}
-
-static void
-hold_template(const CreatedbStmt *stmt)
-{
-	DefElem    *option = find_option(stmt->options, "template");
-	Oid			dboid;
-
-	dboid = get_database_oid(option != NULL && option->arg != NULL ? defGetString(option) :
-							 "template1", true);
-	if (OidIsValid(dboid) && may_stop(dboid, true))
-		cdc_control_hold(dboid);
-}
-
-/* Returns the database if its options may open it to connections */
-static Oid
-alter_database(const AlterDatabaseStmt *stmt)
-{
-	if (find_option(stmt->options, "tablespace") != NULL)
-		(void) hold_database(stmt->dbname);
-	if (find_option(stmt->options, "allow_connections") != NULL)
-		return get_database_oid(stmt->dbname, true);
-	return InvalidOid;
-}
-
-/* A worker would go on with the old value: it never begins a session of its own accord */
-static bool
-sets_cdcsync(const VariableSetStmt *stmt)
-{
-	return stmt->kind == VAR_RESET_ALL || pg_strncasecmp(stmt->name, "cdcsync.", 8) == 0;
-}
-
-static DefElem *
-find_option(List *options, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, options)
+	if (!IsParallelWorker())
+		aftermath = before_command(pstmt->utilityStmt);
+	if (aftermath.ddl)
+		cdc_altered_begin(&altered);
+	PG_TRY();
 	{
-		DefElem    *option = lfirst(lc);
-
-		if (strcmp(option->defname, name) == 0)
-			return option;
+		if (prev_process_utility)
+			prev_process_utility(pstmt, query, read_only_tree, context, params, query_env,
+								 dest, qc);
+		else
+			standard_ProcessUtility(pstmt, query, read_only_tree, context, params, query_env,
+									dest, qc);
+		if (aftermath.ddl && IsTransactionState())
+			CommandCounterIncrement();
 	}
-	return NULL;
-}
-
-/* Its owner may, and who may copy it, to copy it */
-static bool
-may_stop(Oid dboid, bool to_copy)
-{
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
-	Form_pg_database form;
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	form = (Form_pg_database) GETSTRUCT(tuple);
-	result = has_privs_of_role(GetUserId(), form->datdba) ||
-		(to_copy && form->datistemplate && may_create_database());
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-static bool
-may_create_database(void)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/* True if the command can drop the extension from this database */
-static bool
-hold_extension(Node *stmt)
-{
-	if (!may_drop_extension(stmt))
-		return false;
-	cdc_control_hold(MyDatabaseId);
-	cdc_register_own_publication();
-	return true;
-}
-
-static bool
-may_drop_extension(Node *stmt)
-{
-	Oid			owner;
-
-	if (IsA(stmt, DropStmt) && !names_cdcsync((DropStmt *) stmt))
-		return false;
-	if (!OidIsValid(cdc_catalog_extension()))
-		return false;
-
-	if (IsA(stmt, DropOwnedStmt))
-		return drops_owner((DropOwnedStmt *) stmt, cdc_catalog_owner()) ||
-			drops_owner((DropOwnedStmt *) stmt, schema_owner());
-	owner = ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA ? schema_owner() :
-		cdc_catalog_owner();
-	return has_privs_of_role(GetUserId(), owner);
-}
-
-static bool
-names_cdcsync(const DropStmt *stmt)
-{
-	ListCell   *lc;
-
-	if (stmt->removeType != OBJECT_EXTENSION && stmt->removeType != OBJECT_SCHEMA)
-		return false;
-	foreach(lc, stmt->objects)
+	PG_FINALLY();
 	{
-		if (strcmp(strVal(lfirst(lc)), EXTENSION_NAME) == 0 ||
-			(stmt->behavior == DROP_CASCADE && strcmp(strVal(lfirst(lc)), LANGUAGE_NAME) == 0))
-			return true;
+		if (aftermath.ddl)
+			cdc_altered_end(&altered);
 	}
-	return false;
+	PG_END_TRY();
+	after_command(&aftermath);
+	cdc_register_ddl_end(&aftermath.of_tables, altered.relids);
 }
 
-static bool
-drops_owner(const DropOwnedStmt *stmt, Oid owner)
+void
+cdc_utility_hook(void)
 {
-	ListCell   *lc;
-
-	foreach(lc, stmt->roles)
-	{
-		if (get_rolespec_oid(lfirst(lc), true) == owner)
-			return has_privs_of_role(GetUserId(), owner);
-	}
-	return false;
-}
-
-static Oid
-schema_owner(void)
-{
-	Oid			schema = get_namespace_oid(EXTENSION_NAME, true);
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	return owner;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
 }

@@ -32,47 +32,31 @@ typedef struct Wait
 	TimestampTz held_since;		/* 0: the worker is not held */
 } Wait;
 
-static List *waited_subscriptions(const char *name);
-static void check_enabled(const CdcSubscription *sub);
-static TimestampTz deadline_after(const Interval *timeout);
-static List *wait_for_answer(Wait *wait);
-static bool wait_for_targets(Wait *wait, List *targets);
-static bool wait_for_progress(Wait *wait);
-static void check_hold(Wait *wait, TimestampTz now);
-static void check_unseen(void);
-static List *partitions_of(List *subscriptions);
-static bool covers(List *partitions, List *subscriptions);
-static void check_state(const CdcPartitionStat *stat);
-static bool is_reached(const CdcPartitionStat *target, List *partitions);
-
 PG_FUNCTION_INFO_V1(cdcsync_wait_for);
 
-Datum
-cdcsync_wait_for(PG_FUNCTION_ARGS)
+/* In floating point, which no interval overflows */
+static TimestampTz
+deadline_after(const Interval *timeout)
 {
-	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Wait		wait = {.deadline = DT_NOEND};
-	List	   *targets;
-	bool		reached;
+	double		days = (double) timeout->month * DAYS_PER_MONTH + timeout->day;
+	double		usecs = days * USECS_PER_DAY + timeout->time;
+	TimestampTz now = GetCurrentTimestamp();
 
-	cdc_control_require();
-	if (RecoveryInProgress())
+	if (usecs <= 0)
+		return now;
+	if (usecs >= (double) (END_TIMESTAMP - now))
+		return DT_NOEND;
+	return now + (TimestampTz) usecs;
+}
+
+static void
+check_enabled(const CdcSubscription *sub)
+{
+	if (!sub->enabled)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("recovery is in progress"),
-				 errdetail("Nothing is applied before the end of recovery.")));
-
-	if (!PG_ARGISNULL(1))
-		wait.deadline = deadline_after(PG_GETARG_INTERVAL_P(1));
-	wait.subscriptions = waited_subscriptions(name);
-	if (wait.subscriptions == NIL)
-		PG_RETURN_BOOL(true);
-
-	cdc_control_progress_prepare();
-	targets = wait_for_answer(&wait);
-	reached = targets != NIL && wait_for_targets(&wait, targets);
-	cdc_control_progress_cancel();
-	PG_RETURN_BOOL(reached);
+				 errmsg("subscription \"%s\" is paused", sub->name),
+				 errhint("Run SELECT cdcsync.resume(%s).", quote_literal_cstr(sub->name))));
 }
 
 /* The one of that name, or all */
@@ -98,29 +82,87 @@ waited_subscriptions(const char *name)
 	return result;
 }
 
-static void
-check_enabled(const CdcSubscription *sub)
+static List *
+partitions_of(List *subscriptions)
 {
-	if (!sub->enabled)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("subscription \"%s\" is paused", sub->name),
-				 errhint("Run SELECT cdcsync.resume(%s).", quote_literal_cstr(sub->name))));
+	List	   *result = cdc_stat_partition_list();
+	ListCell   *lc;
+
+	foreach(lc, result)
+	{
+		CdcPartitionStat *stat = lfirst(lc);
+		bool		wanted = false;
+		ListCell   *ls;
+
+		foreach(ls, subscriptions)
+			wanted |= strcmp(((CdcSubscription *) lfirst(ls))->name, stat->subscription) == 0;
+		if (!wanted)
+		{
+			result = foreach_delete_current(result, lc);
+			pfree(stat);
+		}
+	}
+	return result;
 }
 
-/* In floating point, which no interval overflows */
-static TimestampTz
-deadline_after(const Interval *timeout)
+static void
+check_unseen(void)
 {
-	double		days = (double) timeout->month * DAYS_PER_MONTH + timeout->day;
-	double		usecs = days * USECS_PER_DAY + timeout->time;
-	TimestampTz now = GetCurrentTimestamp();
+	if (cdc_control_has_unseen(MyDatabaseId))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many partitions to wait for"),
+				 errhint("Increase \"cdcsync.max_partitions\" and restart the server.")));
+}
 
-	if (usecs <= 0)
-		return now;
-	if (usecs >= (double) (END_TIMESTAMP - now))
-		return DT_NOEND;
-	return now + (TimestampTz) usecs;
+static bool
+covers(List *partitions, List *subscriptions)
+{
+	ListCell   *ls;
+
+	foreach(ls, subscriptions)
+	{
+		CdcSubscription *sub = lfirst(ls);
+		bool		found = false;
+		ListCell   *lc;
+
+		foreach(lc, partitions)
+			found |= strcmp(((CdcPartitionStat *) lfirst(lc))->subscription, sub->name) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static void
+check_hold(Wait *wait, TimestampTz now)
+{
+	if (!cdc_control_is_held(MyDatabaseId))
+		wait->held_since = 0;
+	else if (wait->held_since == 0)
+		wait->held_since = now;
+	else if (TimestampDifferenceExceeds(wait->held_since, now, HOLD_PATIENCE_MS))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the apply worker of this database is kept away by another command"),
+				 errdetail("The command may be waiting for a lock of this transaction."),
+				 errhint("Try again when the command, such as DROP EXTENSION, has ended.")));
+}
+
+/* False when the time is over */
+static bool
+wait_for_progress(Wait *wait)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		timeout = HOLD_PATIENCE_MS;
+
+	check_hold(wait, now);
+	if (wait->deadline != DT_NOEND)
+		timeout = Min(timeout, TimestampDifferenceMilliseconds(now, wait->deadline));
+	if (timeout <= 0)
+		return false;
+	cdc_control_progress_wait(timeout);
+	return true;
 }
 
 /*
@@ -148,109 +190,6 @@ wait_for_answer(Wait *wait)
 		}
 	} while (wait_for_progress(wait));
 	return NIL;
-}
-
-static bool
-wait_for_targets(Wait *wait, List *targets)
-{
-	do
-	{
-		List	   *partitions = partitions_of(wait->subscriptions);
-		ListCell   *lc;
-
-		foreach(lc, partitions)
-			check_state(lfirst(lc));
-		foreach(lc, targets)
-		{
-			if (is_reached(lfirst(lc), partitions))
-				targets = foreach_delete_current(targets, lc);
-		}
-		list_free_deep(partitions);
-	} while (targets != NIL && wait_for_progress(wait));
-	return targets == NIL;
-}
-
-/* False when the time is over */
-static bool
-wait_for_progress(Wait *wait)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	long		timeout = HOLD_PATIENCE_MS;
-
-	check_hold(wait, now);
-	if (wait->deadline != DT_NOEND)
-		timeout = Min(timeout, TimestampDifferenceMilliseconds(now, wait->deadline));
-	if (timeout <= 0)
-		return false;
-	cdc_control_progress_wait(timeout);
-	return true;
-}
-
-static void
-check_hold(Wait *wait, TimestampTz now)
-{
-	if (!cdc_control_is_held(MyDatabaseId))
-		wait->held_since = 0;
-	else if (wait->held_since == 0)
-		wait->held_since = now;
-	else if (TimestampDifferenceExceeds(wait->held_since, now, HOLD_PATIENCE_MS))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the apply worker of this database is kept away by another command"),
-				 errdetail("The command may be waiting for a lock of this transaction."),
-				 errhint("Try again when the command, such as DROP EXTENSION, has ended.")));
-}
-
-static void
-check_unseen(void)
-{
-	if (cdc_control_has_unseen(MyDatabaseId))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many partitions to wait for"),
-				 errhint("Increase \"cdcsync.max_partitions\" and restart the server.")));
-}
-
-static List *
-partitions_of(List *subscriptions)
-{
-	List	   *result = cdc_stat_partition_list();
-	ListCell   *lc;
-
-	foreach(lc, result)
-	{
-		CdcPartitionStat *stat = lfirst(lc);
-		bool		wanted = false;
-		ListCell   *ls;
-
-		foreach(ls, subscriptions)
-			wanted |= strcmp(((CdcSubscription *) lfirst(ls))->name, stat->subscription) == 0;
-		if (!wanted)
-		{
-			result = foreach_delete_current(result, lc);
-			pfree(stat);
-		}
-	}
-	return result;
-}
-
-static bool
-covers(List *partitions, List *subscriptions)
-{
-	ListCell   *ls;
-
-	foreach(ls, subscriptions)
-	{
-		CdcSubscription *sub = lfirst(ls);
-		bool		found = false;
-		ListCell   *lc;
-
-		foreach(lc, partitions)
-			found |= strcmp(((CdcPartitionStat *) lfirst(lc))->subscription, sub->name) == 0;
-		if (!found)
-			return false;
-	}
-	return true;
 }
 
 static void
@@ -308,4 +247,52 @@ is_reached(const CdcPartitionStat *target, List *partitions)
 		}
 	}
 	return false;
+}
+
+static bool
+wait_for_targets(Wait *wait, List *targets)
+{
+	do
+	{
+		List	   *partitions = partitions_of(wait->subscriptions);
+		ListCell   *lc;
+
+		foreach(lc, partitions)
+			check_state(lfirst(lc));
+		foreach(lc, targets)
+		{
+			if (is_reached(lfirst(lc), partitions))
+				targets = foreach_delete_current(targets, lc);
+		}
+		list_free_deep(partitions);
+	} while (targets != NIL && wait_for_progress(wait));
+	return targets == NIL;
+}
+
+Datum
+cdcsync_wait_for(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Wait		wait = {.deadline = DT_NOEND};
+	List	   *targets;
+	bool		reached;
+
+	cdc_control_require();
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recovery is in progress"),
+				 errdetail("Nothing is applied before the end of recovery.")));
+
+	if (!PG_ARGISNULL(1))
+		wait.deadline = deadline_after(PG_GETARG_INTERVAL_P(1));
+	wait.subscriptions = waited_subscriptions(name);
+	if (wait.subscriptions == NIL)
+		PG_RETURN_BOOL(true);
+
+	cdc_control_progress_prepare();
+	targets = wait_for_answer(&wait);
+	reached = targets != NIL && wait_for_targets(&wait, targets);
+	cdc_control_progress_cancel();
+	PG_RETURN_BOOL(reached);
 }

@@ -74,40 +74,30 @@ static bool client_in_trouble = false;
 static XLogRecPtr flushed_to = InvalidXLogRecPtr;
 static uint32 wait_event = 0;
 
-static void initialize(void);
-static void leave(int code, Datum arg);
-static void run_loop(void);
-static void leave_if_outdated(void);
-static void reload_settings(void);
-static void take_configuration(void);
-static bool load_configuration(void);
-static void refresh_topics(int64 now);
-static bool open_client(void);
-static bool collect(void);
-static void take_event(const CdcConsumerEvent *event);
-static void take_message(CdcMessage *message);
-static void add_marker(CdcPartition *p, int64 offset);
-static void client_says(const char *message, bool fatal);
-static void client_trouble(const CdcError *error, bool fatal);
-static void apply_batch(void);
-static void retry_dead_letters(int64 now);
-static void answer_waiters(void);
-static void prune(int64 now);
-static void prune_all(void);
-static void flush_commits(void);
-static void wait_for_work(void);
-
-void
-cdc_worker_main(Datum main_arg)
+/*
+ * Commits are asynchronous, for the stored offsets are lost with the rows.  But what is
+ * not on disk is not decoded: once nothing more is to do, hand it on to our own peers.
+ */
+static void
+flush_commits(void)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	cdc_apply_limit_init();
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
+	if (XactLastCommitEnd > flushed_to)
+	{
+		XLogFlush(XactLastCommitEnd);
+		flushed_to = XactLastCommitEnd;
+	}
+}
 
-	initialize();
-	run_loop();
+/* On every exit: the library's threads must be gone before the process is */
+static void
+leave(int code, Datum arg)
+{
+	flush_commits();			/* who is told of them asks another worker then */
+	cdc_control_answer_ticket(0);
+	cdc_consumer_close();
+	cdc_origin_reset();
+	cdc_stat_partition_release_all();
+	cdc_peer_forget();
 }
 
 static void
@@ -128,120 +118,6 @@ initialize(void)
 	cdc_session_pin();
 	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
 	letters_due = CDC_TICKS_NEVER;
-}
-
-/* On every exit: the library's threads must be gone before the process is */
-static void
-leave(int code, Datum arg)
-{
-	flush_commits();			/* who is told of them asks another worker then */
-	cdc_control_answer_ticket(0);
-	cdc_consumer_close();
-	cdc_origin_reset();
-	cdc_stat_partition_release_all();
-	cdc_peer_forget();
-}
-
-static void
-run_loop(void)
-{
-	ErrorContextCallback context = {.callback = cdc_apply_context_callback,
-	.previous = error_context_stack};
-
-	error_context_stack = &context;
-	MemoryContextSwitchTo(loop_context);
-	take_configuration();
-	for (;;)
-	{
-		int64		now = cdc_ticks_now();
-		bool		more;
-
-		MemoryContextReset(loop_context);
-		MemoryContextSwitchTo(loop_context);
-		CHECK_FOR_INTERRUPTS();
-		leave_if_outdated();
-		if (ConfigReloadPending)
-			reload_settings();
-		if (refresh_due <= now)
-			refresh_topics(now);
-		cdc_partition_start_due(now);
-		/* behind what waits for the broker: what has been paused meanwhile is not read */
-		if (known_generation != cdc_control_generation())
-			take_configuration();
-		more = collect();
-		apply_batch();
-		if (letters_due <= now)
-			retry_dead_letters(now);
-		answer_waiters();
-		if (prune_due <= now)
-			prune(now);
-		if (more)
-		{
-			/* without a wait nothing else says so */
-			if (!PostmasterIsAlive())
-				proc_exit(1);
-			continue;
-		}
-		flush_commits();
-		pgstat_report_stat(true);
-		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
-		cdc_batch_release_memory();
-		wait_for_work();
-	}
-}
-
-/* ---- configuration ---- */
-
-/* The launcher then starts as many as are wanted now */
-static void
-leave_if_outdated(void)
-{
-	if (!cdc_control_is_outdated())
-		return;
-	ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
-	cdc_control_dismiss();
-	proc_exit(0);
-}
-
-/* Settings of the Kafka client are read when it is opened: open it anew */
-static void
-reload_settings(void)
-{
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
-	if (cdc_control_is_first())
-		prune_due = 0;			/* more may be due by now */
-	if (cdc_kafka_config_changed())
-	{
-		CdcError	changed = cdc_error_own("settings have changed", NULL);
-
-		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
-		cdc_consumer_close();
-		cdc_partition_unassigned_all(&changed);
-		refresh_due = 0;
-	}
-}
-
-static void
-take_configuration(void)
-{
-	uint64		generation;
-
-	do
-	{
-		cdc_apply_limit_forget();
-		generation = cdc_control_generation();
-		if (load_configuration())
-		{
-			known_generation = generation;
-			refresh_due = 0;
-			return;
-		}
-		/* no extension, or no subscription: nothing else to do in this database */
-		if (has_extension && cdc_control_is_first())
-			prune_all();
-	} while (!cdc_control_finish(generation));
-	proc_exit(0);
 }
 
 /* False if there is nothing to do */
@@ -281,30 +157,83 @@ load_configuration(void)
 	return true;
 }
 
-/* ---- Kafka ---- */
+/* Without a subscription, too, what local deletes leave is not kept for ever */
+static void
+prune_all(void)
+{
+	while (cdc_retention_turn())
+		CHECK_FOR_INTERRUPTS();
+	pgstat_report_stat(true);
+}
 
 static void
-refresh_topics(int64 now)
+take_configuration(void)
 {
-	List	   *topics;
-	char	   *cluster_id;
-	char	   *error;
+	uint64		generation;
 
-	if (!open_client())
-		return;
-	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
-		client_says(error, false);
-	else
+	do
 	{
-		if (client_in_trouble)
-			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
-		client_in_trouble = false;
-		cdc_partition_client_ok();
-		cdc_discovery_look(topics, cluster_id);
+		cdc_apply_limit_forget();
+		generation = cdc_control_generation();
+		if (load_configuration())
+		{
+			known_generation = generation;
+			refresh_due = 0;
+			return;
+		}
+		/* no extension, or no subscription: nothing else to do in this database */
+		if (has_extension && cdc_control_is_first())
+			prune_all();
+	} while (!cdc_control_finish(generation));
+	proc_exit(0);
+}
+
+/* The launcher then starts as many as are wanted now */
+static void
+leave_if_outdated(void)
+{
+	if (!cdc_control_is_outdated())
+		return;
+	ereport(LOG, (errmsg("cdcsync apply worker leaves, for \"cdcsync.apply_workers\" has changed")));
+	cdc_control_dismiss();
+	proc_exit(0);
+}
+
+/* Settings of the Kafka client are read when it is opened: open it anew */
+static void
+reload_settings(void)
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (cdc_control_is_first())
+		prune_due = 0;			/* more may be due by now */
+	if (cdc_kafka_config_changed())
+	{
+		CdcError	changed = cdc_error_own("settings have changed", NULL);
+
+		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
+		cdc_consumer_close();
+		cdc_partition_unassigned_all(&changed);
+		refresh_due = 0;
 	}
-	refresh_due = cdc_ticks_now() + (client_in_trouble || cdc_discovery_incomplete() ?
-									 Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
-									 cdc_topic_refresh_interval);
+}
+
+static void
+client_trouble(const CdcError *error, bool fatal)
+{
+	if (!client_in_trouble)
+		ereport(LOG,
+				(errmsg("cdcsync cannot talk to Kafka: %s", cdc_error_text(error)),
+				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
+	client_in_trouble = true;
+	cdc_partition_client_error(error);
+	cdc_discovery_client_error(error);
+	if (fatal)
+	{
+		cdc_consumer_close();
+		cdc_partition_unassigned_all(error);
+	}
+	refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
 }
 
 /* A setting that Kafka's client refuses must be seen in stat_subscription, and can be mended */
@@ -335,29 +264,62 @@ open_client(void)
 	return opened;
 }
 
-/* Fill the batch; true if it is full and there may be more */
-static bool
-collect(void)
+static void
+client_says(const char *message, bool fatal)
 {
-	CdcConsumerEvent event;
+	CdcError	error = cdc_error_own(message, NULL);
 
-	if (!cdc_consumer_is_open())
-		return false;
-	cdc_consumer_clear_socket();
-	while (!cdc_batch_full())
+	client_trouble(&error, fatal);
+}
+
+static void
+refresh_topics(int64 now)
+{
+	List	   *topics;
+	char	   *cluster_id;
+	char	   *error;
+
+	if (!open_client())
+		return;
+	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+		client_says(error, false);
+	else
 	{
-		bool		got;
-
-		MemoryContextSwitchTo(cdc_batch_context);
-		got = cdc_consumer_poll(&event);
-		MemoryContextSwitchTo(loop_context);
-		if (!got)
-			return false;
-		take_event(&event);
-		if (!cdc_consumer_is_open())
-			return false;
+		if (client_in_trouble)
+			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
+		client_in_trouble = false;
+		cdc_partition_client_ok();
+		cdc_discovery_look(topics, cluster_id);
 	}
-	return true;
+	refresh_due = cdc_ticks_now() + (client_in_trouble || cdc_discovery_incomplete() ?
+									 Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
+									 cdc_topic_refresh_interval);
+}
+
+static void
+take_message(CdcMessage *message)
+{
+	CdcPartition *p = cdc_partition_find(message->topic, message->partition);
+
+	if (p == NULL || !cdc_partition_accept(p, message))
+		return;
+	message->owner = p;
+	cdc_batch_add(message);
+}
+
+/* Aborted transactions and control records leave gaps: the position follows the end */
+static void
+add_marker(CdcPartition *p, int64 offset)
+{
+	CdcMessage *marker = MemoryContextAllocZero(cdc_batch_context, sizeof(CdcMessage));
+
+	marker->topic = p->offset.topic;
+	marker->partition = p->offset.partition;
+	marker->offset = offset - 1;
+	marker->timestamp = -1;
+	marker->owner = p;
+	marker->marker = true;
+	cdc_batch_add(marker);
 }
 
 static void
@@ -394,59 +356,30 @@ take_event(const CdcConsumerEvent *event)
 	}
 }
 
-static void
-take_message(CdcMessage *message)
+/* Fill the batch; true if it is full and there may be more */
+static bool
+collect(void)
 {
-	CdcPartition *p = cdc_partition_find(message->topic, message->partition);
+	CdcConsumerEvent event;
 
-	if (p == NULL || !cdc_partition_accept(p, message))
-		return;
-	message->owner = p;
-	cdc_batch_add(message);
-}
-
-/* Aborted transactions and control records leave gaps: the position follows the end */
-static void
-add_marker(CdcPartition *p, int64 offset)
-{
-	CdcMessage *marker = MemoryContextAllocZero(cdc_batch_context, sizeof(CdcMessage));
-
-	marker->topic = p->offset.topic;
-	marker->partition = p->offset.partition;
-	marker->offset = offset - 1;
-	marker->timestamp = -1;
-	marker->owner = p;
-	marker->marker = true;
-	cdc_batch_add(marker);
-}
-
-static void
-client_says(const char *message, bool fatal)
-{
-	CdcError	error = cdc_error_own(message, NULL);
-
-	client_trouble(&error, fatal);
-}
-
-static void
-client_trouble(const CdcError *error, bool fatal)
-{
-	if (!client_in_trouble)
-		ereport(LOG,
-				(errmsg("cdcsync cannot talk to Kafka: %s", cdc_error_text(error)),
-				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
-	client_in_trouble = true;
-	cdc_partition_client_error(error);
-	cdc_discovery_client_error(error);
-	if (fatal)
+	if (!cdc_consumer_is_open())
+		return false;
+	cdc_consumer_clear_socket();
+	while (!cdc_batch_full())
 	{
-		cdc_consumer_close();
-		cdc_partition_unassigned_all(error);
-	}
-	refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
-}
+		bool		got;
 
-/* ---- work ---- */
+		MemoryContextSwitchTo(cdc_batch_context);
+		got = cdc_consumer_poll(&event);
+		MemoryContextSwitchTo(loop_context);
+		if (!got)
+			return false;
+		take_event(&event);
+		if (!cdc_consumer_is_open())
+			return false;
+	}
+	return true;
+}
 
 static void
 apply_batch(void)
@@ -510,29 +443,6 @@ prune(int64 now)
 	prune_due = now + (cdc_retention_turn() ? PRUNE_PAUSE_MS : PRUNE_INTERVAL_MS);
 }
 
-/* Without a subscription, too, what local deletes leave is not kept for ever */
-static void
-prune_all(void)
-{
-	while (cdc_retention_turn())
-		CHECK_FOR_INTERRUPTS();
-	pgstat_report_stat(true);
-}
-
-/*
- * Commits are asynchronous, for the stored offsets are lost with the rows.  But what is
- * not on disk is not decoded: once nothing more is to do, hand it on to our own peers.
- */
-static void
-flush_commits(void)
-{
-	if (XactLastCommitEnd > flushed_to)
-	{
-		XLogFlush(XactLastCommitEnd);
-		flushed_to = XactLastCommitEnd;
-	}
-}
-
 static void
 wait_for_work(void)
 {
@@ -544,4 +454,65 @@ wait_for_work(void)
 		events |= WL_SOCKET_READABLE;
 	(void) WaitLatchOrSocket(MyLatch, events, sock, Max(due - cdc_ticks_now(), 0), wait_event);
 	ResetLatch(MyLatch);
+}
+
+static void
+run_loop(void)
+{
+	ErrorContextCallback context = {.callback = cdc_apply_context_callback,
+	.previous = error_context_stack};
+
+	error_context_stack = &context;
+	MemoryContextSwitchTo(loop_context);
+	take_configuration();
+	for (;;)
+	{
+		int64		now = cdc_ticks_now();
+		bool		more;
+
+		MemoryContextReset(loop_context);
+		MemoryContextSwitchTo(loop_context);
+		CHECK_FOR_INTERRUPTS();
+		leave_if_outdated();
+		if (ConfigReloadPending)
+			reload_settings();
+		if (refresh_due <= now)
+			refresh_topics(now);
+		cdc_partition_start_due(now);
+		/* behind what waits for the broker: what has been paused meanwhile is not read */
+		if (known_generation != cdc_control_generation())
+			take_configuration();
+		more = collect();
+		apply_batch();
+		if (letters_due <= now)
+			retry_dead_letters(now);
+		answer_waiters();
+		if (prune_due <= now)
+			prune(now);
+		if (more)
+		{
+			/* without a wait nothing else says so */
+			if (!PostmasterIsAlive())
+				proc_exit(1);
+			continue;
+		}
+		flush_commits();
+		pgstat_report_stat(true);
+		cdc_origin_reset();		/* while nothing is applied, drop_origin() may have it */
+		cdc_batch_release_memory();
+		wait_for_work();
+	}
+}
+
+void
+cdc_worker_main(Datum main_arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	cdc_apply_limit_init();
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
+
+	initialize();
+	run_loop();
 }
