@@ -38,6 +38,7 @@ matches_any(const List *peers, const char *peer)
 	return false;
 }
 
+/* May a node speak there?  In a transaction or out of one. */
 bool
 cdc_admission_allows(const CdcSubscription *sub, const char *topic, const char *peer)
 {
@@ -84,6 +85,10 @@ refuse(const CdcSubscription *sub, const CdcEvent *event)
 					 quote_literal_cstr(sub->name), peers_with(sub, event->peer))));
 }
 
+/*
+ * Raises insufficient_privilege, with the command that would let the event's peer in,
+ * where its name is one that a node can have.  Events without a peer pass.
+ */
 void
 cdc_admission_check(const CdcSubscription *sub, const CdcEvent *event)
 {

@@ -191,6 +191,11 @@ is_own_log(const CdcEvent *event)
 	return event->peer && cdc_node_name && strcmp(event->peer, cdc_node_name) == 0;
 }
 
+/*
+ * Decode a message.  NULL if there is nothing to apply: not a change of a row, skipped
+ * by the options, or the null value after its delete.  tail is what the log ended with
+ * before this message and is moved on.  The result is in CurrentMemoryContext.
+ */
 CdcApplyItem *
 cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTail *tail)
 {
@@ -530,6 +535,7 @@ cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied)
 	settle_origin(apply, nitems);
 }
 
+/* After the commit: counters go to stat_table */
 void
 cdc_apply_count(const CdcApplied *applied)
 {

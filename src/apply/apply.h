@@ -8,11 +8,6 @@
 #include "apply/apply_item.h"
 #include "event/log_tail.h"
 
-/*
- * Decode a message.  NULL if there is nothing to apply: not a change of a row, skipped
- * by the options, or the null value after its delete.  tail is what the log ended with
- * before this message and is moved on.  The result is in CurrentMemoryContext.
- */
 extern CdcApplyItem *cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options,
 									   CdcLogTail *tail);
 
@@ -28,8 +23,6 @@ typedef struct CdcApply CdcApply;
 extern CdcApply *cdc_apply_begin(CdcApplyItem **items, int nitems, CdcApplyHow how);
 extern int	cdc_apply_extent(CdcApply *apply, TimestampTz *hold_until);
 extern void cdc_apply_execute(CdcApply *apply, int nitems, CdcApplied *applied);
-
-/* After the commit: counters go to stat_table */
 extern void cdc_apply_count(const CdcApplied *applied);
 
 #endif							/* CDC_APPLY_H */

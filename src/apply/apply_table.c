@@ -258,6 +258,13 @@ delete_losers(CdcTableApply *ta)
 	cdc_net_write(&losers);
 }
 
+/*
+ * Apply; SPI is connected, the session is set up for applying.  Raises
+ * serialization_failure when a row changed after it was read, which cannot be when
+ * it was locked, or a key appeared: to be repeated at once.  unique_violation when rows
+ * have the same value in a unique index other than the key's: to be repeated one by one,
+ * and so that they are looked for.
+ */
 void
 cdc_apply_table(CdcTableChanges *changes)
 {
@@ -278,6 +285,7 @@ cdc_apply_table(CdcTableChanges *changes)
 	cdc_owner_end(&scope);
 }
 
+/* Empty a table, as a truncate event says */
 void
 cdc_apply_table_truncate(CdcRelation *rel)
 {
@@ -305,6 +313,11 @@ key_is_shown(CdcRelation *rel, const CdcImage *image)
 	return true;
 }
 
+/*
+ * Does an update change the key, without Debezium having made a delete and a create of
+ * it?  It does so where the message's key changes: without a primary key that need not
+ * have the columns of the key here.
+ */
 bool
 cdc_apply_table_moves(CdcRelation *rel, const CdcApplyItem *item)
 {

@@ -232,6 +232,7 @@ resolution_of(const CdcSituation *s, CdcAction action)
 		CDC_RESOLUTION_SKIP;
 }
 
+/* By last-writer-wins, or by a preset */
 CdcDecision
 cdc_conflict_decide(const CdcSituation *s)
 {
@@ -246,6 +247,7 @@ cdc_conflict_decide(const CdcSituation *s)
 	return d;
 }
 
+/* The same conflict, handled otherwise */
 CdcDecision
 cdc_conflict_handle(const CdcSituation *s, CdcDecision d, CdcHandling handling)
 {

@@ -60,15 +60,12 @@ typedef struct CdcDecision
 	const char *reason;			/* a phrase for people */
 } CdcDecision;
 
-/* By last-writer-wins, or by a preset */
 extern CdcDecision cdc_conflict_decide(const CdcSituation *situation);
 
 /* The rules of unique values: of a row that is put, and whether a conflict is about them */
 extern CdcDecision cdc_conflict_decide_unique(const CdcSituation *situation,
 											  CdcDecision decision);
 extern bool cdc_conflict_is_unique(const CdcSituation *situation, CdcConflictType conflict);
-
-/* The same conflict, handled otherwise */
 extern CdcDecision cdc_conflict_handle(const CdcSituation *situation, CdcDecision decision,
 									   CdcHandling handling);
 

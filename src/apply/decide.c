@@ -747,6 +747,7 @@ decide_item(CdcTableApply *ta, CdcKeyState *ks, CdcKeyedItem *keyed)
 	item->news = d.action != CDC_ACTION_NONE;
 }
 
+/* Decide a key's events one after the other, on the row in memory; its write is set */
 void
 cdc_decide_key(CdcTableApply *ta, CdcKeyState *ks)
 {

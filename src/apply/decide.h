@@ -7,7 +7,6 @@
 
 #include "apply/key_state.h"
 
-/* Decide a key's events one after the other, on the row in memory; its write is set */
 extern void cdc_decide_key(CdcTableApply *ta, CdcKeyState *ks);
 
 #endif							/* CDC_DECIDE_H */

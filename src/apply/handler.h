@@ -14,11 +14,6 @@ typedef struct CdcHandlerAnswer
 	CdcHandling handling;
 } CdcHandlerAnswer;
 
-/*
- * Ask a function, by its quoted name, with the rights that are in force: the table
- * owner's.  The record says what last_update_wins would do.  SPI is connected.  Raises
- * what the function raises, and a data error for an answer that cannot be understood.
- */
 extern CdcHandlerAnswer cdc_handler_call(const char *function, const CdcConflictRecord *record);
 
 #endif							/* CDC_HANDLER_H */

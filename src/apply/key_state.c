@@ -17,6 +17,7 @@ row_version(const CdcRelation *rel, const CdcRow *row)
 	return cdc_clock_read(rel->clock, row->values[rel->version], row->nulls[rel->version]);
 }
 
+/* Take the row that the table has; what it points to stays there */
 void
 cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row)
 {
@@ -24,6 +25,7 @@ cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *ro
 	ks->stored_version = row_version(rel, row);
 }
 
+/* Before the first event */
 void
 cdc_key_state_begin(CdcKeyState *ks)
 {
@@ -32,6 +34,7 @@ cdc_key_state_begin(CdcKeyState *ks)
 	cdc_conflict_net_begin(&ks->net, ks->stored.exists);
 }
 
+/* Who wrote the row last: a peer, or this node; NULL if nobody knows */
 const char *
 cdc_key_state_writer(CdcKeyState *ks)
 {

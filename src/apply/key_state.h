@@ -52,13 +52,8 @@ typedef struct CdcTableApply
 	uint64		ended_before;	/* transactions, before the first tombstone was read */
 } CdcTableApply;
 
-/* Take the row that the table has; what it points to stays there */
 extern void cdc_key_state_take_row(CdcKeyState *ks, const CdcRelation *rel, const CdcRow *row);
-
-/* Before the first event */
 extern void cdc_key_state_begin(CdcKeyState *ks);
-
-/* Who wrote the row last: a peer, or this node; NULL if nobody knows */
 extern const char *cdc_key_state_writer(CdcKeyState *ks);
 
 #endif							/* CDC_KEY_STATE_H */

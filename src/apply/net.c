@@ -442,6 +442,7 @@ cdc_net_write(CdcTableApply *ta)
 	write_tombstones(ta);
 }
 
+/* How many transactions that wrote anything have ended, for ended_before */
 uint64
 cdc_net_transactions_ended(void)
 {

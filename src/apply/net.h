@@ -12,8 +12,6 @@
  * serialization_failure when a row is no longer what was read.
  */
 extern void cdc_net_write(CdcTableApply *ta);
-
-/* How many transactions that wrote anything have ended, for ended_before */
 extern uint64 cdc_net_transactions_ended(void);
 
 #endif							/* CDC_NET_H */

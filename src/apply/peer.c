@@ -558,6 +558,7 @@ cdc_peer_forget(void)
 	LWLockRelease(peer_lock);
 }
 
+/* The database or its extension goes */
 void
 cdc_peer_forget_database(Oid dboid)
 {

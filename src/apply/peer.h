@@ -37,8 +37,6 @@ extern void cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, Times
 extern void cdc_peer_see_outcome(const CdcApplyItem *item);
 extern void cdc_peer_publish(void);
 extern void cdc_peer_forget(void);
-
-/* The database or its extension goes */
 extern void cdc_peer_forget_database(Oid dboid);
 
 #endif							/* CDC_PEER_H */

@@ -164,6 +164,10 @@ find_text(const CdcRelation *map, Relation rel, Relation index)
 	return buf.data;
 }
 
+/*
+ * The rows with other keys that have one of the row's unique values, locked: a list of
+ * CdcKeyState, each row once.  SPI is connected, the owner's rights are in force.
+ */
 List *
 cdc_unique_find(CdcTableApply *ta, const Datum *key, const CdcRow *row)
 {

@@ -97,6 +97,7 @@ cdc_catalog_owner(void)
 	return owner = extension_owner(extension);
 }
 
+/* A table of the extension, by its name */
 Oid
 cdc_catalog_table(const char *name)
 {
@@ -139,6 +140,11 @@ prepare(CdcStatement *statement)
 	statement->plan = plan;
 }
 
+/*
+ * Run a kept statement; SPI is connected by the caller.  nulls may be NULL, else
+ * 'n' per NULL argument.  Sees all that this transaction did.  Returns SPI's
+ * result code; SPI_processed and SPI_tuptable are set.
+ */
 int
 cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 {
@@ -159,6 +165,7 @@ cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 	return result;
 }
 
+/* The same for a SELECT, as a cursor */
 Portal
 cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
 {
@@ -174,6 +181,7 @@ cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
 	return portal;
 }
 
+/* Run any one command as the extension's owner; SPI is connected by the caller */
 void
 cdc_catalog_command(const char *sql)
 {
@@ -189,6 +197,7 @@ cdc_catalog_command(const char *sql)
 	SetUserIdAndSecContext(userid, sec_context);
 }
 
+/* A one-dimensional array as an argument, in CurrentMemoryContext */
 Datum
 cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type)
 {

@@ -21,18 +21,9 @@ typedef struct CdcStatement
 	SPIPlanPtr	plan;
 } CdcStatement;
 
-/*
- * Run a kept statement; SPI is connected by the caller.  nulls may be NULL, else
- * 'n' per NULL argument.  Sees all that this transaction did.  Returns SPI's
- * result code; SPI_processed and SPI_tuptable are set.
- */
 extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
 								const char *nulls);
-
-/* The same for a SELECT, as a cursor */
 extern Portal cdc_catalog_open_cursor(CdcStatement *statement, Datum *values);
-
-/* Run any one command as the extension's owner; SPI is connected by the caller */
 extern void cdc_catalog_command(const char *sql);
 
 /*
@@ -41,15 +32,11 @@ extern void cdc_catalog_command(const char *sql);
  */
 extern MemoryContext cdc_catalog_begin(void);
 extern void cdc_catalog_commit(MemoryContext caller);
-
-/* A one-dimensional array as an argument, in CurrentMemoryContext */
 extern Datum cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type);
 
 /* The extension's oid (InvalidOid where it is not created) and its owner */
 extern Oid	cdc_catalog_extension(void);
 extern Oid	cdc_catalog_owner(void);
-
-/* A table of the extension, by its name */
 extern Oid	cdc_catalog_table(const char *name);
 
 #endif							/* CDC_CATALOG_H */

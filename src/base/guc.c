@@ -204,6 +204,7 @@ cdc_guc_define(void)
 	MarkGUCPrefixReserved("cdcsync");
 }
 
+/* What cdcsync.node_name accepts, and is not empty */
 bool
 cdc_guc_is_node_name(const char *name)
 {

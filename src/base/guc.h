@@ -24,8 +24,6 @@ extern int	cdc_max_partitions; /* shared-memory entries of stat_subscription */
 extern int	cdc_max_tables;		/* shared-memory entries of stat_table */
 
 extern void cdc_guc_define(void);
-
-/* What cdcsync.node_name accepts, and is not empty */
 extern bool cdc_guc_is_node_name(const char *name);
 
 #endif							/* CDC_GUC_H */

@@ -24,6 +24,10 @@ begin_minute(CdcLogLimit *limit, TimestampTz now)
 	limit->left_out = 0;
 }
 
+/*
+ * May one more line be written?  With the first of a later minute it says how many were
+ * left out.  The number is cdcsync.conflict_log_limit.
+ */
 bool
 cdc_log_limit_admit(CdcLogLimit *limit, TimestampTz now)
 {

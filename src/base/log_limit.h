@@ -16,10 +16,6 @@ typedef struct CdcLogLimit
 	int64		left_out;
 } CdcLogLimit;
 
-/*
- * May one more line be written?  With the first of a later minute it says how many were
- * left out.  The number is cdcsync.conflict_log_limit.
- */
 extern bool cdc_log_limit_admit(CdcLogLimit *limit, TimestampTz now);
 
 #endif							/* CDC_LOG_LIMIT_H */

@@ -66,12 +66,18 @@ escape(const char *text, const char *newline)
 	return buf.data;
 }
 
+/*
+ * A copy in CurrentMemoryContext without control characters, marks that turn the
+ * direction of writing, and bytes that are no character: each stands there as its
+ * escape, such as \n, \x1B or \u202E.
+ */
 char *
 cdc_printable(const char *text)
 {
 	return escape(text, "\\n");
 }
 
+/* The same, but lines stay lines: each after the first begins with a tab, as in the server's log */
 char *
 cdc_printable_lines(const char *text)
 {

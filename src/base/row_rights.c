@@ -24,6 +24,10 @@ may_read_all(void)
 		(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA) && has_bypassrls_privilege(GetUserId()));
 }
 
+/*
+ * May the current user read all rows of this table?  InvalidOid, or a table that is
+ * gone, stands for any table: that may who reads all of them.
+ */
 bool
 cdc_may_read_rows(Oid relid)
 {

@@ -83,12 +83,14 @@ pin_settings(GucAction action)
 	pin(apply_settings, lengthof(apply_settings), action);
 }
 
+/* The worker's session, once, for its life */
 void
 cdc_session_pin(void)
 {
 	pin_settings(GUC_ACTION_SET);
 }
 
+/* In the worker, outside of transactions: how long locks are waited for */
 void
 cdc_session_set_patience(bool now)
 {

@@ -5,10 +5,7 @@
 #ifndef CDC_SESSION_H
 #define CDC_SESSION_H
 
-/* The worker's session, once, for its life */
 extern void cdc_session_pin(void);
-
-/* In the worker, outside of transactions: how long locks are waited for */
 extern void cdc_session_set_patience(bool patient);
 
 /* The same for a stretch of a user's session; an error ends it as well */

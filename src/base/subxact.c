@@ -10,6 +10,11 @@
 
 #include "base/subxact.h"
 
+/*
+ * Do some work in a subtransaction.  An error that is tolerated undoes it: then the
+ * result is a copy of the error in CurrentMemoryContext, to be freed by FreeErrorData;
+ * NULL if all went well.  Other errors pass.
+ */
 ErrorData *
 cdc_subxact_attempt(void (*work) (void *arg), void *arg,
 					bool (*tolerated) (const ErrorData *error))
@@ -43,6 +48,7 @@ cdc_subxact_attempt(void (*work) (void *arg), void *arg,
 	return error;
 }
 
+/* Those of constraints */
 bool
 cdc_subxact_is_constraint(const ErrorData *error)
 {

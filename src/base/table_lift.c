@@ -18,6 +18,10 @@
 
 #include "base/table_lift.h"
 
+/*
+ * The latest version of a row that this transaction has written at tid, in a slot that the
+ * caller drops; NULL if it is gone, or was moved to another partition, as a new row.
+ */
 TupleTableSlot *
 cdc_table_lift_find(Relation rel, const ItemPointerData *tid)
 {
@@ -58,6 +62,11 @@ keep_foreign_keys(TriggerDesc *desc)
 	desc->trig_update_old_table = false;
 }
 
+/*
+ * Change that row; in an AFTER trigger, with the rights of the table's owner.  The value is
+ * not null.  Constraints, generated columns and foreign keys hold; no trigger of users
+ * fires.
+ */
 void
 cdc_table_lift(Relation rel, TupleTableSlot *old, AttrNumber column, Datum value)
 {

@@ -37,6 +37,7 @@ cdc_table_write_end(CdcTableWrite *w)
 	CommandCounterIncrement();
 }
 
+/* The index entries of a row that has just been written */
 void
 cdc_table_write_entries(CdcTableWrite *w, TupleTableSlot *slot, bool update, bool summarizing)
 {
@@ -51,6 +52,10 @@ cdc_table_write_entries(CdcTableWrite *w, TupleTableSlot *slot, bool update, boo
 	ResetPerTupleExprContext(w->estate);
 }
 
+/*
+ * The row version at tid becomes what the slot holds; the slot says where it is then.
+ * False if somebody else has changed it since.
+ */
 bool
 cdc_table_write_update(CdcTableWrite *w, const ItemPointerData *tid, TupleTableSlot *slot)
 {
@@ -67,6 +72,7 @@ cdc_table_write_update(CdcTableWrite *w, const ItemPointerData *tid, TupleTableS
 	return true;
 }
 
+/* The three of them, for one row as the active snapshot shows it */
 bool
 cdc_table_write_tuple(Relation table, const ItemPointerData *tid, TupleTableSlot *slot)
 {

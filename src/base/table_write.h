@@ -23,19 +23,10 @@ typedef struct CdcTableWrite
 /* name is the command's, for the error of a read-only transaction; end makes the rows visible */
 extern void cdc_table_write_begin(CdcTableWrite *w, Oid relid, CmdType command, const char *name);
 extern void cdc_table_write_end(CdcTableWrite *w);
-
-/*
- * The row version at tid becomes what the slot holds; the slot says where it is then.
- * False if somebody else has changed it since.
- */
 extern bool cdc_table_write_update(CdcTableWrite *w, const ItemPointerData *tid,
 								   TupleTableSlot *slot);
-
-/* The index entries of a row that has just been written */
 extern void cdc_table_write_entries(CdcTableWrite *w, TupleTableSlot *slot, bool update,
 									bool summarizing);
-
-/* The three of them, for one row as the active snapshot shows it */
 extern bool cdc_table_write_tuple(Relation table, const ItemPointerData *tid,
 								  TupleTableSlot *slot);
 

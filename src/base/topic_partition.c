@@ -8,6 +8,7 @@
 
 #include "base/topic_partition.h"
 
+/* A hash of entries that begin with a CdcTopicPartition, for the life of the process */
 HTAB *
 cdc_topic_partition_hash(const char *name, Size entrysize)
 {
@@ -16,6 +17,7 @@ cdc_topic_partition_hash(const char *name, Size entrysize)
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* As hash_search(); found may be NULL */
 void *
 cdc_topic_partition_search(HTAB *hash, const char *topic, int32 partition, HASHACTION action,
 						   bool *found)

@@ -15,10 +15,7 @@ typedef struct CdcTopicPartition
 	int32		partition;
 } CdcTopicPartition;
 
-/* A hash of entries that begin with a CdcTopicPartition, for the life of the process */
 extern HTAB *cdc_topic_partition_hash(const char *name, Size entrysize);
-
-/* As hash_search(); found may be NULL */
 extern void *cdc_topic_partition_search(HTAB *hash, const char *topic, int32 partition,
 										HASHACTION action, bool *found);
 

@@ -613,6 +613,12 @@ decode_value(CdcEvent *event)
 	cdc_decode_tree_free(&payload.tree);
 }
 
+/*
+ * Decode a message.  The event and what it points to are allocated in
+ * CurrentMemoryContext or point into the message's bytes; schemas are cached for
+ * the life of the process.  Raises a data error (class 22) for what cannot be
+ * decoded.
+ */
 CdcEvent *
 cdc_decode_message(const CdcMessage *message)
 {

@@ -306,12 +306,18 @@ cdc_decode_elements(const CdcToken *token, int *nelems)
 	return ec.tokens;
 }
 
+/*
+ * The string of a token of type CDC_TOKEN_STRING with its escapes resolved, or
+ * of any other token its text; NUL-terminated, in CurrentMemoryContext.  With
+ * escapes, the token must stand between its quotes in the message.
+ */
 char *
 cdc_decode_string(const CdcToken *token)
 {
 	return token->escaped ? resolve_escapes(token) : pnstrdup(token->text, token->len);
 }
 
+/* The value of a token that is a whole number in the range of int64, else false */
 bool
 cdc_decode_integer(const CdcToken *token, int64 *result)
 {
@@ -338,6 +344,7 @@ cdc_decode_integer(const CdcToken *token, int64 *result)
 	return true;
 }
 
+/* A part of a text that is fit for an error message, in CurrentMemoryContext */
 char *
 cdc_decode_excerpt(const char *text, int len)
 {

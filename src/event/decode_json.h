@@ -33,8 +33,6 @@ typedef struct CdcJsonTree
  */
 extern bool cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree);
 extern void cdc_decode_tree_free(CdcJsonTree *tree);
-
-/* A part of a text that is fit for an error message, in CurrentMemoryContext */
 extern char *cdc_decode_excerpt(const char *text, int len);
 
 #endif							/* CDC_DECODE_JSON_H */

@@ -246,6 +246,10 @@ scan_object(Cursor *c, CdcFieldLevels *found, int level)
 	return take(c, '}');
 }
 
+/*
+ * False for what is not JSON, not an object, or not ordinary: then the fields mean
+ * nothing, and the server's parser is to be asked.
+ */
 bool
 cdc_decode_scan(const char *text, int len, CdcFieldLevels *found)
 {
@@ -260,6 +264,7 @@ cdc_decode_scan(const char *text, int len, CdcFieldLevels *found)
 
 /* ---- what is found ---- */
 
+/* A new last field of a level; of the first, the children to come are its own */
 CdcField *
 cdc_decode_add_field(CdcFieldLevels *found, int level)
 {
@@ -276,6 +281,7 @@ cdc_decode_add_field(CdcFieldLevels *found, int level)
 	return field;
 }
 
+/* The children end here */
 void
 cdc_decode_end_fields(CdcFieldLevels *found)
 {
@@ -287,6 +293,7 @@ cdc_decode_end_fields(CdcFieldLevels *found)
 	found->first_child[member] = found->levels[1].n;
 }
 
+/* Begin anew, in the same memory */
 void
 cdc_decode_reset_fields(CdcFieldLevels *found)
 {
@@ -294,6 +301,7 @@ cdc_decode_reset_fields(CdcFieldLevels *found)
 	found->levels[1].n = 0;
 }
 
+/* Make room for more than *max items */
 void *
 cdc_decode_grow(void *items, int *max, Size size, int initial)
 {

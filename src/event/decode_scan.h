@@ -26,22 +26,10 @@ typedef struct CdcFieldLevels
 	int			max_first_child;
 } CdcFieldLevels;
 
-/*
- * False for what is not JSON, not an object, or not ordinary: then the fields mean
- * nothing, and the server's parser is to be asked.
- */
 extern bool cdc_decode_scan(const char *text, int len, CdcFieldLevels *found);
-
-/* A new last field of a level; of the first, the children to come are its own */
 extern CdcField *cdc_decode_add_field(CdcFieldLevels *found, int level);
-
-/* The children end here */
 extern void cdc_decode_end_fields(CdcFieldLevels *found);
-
-/* Begin anew, in the same memory */
 extern void cdc_decode_reset_fields(CdcFieldLevels *found);
-
-/* Make room for more than *max items */
 extern void *cdc_decode_grow(void *items, int *max, Size size, int initial);
 
 #endif							/* CDC_DECODE_SCAN_H */

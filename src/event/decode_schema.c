@@ -155,6 +155,11 @@ search_prefixes(const char *text, int len)
 	return NULL;
 }
 
+/*
+ * If a message begins with a known prefix ({"schema":…,"payload":), the prefix's
+ * schema; *prefix_len is where the payload begins.  Else NULL.  hint: messages with
+ * the same one mostly have the same prefix.
+ */
 const CdcSchema *
 cdc_decode_schema_find(const char *text, int len, uint32 hint, int *prefix_len)
 {
@@ -333,6 +338,10 @@ keep_prefix(const char *text, int len, const CdcSchema *schema, MemoryContext co
 	nprefixes++;
 }
 
+/*
+ * Parse a schema, and keep it under the prefix for the life of the process if the
+ * cache has room: *kept says so.  Else it is in CurrentMemoryContext.
+ */
 const CdcSchema *
 cdc_decode_schema_add(const char *prefix, int prefix_len, const CdcToken *schema, bool *kept)
 {
@@ -356,6 +365,7 @@ cdc_decode_schema_add(const char *prefix, int prefix_len, const CdcToken *schema
 	return parsed;
 }
 
+/* The schema of a struct's field, or NULL if it has none of that name */
 const CdcSchema *
 cdc_decode_schema_field(const CdcSchema *schema, const char *name, int namelen)
 {
@@ -371,6 +381,7 @@ cdc_decode_schema_field(const CdcSchema *schema, const char *name, int namelen)
 	return NULL;
 }
 
+/* For errors: the semantic name, else Connect's name of the type */
 const char *
 cdc_decode_schema_name(const CdcSchema *schema)
 {

@@ -31,6 +31,7 @@ take_delete(CdcLogTail *tail, const CdcMessage *message)
 	return false;
 }
 
+/* Is a null value that of a delete before it? */
 bool
 cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message)
 {
@@ -56,6 +57,7 @@ cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message)
 	tail->next = (i + 1) % CDC_TAIL_DELETES;
 }
 
+/* Forget the deletes: the log is read from another place */
 void
 cdc_log_tail_reset(CdcLogTail *tail)
 {
@@ -132,6 +134,11 @@ may_be_another(const char *topic, const CdcEvent *event)
 	return ndots != 2 || strchr(event->schema, '_') || strchr(event->table, '_');
 }
 
+/*
+ * Give a null value its peer, schema and table.  They are those of the events before it;
+ * without any they follow from the topic's name, as far as that says them, which
+ * table_by_name tells.
+ */
 void
 cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event)
 {

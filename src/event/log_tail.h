@@ -26,7 +26,6 @@ typedef struct CdcLogTail
 	}			deletes[CDC_TAIL_DELETES];
 } CdcLogTail;
 
-/* Forget the deletes: the log is read from another place */
 extern void cdc_log_tail_reset(CdcLogTail *tail);
 
 /*
@@ -35,15 +34,7 @@ extern void cdc_log_tail_reset(CdcLogTail *tail);
  */
 extern void cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message);
 extern void cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event);
-
-/* Is a null value that of a delete before it? */
 extern bool cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message);
-
-/*
- * Give a null value its peer, schema and table.  They are those of the events before it;
- * without any they follow from the topic's name, as far as that says them, which
- * table_by_name tells.
- */
 extern void cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event);
 
 #endif							/* CDC_LOG_TAIL_H */

@@ -181,6 +181,11 @@ set_property(CdcProducer *producer, const char *name, const JsonbValue *value)
 	}
 }
 
+/*
+ * Read the producer object of a subscription; NULL gives all unknown.  Raises
+ * invalid_parameter_value with the list of names for an unknown key or mode.
+ * The result is in CurrentMemoryContext.
+ */
 CdcProducer *
 cdc_producer_parse(Jsonb *object)
 {

@@ -49,11 +49,6 @@ typedef struct CdcProducer
 	const char *placeholder;	/* unavailable.value.placeholder, never NULL */
 } CdcProducer;
 
-/*
- * Read the producer object of a subscription; NULL gives all unknown.  Raises
- * invalid_parameter_value with the list of names for an unknown key or mode.
- * The result is in CurrentMemoryContext.
- */
 extern CdcProducer *cdc_producer_parse(Jsonb *object);
 
 #endif							/* CDC_PRODUCER_H */

@@ -7,11 +7,6 @@
 
 #include "event/event.h"
 
-/*
- * The string of a token of type CDC_TOKEN_STRING with its escapes resolved, or
- * of any other token its text; NUL-terminated, in CurrentMemoryContext.  With
- * escapes, the token must stand between its quotes in the message.
- */
 extern char *cdc_decode_string(const CdcToken *token);
 
 /*
@@ -20,8 +15,6 @@ extern char *cdc_decode_string(const CdcToken *token);
  */
 extern CdcToken *cdc_decode_elements(const CdcToken *token, int *nelems);
 extern CdcField *cdc_decode_members(const CdcToken *token, int *nmembers);
-
-/* The value of a token that is a whole number in the range of int64, else false */
 extern bool cdc_decode_integer(const CdcToken *token, int64 *result);
 
 /* Is this the name of a field, the text of a token? */

@@ -666,6 +666,11 @@ take_event(CdcConsumerEvent *event)
 	}
 }
 
+/*
+ * Next event, or false if there is none now (never waits).  A message and its
+ * bytes are copied into CurrentMemoryContext, so are the other texts.  The
+ * library's log lines are passed to the server's log on the way.
+ */
 bool
 cdc_consumer_poll(CdcConsumerEvent *event)
 {
@@ -737,6 +742,7 @@ cdc_consumer_unassign(const char *topic, int32 partition)
 			 partition, topic, error_text(kafka_error));
 }
 
+/* The newest end of a partition the client has heard of, or -1; asks nobody */
 int64
 cdc_consumer_cached_end(const char *topic, int32 partition)
 {
@@ -752,6 +758,7 @@ cdc_consumer_cached_end(const char *topic, int32 partition)
 
 /* ---- events ---- */
 
+/* A broker has answered: what one said before is over */
 void
 cdc_consumer_answered(void)
 {

@@ -46,20 +46,12 @@ extern void cdc_consumer_close(void);
  */
 extern pgsocket cdc_consumer_socket(void);
 extern void cdc_consumer_clear_socket(void);
-
-/*
- * Next event, or false if there is none now (never waits).  A message and its
- * bytes are copied into CurrentMemoryContext, so are the other texts.  The
- * library's log lines are passed to the server's log on the way.
- */
 extern bool cdc_consumer_poll(CdcConsumerEvent *event);
 
 /* Start and stop reading one partition; already fetched messages of a stopped one never arrive */
 extern bool cdc_consumer_assign(const char *topic, int32 partition, int64 offset,
 								char **error);
 extern void cdc_consumer_unassign(const char *topic, int32 partition);
-
-/* The newest end of a partition the client has heard of, or -1; asks nobody */
 extern int64 cdc_consumer_cached_end(const char *topic, int32 partition);
 
 #endif							/* CDC_CONSUMER_H */

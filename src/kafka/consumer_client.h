@@ -15,8 +15,6 @@ extern rd_kafka_t *cdc_consumer_client;
 
 /* What is wrong with the client as a whole, as text in CurrentMemoryContext */
 extern char *cdc_consumer_client_error(rd_kafka_resp_err_t err);
-
-/* A broker has answered: what one said before is over */
 extern void cdc_consumer_answered(void);
 
 #endif							/* CDC_CONSUMER_CLIENT_H */

@@ -43,6 +43,7 @@ copy_cluster_id(void)
 	return pstrdup(text);
 }
 
+/* All topics of the cluster: a list of CdcTopic, and the cluster's id */
 bool
 cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
 {
@@ -69,6 +70,7 @@ cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char 
 	return true;
 }
 
+/* The one of that name, or NULL */
 const CdcTopic *
 cdc_consumer_find_topic(List *topics, const char *name)
 {

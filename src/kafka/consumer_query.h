@@ -31,11 +31,8 @@ typedef struct CdcPosition
 #define CDC_OFFSET_BEGINNING	(-2)	/* as rd_kafka */
 #define CDC_OFFSET_END			(-1)
 
-/* All topics of the cluster: a list of CdcTopic, and the cluster's id */
 extern bool cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id,
 									 char **error);
-
-/* The one of that name, or NULL */
 extern const CdcTopic *cdc_consumer_find_topic(List *topics, const char *name);
 
 /*

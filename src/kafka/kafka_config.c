@@ -258,6 +258,10 @@ add_setting(List *properties)
 	return properties;
 }
 
+/*
+ * All properties, in the order in which to set them: a list of CdcKafkaProperty in
+ * CurrentMemoryContext.  Raises an error that names the setting that is wrong.
+ */
 List *
 cdc_kafka_config_properties(void)
 {
@@ -278,6 +282,10 @@ cdc_kafka_config_properties(void)
 	return properties;
 }
 
+/*
+ * Would the properties be others by now than those last given?  Not if the file cannot
+ * be read: what runs goes on.
+ */
 bool
 cdc_kafka_config_changed(void)
 {

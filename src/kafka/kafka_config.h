@@ -18,16 +18,7 @@ typedef struct CdcKafkaProperty
 	bool		after_secret;	/* stands in cdcsync.kafka_config behind a password */
 } CdcKafkaProperty;
 
-/*
- * All properties, in the order in which to set them: a list of CdcKafkaProperty in
- * CurrentMemoryContext.  Raises an error that names the setting that is wrong.
- */
 extern List *cdc_kafka_config_properties(void);
-
-/*
- * Would the properties be others by now than those last given?  Not if the file cannot
- * be read: what runs goes on.
- */
 extern bool cdc_kafka_config_changed(void);
 
 /* Raise the error that the library does not take a property, in the library's words */

@@ -87,6 +87,7 @@ append_delete(StringInfo buf, const CdcRelation *rel)
 					 rel->qualified_name);
 }
 
+/* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid and xmin, then the columns */
 char *
 cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 {
@@ -125,6 +126,7 @@ cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind)
 	return buf.data;
 }
 
+/* INSERT of some columns; a key that is there by now is left alone */
 char *
 cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present)
 {

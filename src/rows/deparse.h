@@ -11,12 +11,8 @@
 
 #include "table/relation.h"
 
-/* CDC_SQL_READ and CDC_SQL_LOCK return n, the row's ctid and xmin, then the columns */
 extern char *cdc_deparse_statement(const CdcRelation *rel, CdcStatementKind kind);
-
-/* INSERT of some columns; a key that is there by now is left alone */
 extern char *cdc_deparse_insert(const CdcRelation *rel, const Bitmapset *present);
-
 extern char *cdc_deparse_truncate(const CdcRelation *rel);
 
 #endif							/* CDC_DEPARSE_H */

@@ -20,6 +20,10 @@ typedef struct ColumnArgs
 	int			column;
 } ColumnArgs;
 
+/*
+ * An image as a row: present has the columns that the image gives a value; columns
+ * whose value is Debezium's placeholder for "unchanged" are not among them.
+ */
 void
 cdc_image_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
 				 const CdcProducer *producer)
@@ -49,6 +53,7 @@ cdc_image_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
 	}
 }
 
+/* One column of an image; false if the image does not say it */
 bool
 cdc_image_decode_column(CdcRelation *rel, const CdcImage *image, int column, bool of_key,
 						const CdcProducer *producer, Datum *value, bool *isnull)
@@ -69,6 +74,7 @@ cdc_image_decode_column(CdcRelation *rel, const CdcImage *image, int column, boo
 	return status != CDC_VALUE_UNCHANGED;
 }
 
+/* Nothing is decoded; what it is given must last as long as it is asked */
 void
 cdc_image_row_init(CdcImageRow *ir, CdcRelation *rel, const CdcImage *image,
 				   const CdcProducer *producer, bool tolerant)
@@ -160,6 +166,10 @@ read_tolerantly(CdcImageRow *ir)
 	}
 }
 
+/*
+ * All columns, in memory of the first call; its member exists is false if the event has no
+ * such image.  Raises a data error, but if it is tolerant.
+ */
 const CdcRow *
 cdc_image_row(CdcImageRow *ir)
 {
@@ -176,6 +186,10 @@ cdc_image_row(CdcImageRow *ir)
 	return &ir->row;
 }
 
+/*
+ * One column; false if the image does not say it.  needed: raises a data error if it
+ * cannot be decoded, tolerant or not; else that is false, too.
+ */
 bool
 cdc_image_row_column(CdcImageRow *ir, int column, bool needed, Datum *value, bool *isnull)
 {
@@ -192,6 +206,7 @@ cdc_image_row_column(CdcImageRow *ir, int column, bool needed, Datum *value, boo
 	return true;
 }
 
+/* As it stands in the event: of an unread column */
 char *
 cdc_image_row_token(const CdcImageRow *ir, int column)
 {

@@ -10,14 +10,8 @@
 #include "rows/row.h"
 #include "table/relation.h"
 
-/*
- * An image as a row: present has the columns that the image gives a value; columns
- * whose value is Debezium's placeholder for "unchanged" are not among them.
- */
 extern void cdc_image_decode(CdcRow *row, CdcRelation *rel, const CdcImage *image,
 							 const CdcProducer *producer);
-
-/* One column of an image; false if the image does not say it */
 extern bool cdc_image_decode_column(CdcRelation *rel, const CdcImage *image, int column,
 									bool of_key, const CdcProducer *producer, Datum *value,
 									bool *isnull);
@@ -39,24 +33,11 @@ typedef struct CdcImageRow
 	Bitmapset  *unread;			/* columns that cannot be */
 } CdcImageRow;
 
-/* Nothing is decoded; what it is given must last as long as it is asked */
 extern void cdc_image_row_init(CdcImageRow *ir, CdcRelation *rel, const CdcImage *image,
 							   const CdcProducer *producer, bool tolerant);
-
-/*
- * All columns, in memory of the first call; its member exists is false if the event has no
- * such image.  Raises a data error, but if it is tolerant.
- */
 extern const CdcRow *cdc_image_row(CdcImageRow *ir);
-
-/*
- * One column; false if the image does not say it.  needed: raises a data error if it
- * cannot be decoded, tolerant or not; else that is false, too.
- */
 extern bool cdc_image_row_column(CdcImageRow *ir, int column, bool needed, Datum *value,
 								 bool *isnull);
-
-/* As it stands in the event: of an unread column */
 extern char *cdc_image_row_token(const CdcImageRow *ir, int column);
 
 #endif							/* CDC_IMAGE_ROW_H */

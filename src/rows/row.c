@@ -12,6 +12,7 @@
 
 #include "rows/row.h"
 
+/* base with the values that top has; base may not exist; the result has its own arrays */
 CdcRow
 cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 {
@@ -47,6 +48,7 @@ values_equal(CdcColumn *col, Datum a, Datum b)
 	return strcmp(OutputFunctionCall(&col->output, a), OutputFunctionCall(&col->output, b)) == 0;
 }
 
+/* Do the values that top has stand in base, as output text? */
 bool
 cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 {
@@ -61,6 +63,7 @@ cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 	return true;
 }
 
+/* Have both the same bytes in the columns that foreign keys may point to? */
 bool
 cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 {
@@ -78,6 +81,7 @@ cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 	return true;
 }
 
+/* Is the key of a, as far as it has one, the same text as that of b? */
 bool
 cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b)
 {
@@ -118,6 +122,7 @@ canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row, const Bitmap
 	}
 }
 
+/* The order of the canonical texts of top and base, over the columns that top has */
 int
 cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base)
 {

@@ -22,19 +22,10 @@ typedef struct CdcRow
 	Bitmapset  *decided;		/* columns that events gave a value: where triggers could change it */
 } CdcRow;
 
-/* base with the values that top has; base may not exist; the result has its own arrays */
 extern CdcRow cdc_row_overlay(CdcRelation *rel, const CdcRow *base, const CdcRow *top);
-
-/* Do the values that top has stand in base, as output text? */
 extern bool cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top);
-
-/* Have both the same bytes in the columns that foreign keys may point to? */
 extern bool cdc_row_same_referable(CdcRelation *rel, const CdcRow *a, const CdcRow *b);
-
-/* Is the key of a, as far as it has one, the same text as that of b? */
 extern bool cdc_row_same_key_text(CdcRelation *rel, const CdcRow *a, const CdcRow *b);
-
-/* The order of the canonical texts of top and base, over the columns that top has */
 extern int	cdc_row_text_order(CdcRelation *rel, const CdcRow *top, const CdcRow *base);
 
 #endif							/* CDC_ROW_H */

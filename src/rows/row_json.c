@@ -156,6 +156,10 @@ push_value(JsonbInState *state, CdcColumn *col, Datum value)
 		push_text(state, text);
 }
 
+/*
+ * The columns that a row has a value for, by their local names: booleans, finite numbers
+ * and json as such, all else as output text.
+ */
 Jsonb *
 cdc_row_to_jsonb(CdcRelation *rel, const CdcRow *row)
 {
@@ -184,6 +188,10 @@ has_name(Jsonb *object, const char *name)
 	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer) != NULL;
 }
 
+/*
+ * A row of the columns that the object names; what the table does not have is ignored.
+ * SPI is connected; raises what the columns' types say of wrong values.
+ */
 CdcRow
 cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object)
 {
@@ -213,6 +221,7 @@ cdc_row_from_jsonb(CdcRelation *rel, Jsonb *object)
 	return row;
 }
 
+/* The text of a DELETE of the row of that key; name is the table's, quoted */
 char *
 cdc_row_json_delete_text(const char *name, const CdcKey *key)
 {
@@ -224,6 +233,7 @@ cdc_row_json_delete_text(const char *name, const CdcKey *key)
 	return buf.data;
 }
 
+/* An object of one text */
 Jsonb *
 cdc_row_json_pair(const char *name, const char *value)
 {
@@ -239,6 +249,7 @@ cdc_row_json_pair(const char *name, const char *value)
 	return JsonbValueToJsonb(state.result);
 }
 
+/* An object of one value that cannot be decoded: {name: {"undecodable": its text}} */
 Jsonb *
 cdc_row_json_undecodable(const char *name, const char *text)
 {
@@ -339,6 +350,7 @@ cdc_row_json_cut_column(Jsonb *row)
 	return NULL;
 }
 
+/* base with the fields that top has; base may be NULL */
 Jsonb *
 cdc_row_json_merge(Jsonb *base, Jsonb *top)
 {

@@ -258,6 +258,11 @@ execute_for_peer(CdcRowSet *set, SPIPlanPtr *plan, char *(*text) (CdcRowSet *, c
 	return written;
 }
 
+/*
+ * Read or write, and free the set.  Returns the number of rows; of reads, SPI_tuptable
+ * holds them, with their place in the set.  The caller has taken the owner's rights
+ * (owner.h), and the snapshot that rows were read with is active.
+ */
 uint64
 cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
 {
@@ -274,6 +279,7 @@ cdc_write_execute(CdcRowSet *set, CdcStatementKind kind)
 	return execute_for_peer(set, &set->rel->plans[kind], statement_text, &kind);
 }
 
+/* A row as reads return it, and its place in the set; what it points to stays there */
 int
 cdc_write_take_row(CdcRow *row, const CdcRelation *rel, HeapTuple tuple, TupleDesc desc)
 {
@@ -315,6 +321,10 @@ insert_text(CdcRowSet *set, const void *present)
 	return cdc_deparse_insert(set->rel, present);
 }
 
+/*
+ * New rows with these columns.  A key that is there by now is left alone, or raises
+ * unique_violation if may_fail, which is faster.
+ */
 uint64
 cdc_write_insert(CdcRowSet *set, Bitmapset *present, bool may_fail)
 {
@@ -323,6 +333,7 @@ cdc_write_insert(CdcRowSet *set, Bitmapset *present, bool may_fail)
 	return execute_for_peer(set, &find_insert(set->rel, present)->plan, insert_text, present);
 }
 
+/* The same for a statement that is not kept; it reads the rows as CDC_BATCH_NAME */
 uint64
 cdc_write_query(CdcRowSet *set, const char *sql)
 {

@@ -29,6 +29,7 @@ cdc_apply_context_clear(void)
 	current = NULL;
 }
 
+/* Whatever goes wrong from here on is about this message, the only one of a try; NULL ends that */
 void
 cdc_apply_context_set_alone(const CdcMessage *message)
 {
@@ -54,6 +55,7 @@ cdc_apply_context_table(void)
 	};
 }
 
+/* "message of topic ...", or NULL */
 char *
 cdc_apply_context_line(void)
 {
@@ -73,6 +75,7 @@ is_lost_name(int sqlstate)
 		sqlstate == ERRCODE_UNDEFINED_OBJECT;
 }
 
+/* What cdcsync itself has to say of an error of other code, which knows nothing of apply's settings; or NULL */
 const char *
 cdc_apply_context_hint(const ErrorData *error)
 {
@@ -97,6 +100,7 @@ say_hint(void)
 	FreeErrorData(error);
 }
 
+/* An ErrorContextCallback's: says where the message at work stands, and that hint */
 void
 cdc_apply_context_callback(void *arg)
 {

@@ -143,6 +143,7 @@ cdc_control_shmem_init(void)
 		pg_atomic_init_u64(&control->slots[i].applying, 0);
 }
 
+/* Raises an error, with the way out, unless the server has preloaded the library */
 void
 cdc_control_require(void)
 {
@@ -338,6 +339,7 @@ cdc_control_interrupt(Oid dboid)
 	LWLockRelease(control_lock);
 }
 
+/* For the worker, also in a signal handler: its transaction takes long (0: no more) */
 void
 cdc_control_set_applying(TimestampTz since)
 {
@@ -350,6 +352,7 @@ cdc_control_set_applying(TimestampTz since)
 		SetLatch(launcher);
 }
 
+/* The oldest such transaction of a database's workers; 0: none */
 TimestampTz
 cdc_control_applying_since(Oid dboid)
 {
@@ -367,6 +370,7 @@ cdc_control_applying_since(Oid dboid)
 	return oldest;
 }
 
+/* For the launcher: the pids of such workers, in CurrentMemoryContext */
 List *
 cdc_control_long_applying(void)
 {
@@ -482,6 +486,7 @@ cdc_control_set_own_topics(bool seen)
 	LWLockRelease(control_lock);
 }
 
+/* Has the server preloaded the library? */
 bool
 cdc_control_is_loaded(void)
 {
@@ -532,6 +537,17 @@ worker_detach(int code, Datum arg)
 	ConditionVariableBroadcast(&control->progress);
 }
 
+/*
+ * For the worker.  attach takes this database's slot of that number and lets go of it
+ * at exit; it returns false when another worker has it, the database is held, or there
+ * are to be, or are, workers of another number of workers.  No generation is 0.
+ *
+ * A worker that finds nothing to do here (no extension, no subscription) says so
+ * by finish, with the generation it had read before it looked, and exits: it is
+ * not started again before the next notice.  When there was a notice meanwhile,
+ * finish returns false: look again.  A worker that exits without it is started
+ * again after a pause.
+ */
 bool
 cdc_control_attach(int number, int nworkers)
 {
@@ -562,6 +578,7 @@ cdc_control_attach(int number, int nworkers)
 	return true;
 }
 
+/* Is another number of workers wanted by now? */
 bool
 cdc_control_is_outdated(void)
 {
@@ -573,6 +590,7 @@ cdc_control_is_outdated(void)
 	return outdated;
 }
 
+/* The worker is about to exit without a failure, and to be started again at once */
 void
 cdc_control_dismiss(void)
 {

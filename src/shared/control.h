@@ -20,8 +20,6 @@ typedef struct CdcWorkerId
 /* cdcsync.c: in the hooks of these names */
 extern void cdc_control_shmem_request(void);
 extern void cdc_control_shmem_init(void);
-
-/* Raises an error, with the way out, unless the server has preloaded the library */
 extern void cdc_control_require(void);
 
 /*
@@ -30,8 +28,6 @@ extern void cdc_control_require(void);
  * sees another generation.
  */
 extern void cdc_control_notify_at_commit(void);
-
-/* The same for DDL of users, which concerns a worker with a partition in error only */
 extern void cdc_control_retry_at_commit(void);
 
 /*
@@ -52,25 +48,11 @@ typedef enum CdcOwnTopics
 
 extern CdcOwnTopics cdc_control_own_topics(Oid dboid);
 extern void cdc_control_set_own_topics(bool seen);
-
-/* Has the server preloaded the library? */
 extern bool cdc_control_is_loaded(void);
 
 /* For stat.c: the worker has partitions that are not in stat (wait_for must not miss them) */
 extern bool cdc_control_has_unseen(Oid dboid);
 extern void cdc_control_set_unseen(void);
-
-/*
- * For the worker.  attach takes this database's slot of that number and lets go of it
- * at exit; it returns false when another worker has it, the database is held, or there
- * are to be, or are, workers of another number of workers.  No generation is 0.
- *
- * A worker that finds nothing to do here (no extension, no subscription) says so
- * by finish, with the generation it had read before it looked, and exits: it is
- * not started again before the next notice.  When there was a notice meanwhile,
- * finish returns false: look again.  A worker that exits without it is started
- * again after a pause.
- */
 extern bool cdc_control_attach(int number, int nworkers);
 
 /* Which one is it, and is a partition with that hash this one's? */
@@ -81,13 +63,8 @@ extern bool cdc_control_is_mine(uint32 hash);
 /* For the first one: the others are to run, too; the others have something new to read */
 extern void cdc_control_want_others(void);
 extern void cdc_control_notify_others(void);
-
-/* Is another number of workers wanted by now? */
 extern bool cdc_control_is_outdated(void);
-
-/* The worker is about to exit without a failure, and to be started again at once */
 extern void cdc_control_dismiss(void);
-
 extern uint64 cdc_control_generation(void);
 extern bool cdc_control_finish(uint64 generation);
 
@@ -115,8 +92,6 @@ extern void cdc_control_progress_cancel(void);
  */
 extern void cdc_control_hold(Oid dboid);
 extern bool cdc_control_is_held(Oid dboid);
-
-/* At commit let the launcher look into a database that could not be looked into before */
 extern void cdc_control_probe_at_commit(Oid dboid);
 
 /*
@@ -125,14 +100,8 @@ extern void cdc_control_probe_at_commit(Oid dboid);
  */
 extern void cdc_control_interrupt_at_commit(void);
 extern void cdc_control_interrupt(Oid dboid);
-
-/* For the worker, also in a signal handler: its transaction takes long (0: no more) */
 extern void cdc_control_set_applying(TimestampTz since);
-
-/* The oldest such transaction of a database's workers; 0: none */
 extern TimestampTz cdc_control_applying_since(Oid dboid);
-
-/* For the launcher: the pids of such workers, in CurrentMemoryContext */
 extern List *cdc_control_long_applying(void);
 
 /* For control_xact.c; false: no slot free now */

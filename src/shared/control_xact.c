@@ -148,6 +148,7 @@ cdc_control_notify_at_commit(void)
 	pending.notify = true;
 }
 
+/* The same for DDL of users, which concerns a worker with a partition in error only */
 void
 cdc_control_retry_at_commit(void)
 {
@@ -167,6 +168,7 @@ cdc_control_interrupt_at_commit(void)
 	cdc_control_interrupt(MyDatabaseId);
 }
 
+/* At commit let the launcher look into a database that could not be looked into before */
 void
 cdc_control_probe_at_commit(Oid dboid)
 {

@@ -50,6 +50,7 @@ printable_or_null(const char *text)
 	return text ? cdc_printable(text) : NULL;
 }
 
+/* From a caught error; hint, which may be NULL, is for one that has none */
 CdcError
 cdc_error_caught(const ErrorData *error, const char *hint)
 {
@@ -74,6 +75,7 @@ cdc_error_caught(const ErrorData *error, const char *hint)
 	};
 }
 
+/* What cdcsync, or Kafka's client, says of a partition; hint may be NULL */
 CdcError
 cdc_error_own(const char *message, const char *hint)
 {
@@ -86,6 +88,7 @@ cdc_error_own(const char *message, const char *hint)
 	};
 }
 
+/* All of it as one text for people, a line for each field */
 char *
 cdc_error_text(const CdcError *error)
 {
@@ -110,6 +113,7 @@ withheld_message(int sqlstate)
 					unpack_sql_state(sqlstate));
 }
 
+/* The same for the current user, who may not be allowed to see the values in it */
 char *
 cdc_error_shown_text(const CdcError *error)
 {
@@ -137,6 +141,7 @@ is_public(bool own, int sqlstate)
 	return result;
 }
 
+/* Has the message no values in it? */
 bool
 cdc_error_is_public(const CdcError *error)
 {
@@ -157,6 +162,11 @@ withhold(ErrorData *error)
 	error->internalquery = NULL;
 }
 
+/*
+ * In PG_CATCH(): raise the error again in the context given.  Where the user may not read
+ * the table at work, or may but the error is about another one and he may not read all,
+ * it comes without what may show values, which then is in the server's log alone.
+ */
 void
 cdc_error_rethrow(MemoryContext context, bool may_read_table, bool may_read_all)
 {

@@ -234,6 +234,7 @@ copy_error(CdcStatError *dst, const CdcError *src)
 	copy_text(dst->context, src->context, CDC_STAT_CONTEXT_SIZE);
 }
 
+/* error NULL keeps the last one readable: last_error and last_error_at stay */
 void
 cdc_stat_partition_error(int handle, CdcPartitionState state, const CdcError *error)
 {
@@ -299,6 +300,7 @@ cdc_stat_partition_applied(int handle, TimestampTz at)
 	LWLockRelease(stat_lock);
 }
 
+/* Copies of all entries of this database: a list of CdcPartitionStat */
 List *
 cdc_stat_partition_list(void)
 {
@@ -372,6 +374,7 @@ cdc_stat_table_forget(Oid relid)
 	LWLockRelease(stat_lock);
 }
 
+/* The database or its extension goes: release all its entries */
 void
 cdc_stat_forget_database(Oid dboid)
 {
@@ -446,6 +449,7 @@ text_or_null(const char *text)
 	return *text ? text : NULL;
 }
 
+/* The last error as the current user may see it, in CurrentMemoryContext */
 char *
 cdc_stat_shown_error(const CdcPartitionStat *stat)
 {

@@ -90,11 +90,7 @@ extern int	cdc_stat_partition_acquire(const char *subscription, const char *topi
 extern void cdc_stat_partition_release(int handle);
 extern void cdc_stat_partition_release_all(void);
 extern void cdc_stat_partition_state(int handle, CdcPartitionState state);
-
-/* The last error as the current user may see it, in CurrentMemoryContext */
 extern char *cdc_stat_shown_error(const CdcPartitionStat *stat);
-
-/* error NULL keeps the last one readable: last_error and last_error_at stay */
 extern void cdc_stat_partition_error(int handle, CdcPartitionState state,
 									 const CdcError *error);
 
@@ -103,15 +99,11 @@ extern void cdc_stat_partition_position(int handle, int64 next_offset, int64 end
 										int64 event_time);
 extern void cdc_stat_partition_retention(int handle, int64 ms);
 extern void cdc_stat_partition_applied(int handle, TimestampTz at);
-
-/* Copies of all entries of this database: a list of CdcPartitionStat */
 extern List *cdc_stat_partition_list(void);
 
 /* Add to a table's counters; entries are released when the table rule goes */
 extern void cdc_stat_table_add(Oid relid, const int64 *counters);
 extern void cdc_stat_table_forget(Oid relid);
-
-/* The database or its extension goes: release all its entries */
 extern void cdc_stat_forget_database(Oid dboid);
 
 #endif							/* CDC_STAT_H */

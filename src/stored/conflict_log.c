@@ -47,6 +47,7 @@ copy_text(const char *text)
 	return text ? pstrdup(text) : NULL;
 }
 
+/* A deep copy, in CurrentMemoryContext */
 CdcConflictRecord *
 cdc_conflict_log_copy(const CdcConflictRecord *record)
 {
@@ -82,6 +83,7 @@ set_text(Datum *value, bool *isnull, const char *text)
 	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
+/* As values of cdcsync.conflict; both arrays have CDC_CONFLICT_COLUMNS */
 void
 cdc_conflict_log_values(const CdcConflictRecord *record, Datum *values, bool *nulls)
 {
@@ -178,6 +180,10 @@ insert_records(void *arg)
 	cdc_catalog_execute(&insert, args, NULL);
 }
 
+/*
+ * Write a list of records to cdcsync.conflict_data, in the current transaction; SPI is
+ * connected.  What goes wrong is a WARNING: it never stops the changes themselves.
+ */
 void
 cdc_conflict_log_write(List *records)
 {
@@ -185,6 +191,10 @@ cdc_conflict_log_write(List *records)
 		attempt(insert_records, records);
 }
 
+/*
+ * Forget records older than cdcsync.conflict_retention; SPI is connected.  Returns how
+ * many: at most CDC_PRUNE_AT_ONCE.
+ */
 int64
 cdc_conflict_log_prune(void)
 {
@@ -218,6 +228,7 @@ report(const CdcConflictRecord *record)
 			 record->hint ? errhint("%s", record->hint) : 0));
 }
 
+/* After the commit, the worker: a WARNING for each, up to cdcsync.conflict_log_limit a minute */
 void
 cdc_conflict_log_report(List *records)
 {

@@ -37,19 +37,9 @@ typedef struct CdcConflictRecord
 /* The columns of cdcsync.conflict, in order */
 #define CDC_CONFLICT_COLUMNS 15
 
-/* A deep copy, in CurrentMemoryContext */
 extern CdcConflictRecord *cdc_conflict_log_copy(const CdcConflictRecord *record);
-
-/* As values of cdcsync.conflict; both arrays have CDC_CONFLICT_COLUMNS */
 extern void cdc_conflict_log_values(const CdcConflictRecord *record, Datum *values, bool *nulls);
-
-/*
- * Write a list of records to cdcsync.conflict_data, in the current transaction; SPI is
- * connected.  What goes wrong is a WARNING: it never stops the changes themselves.
- */
 extern void cdc_conflict_log_write(List *records);
-
-/* After the commit, the worker: a WARNING for each, up to cdcsync.conflict_log_limit a minute */
 extern void cdc_conflict_log_report(List *records);
 
 /*
@@ -59,11 +49,6 @@ extern void cdc_conflict_log_report(List *records);
  */
 extern void cdc_conflict_log_stash(const CdcConflictRecord *record, const CdcMessage *message);
 extern void cdc_conflict_log_write_stashed(const CdcMessage *message);
-
-/*
- * Forget records older than cdcsync.conflict_retention; SPI is connected.  Returns how
- * many: at most CDC_PRUNE_AT_ONCE.
- */
 extern int64 cdc_conflict_log_prune(void);
 
 #endif							/* CDC_CONFLICT_LOG_H */

@@ -129,6 +129,11 @@ take_object(CdcConflictRules *rules, const char *text)
 	}
 }
 
+/*
+ * Read 'last_update_wins', 'hub', 'spoke', a resolution, or a JSON object of conflict
+ * types and resolutions or functions.  Raises invalid_parameter_value for anything else.
+ * The result is in CurrentMemoryContext; NULL for NULL.
+ */
 CdcConflictRules *
 cdc_conflict_rules_parse(const char *text)
 {
@@ -148,6 +153,7 @@ cdc_conflict_rules_parse(const char *text)
 	return rules;
 }
 
+/* A handling by its name, but for functions; false if there is none of this name */
 bool
 cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
 {
@@ -162,6 +168,7 @@ cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
 	return false;
 }
 
+/* The same, and that the functions exist: raises an error if not */
 void
 cdc_conflict_rules_check(const char *text)
 {
@@ -174,6 +181,7 @@ cdc_conflict_rules_check(const char *text)
 	}
 }
 
+/* A function that handles conflicts, by its quoted name; raises an error if there is none */
 Oid
 cdc_conflict_rules_find_function(const char *function)
 {

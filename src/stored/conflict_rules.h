@@ -16,14 +16,7 @@ typedef struct CdcConflictRules
 	char	   *function[CDC_NCONFLICT_TYPES];	/* quoted and qualified, of FUNCTION */
 } CdcConflictRules;
 
-/*
- * Read 'last_update_wins', 'hub', 'spoke', a resolution, or a JSON object of conflict
- * types and resolutions or functions.  Raises invalid_parameter_value for anything else.
- * The result is in CurrentMemoryContext; NULL for NULL.
- */
 extern CdcConflictRules *cdc_conflict_rules_parse(const char *text);
-
-/* The same, and that the functions exist: raises an error if not */
 extern void cdc_conflict_rules_check(const char *text);
 
 /* What holds: the table's word, else the subscription's, else last_update_wins; both may be NULL */
@@ -32,11 +25,7 @@ extern CdcPreset cdc_conflict_rules_preset(const CdcConflictRules *table,
 extern CdcHandling cdc_conflict_rules_handling(const CdcConflictRules *table,
 											   const CdcConflictRules *subscription,
 											   CdcConflictType type, const char **function);
-
-/* A handling by its name, but for functions; false if there is none of this name */
 extern bool cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling);
-
-/* A function that handles conflicts, by its quoted name; raises an error if there is none */
 extern Oid	cdc_conflict_rules_find_function(const char *function);
 
 /* The type of a handler's argument, cdcsync.conflict */

@@ -57,6 +57,7 @@ bytes_datum(const char *bytes, int len, char *null)
 	return PointerGetDatum(cstring_to_text_with_len(bytes, len));
 }
 
+/* Keep a message, with what the server said; SPI is connected */
 void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
@@ -117,6 +118,10 @@ from_tuple(HeapTuple tuple, TupleDesc desc)
 	return letter;
 }
 
+/*
+ * For the worker: the one after number "after" that is to be applied, NULL if there is
+ * none.  SPI is connected; the result is in the context given.
+ */
 CdcDeadLetter *
 cdc_dead_letter_next(int64 after, MemoryContext context)
 {
@@ -186,6 +191,10 @@ cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 	check_written(id);
 }
 
+/*
+ * Forget those that were applied or skipped longer ago than cdcsync.dead_letter_retention;
+ * SPI is connected.  Returns how many: CDC_PRUNE_AT_ONCE if there may be more.
+ */
 int64
 cdc_dead_letter_prune(void)
 {

@@ -15,14 +15,8 @@ typedef struct CdcDeadLetter
 	CdcMessage	message;
 } CdcDeadLetter;
 
-/* Keep a message, with what the server said; SPI is connected */
 extern void cdc_dead_letter_insert(const CdcMessage *message, const char *subscription,
 								   const CdcError *error);
-
-/*
- * For the worker: the one after number "after" that is to be applied, NULL if there is
- * none.  SPI is connected; the result is in the context given.
- */
 extern CdcDeadLetter *cdc_dead_letter_next(int64 after, MemoryContext context);
 
 /*
@@ -31,11 +25,6 @@ extern CdcDeadLetter *cdc_dead_letter_next(int64 after, MemoryContext context);
  */
 extern void cdc_dead_letter_set_applied(int64 id);
 extern void cdc_dead_letter_set_failed(int64 id, const CdcError *error);
-
-/*
- * Forget those that were applied or skipped longer ago than cdcsync.dead_letter_retention;
- * SPI is connected.  Returns how many: CDC_PRUNE_AT_ONCE if there may be more.
- */
 extern int64 cdc_dead_letter_prune(void);
 
 #endif							/* CDC_DEAD_LETTER_H */

@@ -39,6 +39,7 @@
 #define CLUSTER_ID		5
 #define EVENTS_OF		7
 
+/* All stored offsets of this database: a list of CdcOffset in CurrentMemoryContext */
 List *
 cdc_offset_load_all(void)
 {
@@ -133,6 +134,7 @@ take_tid(CdcOffset *offset)
 	offset->tid = *(ItemPointer) DatumGetPointer(tid);
 }
 
+/* Store the first position of a partition; sets offset->tid */
 void
 cdc_offset_create(CdcOffset *offset)
 {
@@ -231,6 +233,11 @@ update_by_key(CdcOffset *offset, int64 from)
 	return SPI_processed == 1;
 }
 
+/*
+ * Store a new position over the one at offset->tid, which was from, and update that.
+ * Raises object_in_use if the position was changed or the subscription removed
+ * meanwhile: what was read for it must not be applied.
+ */
 void
 cdc_offset_advance(CdcOffset *offset, int64 from)
 {
@@ -248,6 +255,10 @@ cdc_offset_advance(CdcOffset *offset, int64 from)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * Store the position that was found for offset->rewind_to, and be done with that: sets
+ * tid.  False if the position was changed again or the subscription removed meanwhile.
+ */
 bool
 cdc_offset_rewind(CdcOffset *offset)
 {

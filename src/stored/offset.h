@@ -27,23 +27,9 @@ typedef struct CdcOffset
 	ItemPointerData tid;
 } CdcOffset;
 
-/* All stored offsets of this database: a list of CdcOffset in CurrentMemoryContext */
 extern List *cdc_offset_load_all(void);
-
-/* Store the first position of a partition; sets offset->tid */
 extern void cdc_offset_create(CdcOffset *offset);
-
-/*
- * Store a new position over the one at offset->tid, which was from, and update that.
- * Raises object_in_use if the position was changed or the subscription removed
- * meanwhile: what was read for it must not be applied.
- */
 extern void cdc_offset_advance(CdcOffset *offset, int64 from);
-
-/*
- * Store the position that was found for offset->rewind_to, and be done with that: sets
- * tid.  False if the position was changed again or the subscription removed meanwhile.
- */
 extern bool cdc_offset_rewind(CdcOffset *offset);
 
 #endif							/* CDC_OFFSET_H */

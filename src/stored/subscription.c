@@ -138,6 +138,10 @@ subscription_from_tuple(HeapTuple tuple, TupleDesc desc)
 	return sub;
 }
 
+/*
+ * All subscriptions, oldest first: a list of CdcSubscription in
+ * CurrentMemoryContext.  In a transaction; connects to SPI by itself.
+ */
 List *
 cdc_subscription_load_all(void)
 {
@@ -176,6 +180,7 @@ cdc_subscription_keep(const CdcSubscription *sub)
 	return SPI_processed > 0;
 }
 
+/* start_at has done its work; SPI is connected by the caller */
 void
 cdc_subscription_mark_started(const CdcSubscription *sub)
 {
@@ -191,6 +196,7 @@ cdc_subscription_mark_started(const CdcSubscription *sub)
 	cdc_catalog_execute(&update, args, NULL);
 }
 
+/* Does any of the topics' names or regular expressions match this topic? */
 char *
 cdc_subscription_reset_command(const char *name)
 {
@@ -218,6 +224,7 @@ regex_matches(const char *regex, const char *name)
 								  strlen(name), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
 }
 
+/* Is it this name, or does it match this regular expression, that begins with '^'? */
 bool
 cdc_pattern_matches(const char *pattern, const char *name)
 {
@@ -353,6 +360,10 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 		no_such_subscription(values[0]);
 }
 
+/*
+ * Warn where a change of a table without a version column may come over two paths: such
+ * changes may chase each other for ever.  SPI is connected by the caller.
+ */
 void
 cdc_subscription_warn_of_paths(void)
 {

@@ -34,10 +34,6 @@ typedef struct CdcSubscription
 	CdcProducer *producer;
 } CdcSubscription;
 
-/*
- * All subscriptions, oldest first: a list of CdcSubscription in
- * CurrentMemoryContext.  In a transaction; connects to SPI by itself.
- */
 extern List *cdc_subscription_load_all(void);
 
 /*
@@ -45,23 +41,12 @@ extern List *cdc_subscription_load_all(void);
  * the transaction; SPI is connected by the caller.
  */
 extern bool cdc_subscription_keep(const CdcSubscription *sub);
-
-/* start_at has done its work; SPI is connected by the caller */
 extern void cdc_subscription_mark_started(const CdcSubscription *sub);
-
-/* Is it this name, or does it match this regular expression, that begins with '^'? */
 extern bool cdc_pattern_matches(const char *pattern, const char *name);
 
-/* Does any of the topics' names or regular expressions match this topic? */
 /* For hints: the command that makes it begin anew */
 extern char *cdc_subscription_reset_command(const char *name);
-
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
-
-/*
- * Warn where a change of a table without a version column may come over two paths: such
- * changes may chase each other for ever.  SPI is connected by the caller.
- */
 extern void cdc_subscription_warn_of_paths(void);
 
 #endif							/* CDC_SUBSCRIPTION_H */

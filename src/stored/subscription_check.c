@@ -54,6 +54,7 @@ static const NeededSetting needed_settings[] = {
 	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
 };
 
+/* UTF8, in which events are written */
 void
 cdc_check_encoding(void)
 {
@@ -168,12 +169,14 @@ check_peer_name(const char *peer)
 				 errhint("A regular expression begins with \"^\".")));
 }
 
+/* Empty stands for the default */
 void
 cdc_subscription_check_peers(ArrayType *peers)
 {
 	check_patterns(peers, "peer", check_peer_name);
 }
 
+/* Whether Kafka would let a topic have this name */
 bool
 cdc_topic_is_name(const char *topic)
 {
@@ -218,6 +221,7 @@ check_choice(const Option *option, const char *value)
 			 errhint("Available values: %s.", quoted_choices(option->choices))));
 }
 
+/* A parameter by its name; those without a fixed set of values are not looked at */
 void
 cdc_subscription_check_option(const char *name, const char *value)
 {

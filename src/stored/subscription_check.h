@@ -9,21 +9,14 @@
 
 /* All raise an error that says what is accepted */
 
-/* UTF8, in which events are written */
 extern void cdc_check_encoding(void);
 
 /* Settings and encoding, without which nothing can be consumed */
 extern void cdc_subscription_check_node(void);
 extern void cdc_subscription_check_name(const char *name);
 extern void cdc_subscription_check_topics(ArrayType *topics);
-
-/* Empty stands for the default */
 extern void cdc_subscription_check_peers(ArrayType *peers);
-
-/* Whether Kafka would let a topic have this name */
 extern bool cdc_topic_is_name(const char *topic);
-
-/* A parameter by its name; those without a fixed set of values are not looked at */
 extern void cdc_subscription_check_option(const char *name, const char *value);
 
 /* start_at as it is stored, independent of the session's settings */

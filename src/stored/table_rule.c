@@ -105,6 +105,7 @@ cdc_table_rule_for_relation(Oid relid)
 	"pg_catalog.array_to_string(pg_catalog.parse_ident(r.source_table), '.'), " \
 	"'[\\U00010000-\\U0010FFFF]', '__', 'g'), '[^A-Za-z0-9._-]', '_', 'g')"
 
+/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
 CdcTableRule *
 cdc_table_rule_for_topic(const char *topic, int *n)
 {
@@ -119,6 +120,7 @@ cdc_table_rule_for_topic(const char *topic, int *n)
 	return read_rule(&select, &value, n);
 }
 
+/* Is that the local table's own name now? */
 bool
 cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
 {
@@ -128,6 +130,10 @@ cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
 		strcmp(get_namespace_name(get_rel_namespace(relid)), schema) == 0;
 }
 
+/*
+ * A table that is not registered and has taken the name under which the rule's was, which
+ * was renamed; InvalidOid: none.
+ */
 Oid
 cdc_table_rule_usurper(const CdcTableRule *rule)
 {
@@ -151,6 +157,7 @@ pair_text(const JsonbValue *value)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
+/* The column map of a jsonb object; raises an error if it cannot be one */
 List *
 cdc_table_rule_column_map(Jsonb *object)
 {

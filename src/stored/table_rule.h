@@ -35,17 +35,8 @@ typedef struct CdcTableRule
  */
 extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
-
-/* Likewise for a topic, by its name; n says how many rules there are that may be meant */
 extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
-
-/* Is that the local table's own name now? */
 extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
-
-/*
- * A table that is not registered and has taken the name under which the rule's was, which
- * was renamed; InvalidOid: none.
- */
 extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
 
 /*
@@ -70,8 +61,6 @@ extern void cdc_table_rule_update(const CdcTableRuleChange *change);
 /* Both forget the tombstones as well.  false: there was none; the oids of tables gone */
 extern bool cdc_table_rule_delete(Oid relid);
 extern List *cdc_table_rule_delete_gone(void);
-
-/* The column map of a jsonb object; raises an error if it cannot be one */
 extern List *cdc_table_rule_column_map(Jsonb *object);
 
 #endif							/* CDC_TABLE_RULE_H */

@@ -47,6 +47,7 @@ static bool commits_known_valid = false;
 static uint64 invalidations = 0;	/* of it */
 static Oid	identity_table = InvalidOid;
 
+/* The clock of a column of this type; raises an error for types that cannot be one */
 CdcClock
 cdc_clock_for_type(Oid type, int32 typmod, const char *column)
 {
@@ -70,6 +71,7 @@ cdc_clock_for_type(Oid type, int32 typmod, const char *column)
 			 errhint("Use a column of type timestamp with time zone, timestamp, smallint, integer, bigint or numeric.")));
 }
 
+/* Integer and numeric clocks may start again below a pruned tombstone: it is never pruned */
 bool
 cdc_clock_is_time(CdcClock clock)
 {
@@ -77,6 +79,10 @@ cdc_clock_is_time(CdcClock clock)
 		clock == CDC_CLOCK_COMMIT;
 }
 
+/*
+ * The version that a column's value is; refuses infinity and NaN.  A numeric's value
+ * is not copied.
+ */
 CdcVersion
 cdc_clock_read(CdcClock clock, Datum value, bool isnull)
 {
@@ -115,6 +121,7 @@ cdc_clock_read(CdcClock clock, Datum value, bool isnull)
 	return version;
 }
 
+/* <0, 0, >0 */
 int
 cdc_clock_compare(const CdcVersion *a, const CdcVersion *b)
 {
@@ -130,6 +137,10 @@ cdc_clock_compare(const CdcVersion *a, const CdcVersion *b)
 	return order ? order : (int) a->deleted - (int) b->deleted;
 }
 
+/*
+ * What Debezium makes up for a column of which the log does not have the value, where
+ * it must not be NULL: 1970, or 0
+ */
 bool
 cdc_clock_is_made_up(CdcClock clock, const CdcVersion *version)
 {
@@ -179,6 +190,7 @@ cdc_clock_from_stored(CdcClock clock, Datum stored, bool isnull)
 	return version;
 }
 
+/* Does this server keep commit times (track_commit_timestamp)? */
 bool
 cdc_clock_has_commit_times(void)
 {
@@ -234,6 +246,10 @@ is_of_restore(TransactionId xid)
 		TransactionIdPrecedes(xid, (TransactionId) commits_known_from);
 }
 
+/*
+ * The version of what a transaction wrote, and its origin (0: local); unknown if its
+ * commit time is forgotten.  Raises an error where commit times are not kept.
+ */
 CdcVersion
 cdc_clock_of_commit(TransactionId xid, ReplOriginId *writer)
 {
@@ -343,6 +359,7 @@ cdc_clock_successor(CdcClock clock, const CdcVersion *after)
 	return next;
 }
 
+/* One below, of a version column; unknown stays unknown, and the lowest is its own */
 CdcVersion
 cdc_clock_predecessor(CdcClock clock, const CdcVersion *before)
 {

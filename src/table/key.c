@@ -58,6 +58,10 @@ index_is_key(Relation rel, Oid indexoid)
 	return ok;
 }
 
+/*
+ * The index that identifies the table's rows: the primary key, else of the unique
+ * indexes that can the first by name; InvalidOid if there is none.  It is immediate, complete (no predicate, no expression) and without NULLs.
+ */
 Oid
 cdc_key_find_index(Relation rel)
 {
@@ -119,6 +123,10 @@ shows_values(Relation rel, Relation index)
 		index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index);
 }
 
+/*
+ * The oids of the other unique indexes whose values a new row shows: all that are
+ * immediate and have nothing to do with generated columns
+ */
 List *
 cdc_key_find_unique_indexes(Relation rel, Oid key_index)
 {
@@ -136,6 +144,7 @@ cdc_key_find_unique_indexes(Relation rel, Oid key_index)
 	return result;
 }
 
+/* Does this unique index, of all rows, have just these columns? */
 bool
 cdc_key_index_is_of(Oid index, const Bitmapset *attnums)
 {
@@ -197,6 +206,7 @@ column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 	fmgr_info(function, &col->input);
 }
 
+/* Describe it, in CurrentMemoryContext; raises an error if the table has none */
 CdcKey *
 cdc_key_make(Relation rel)
 {
@@ -221,6 +231,7 @@ cdc_key_make(Relation rel)
 	return key;
 }
 
+/* Order two keys as the index does; the equality of keys everywhere */
 int
 cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b)
 {
@@ -243,6 +254,12 @@ integer_value(const CdcKeyColumn *col, Datum value)
 		col->typlen == sizeof(int32) ? DatumGetInt32(value) : DatumGetInt64(value);
 }
 
+/*
+ * A hash that agrees with that equality; of types without one, where it can be had, of
+ * the bytes, else 0.  Keys that a sequence
+ * gave one after the other have hashes near each other, and so have their tombstones in
+ * the index: a hash that scatters would touch a page for each.
+ */
 int64
 cdc_key_hash(CdcKey *key, const Datum *values)
 {
@@ -318,6 +335,7 @@ cdc_key_from_jsonb(CdcKey *key, Jsonb *jsonb, Datum *values)
 	return complete;
 }
 
+/* The same for people: "(id, client_id)=(1, 2)" */
 char *
 cdc_key_to_string(CdcKey *key, const Datum *values)
 {
@@ -335,6 +353,7 @@ cdc_key_to_string(CdcKey *key, const Datum *values)
 	return buf.data;
 }
 
+/* Is this column of the table one of the key's? */
 bool
 cdc_key_has_column(const CdcKey *key, AttrNumber attnum)
 {
@@ -346,12 +365,14 @@ cdc_key_has_column(const CdcKey *key, AttrNumber attnum)
 	return false;
 }
 
+/* Append the index's equality of a column, with its schema: OPERATOR(pg_catalog.=) */
 void
 cdc_key_append_equality(StringInfo buf, const CdcKeyColumn *column)
 {
 	cdc_key_append_operator(buf, column->equality);
 }
 
+/* Append the equality of all columns of a row t and a row r */
 void
 cdc_key_append_join(StringInfo buf, const CdcKey *key)
 {
@@ -365,6 +386,7 @@ cdc_key_append_join(StringInfo buf, const CdcKey *key)
 	}
 }
 
+/* Append any operator with its schema */
 void
 cdc_key_append_operator(StringInfo buf, Oid operator)
 {

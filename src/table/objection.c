@@ -217,6 +217,10 @@ static const Reason reasons[] = {
 	"The server refuses updates of such a table while it is published: drop the column and add it again as STORED."},
 };
 
+/*
+ * The first objection to a table, or to a partition of one; the table is open.  In
+ * CurrentMemoryContext.
+ */
 CdcObjection
 cdc_objection_find(Relation rel, bool as_partition)
 {
@@ -235,6 +239,7 @@ cdc_objection_find(Relation rel, bool as_partition)
 	return (CdcObjection){0};
 }
 
+/* A plain or partitioned table, without an error; false for what else is a partition */
 bool
 cdc_objection_is_table(Oid relid)
 {

@@ -34,13 +34,7 @@ typedef struct CdcObjection
 	const char *hint;			/* what to do, or NULL */
 } CdcObjection;
 
-/*
- * The first objection to a table, or to a partition of one; the table is open.  In
- * CurrentMemoryContext.
- */
 extern CdcObjection cdc_objection_find(Relation rel, bool as_partition);
-
-/* A plain or partitioned table, without an error; false for what else is a partition */
 extern bool cdc_objection_is_table(Oid relid);
 
 #endif							/* CDC_OBJECTION_H */

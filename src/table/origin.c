@@ -191,6 +191,13 @@ acquire(const char *name)
 	current_id = id;
 }
 
+/*
+ * Make the current transaction's changes those of a peer: sets up the session's
+ * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
+ * transaction, with SPI connected; it stays until another peer is begun or
+ * cdc_origin_reset.  Raises configuration_limit_exceeded with a hint when the server has
+ * no free place, or this database has its share.
+ */
 void
 cdc_origin_begin(int worker, const char *peer)
 {
@@ -259,6 +266,7 @@ cdc_origin_reset(void)
 	replorigin_session_reset();
 }
 
+/* Does a source.origin end in this node's name: is the event our own echo? */
 bool
 cdc_origin_is_own(const char *origin)
 {
@@ -269,6 +277,7 @@ cdc_origin_is_own(const char *origin)
 		strcmp(last_colon + 1, cdc_node_name) == 0;
 }
 
+/* The node that a source.origin ends in; the whole of a name without colons */
 const char *
 cdc_origin_last_node(const char *origin)
 {
@@ -277,6 +286,10 @@ cdc_origin_last_node(const char *origin)
 	return last_colon ? last_colon + 1 : origin;
 }
 
+/*
+ * Who wrote what carries this origin: the peer of an origin of cdcsync, else this node.
+ * In a transaction; the result is in CurrentMemoryContext.
+ */
 char *
 cdc_origin_writer(ReplOriginId id)
 {
@@ -329,6 +342,7 @@ origins_of_database(Oid dboid)
 	return names;
 }
 
+/* Drop all origins of a database; in a transaction, no worker may hold one */
 void
 cdc_origin_drop_all(Oid dboid)
 {

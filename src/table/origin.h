@@ -10,13 +10,6 @@
 
 #include "base/compat.h"
 
-/*
- * Make the current transaction's changes those of a peer: sets up the session's
- * origin "cdcsync:<database oid>:<worker>:<peer>", made at first use.  Call it in a
- * transaction, with SPI connected; it stays until another peer is begun or
- * cdc_origin_reset.  Raises configuration_limit_exceeded with a hint when the server has
- * no free place, or this database has its share.
- */
 extern void cdc_origin_begin(int worker, const char *peer);
 
 /* Stamp the commit to come: Kafka offset + 1 and source time (µs since 1970) */
@@ -35,24 +28,13 @@ extern void cdc_origin_settle(void);
 
 /* Let go of the session's origin; on every exit and error path, never fails */
 extern void cdc_origin_reset(void);
-
-/* Does a source.origin end in this node's name: is the event our own echo? */
 extern bool cdc_origin_is_own(const char *origin);
-
-/* The node that a source.origin ends in; the whole of a name without colons */
 extern const char *cdc_origin_last_node(const char *origin);
-
-/*
- * Who wrote what carries this origin: the peer of an origin of cdcsync, else this node.
- * In a transaction; the result is in CurrentMemoryContext.
- */
 extern char *cdc_origin_writer(ReplOriginId id);
 
 /* The current transaction's origin (0: none), and the commit time it will have as far as is known */
 extern ReplOriginId cdc_origin_session(void);
 extern TimestampTz cdc_origin_commit_time(void);
-
-/* Drop all origins of a database; in a transaction, no worker may hold one */
 extern void cdc_origin_drop_all(Oid dboid);
 
 #endif							/* CDC_ORIGIN_H */

@@ -259,6 +259,11 @@ keep_triggers(Oid relid)
 	}
 }
 
+/*
+ * What add_table gave a registered table, or a partition of one, after a command changed
+ * it: the identity, and that its triggers fire in every session.  true: the identity was
+ * another one.  SPI is connected by the caller, and the table locked.
+ */
 bool
 cdc_register_keep(Oid relid)
 {
@@ -345,6 +350,7 @@ is_published(const Publication *publication, Oid relid)
 							  ObjectIdGetDatum(publication->oid));
 }
 
+/* Add a table to the publication; SPI is connected by the caller */
 void
 cdc_register_publish(Oid relid)
 {
@@ -365,6 +371,10 @@ cdc_register_publish(Oid relid)
 				 errhint("Set \"wal_level\" to \"logical\" and restart the server.")));
 }
 
+/*
+ * Before DROP EXTENSION: a dump does not bring along that the publication goes with the
+ * extension.  In a transaction.
+ */
 void
 cdc_register_own_publication(void)
 {
@@ -537,6 +547,7 @@ follow_key(Oid relid)
 	relation_close(rel, NoLock);
 }
 
+/* Raises the error that there is no rule for it */
 void
 cdc_register_no_such_rule(Oid relid)
 {

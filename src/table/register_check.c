@@ -40,6 +40,10 @@ is_reserved(Oid relid)
 		schema == get_namespace_oid("cdcsync", true);
 }
 
+/*
+ * Who may change the table, and what is a table at all; without any lock, so that only
+ * such a user can stand in others' way.
+ */
 void
 cdc_register_check_owner(Oid relid)
 {
@@ -79,6 +83,10 @@ refuse_member(Oid relid, Oid member)
 			 objection.hint ? errhint("%s", objection.hint) : 0));
 }
 
+/*
+ * Its kind, rights, constraints and key; members are the table and its partitions, all
+ * locked.
+ */
 void
 cdc_register_check_table(Oid relid, List *members)
 {
@@ -87,6 +95,10 @@ cdc_register_check_table(Oid relid, List *members)
 		refuse_member(relid, list_nth_oid(members, i));
 }
 
+/*
+ * Why a table could not be registered now: a sentence, or NULL; *hint: what to do, or
+ * NULL.  Locks what it looks at as for reading.
+ */
 char *
 cdc_register_objection(Oid relid, const char **hint)
 {
@@ -150,6 +162,7 @@ warn_of_null_versions(Relation rel, Form_pg_attribute att)
 						 cdc_registered_name(rel), column, column, column)));
 }
 
+/* A version column; the table is locked, SPI is connected by the caller */
 void
 cdc_register_check_version_column(Oid relid, const char *column)
 {
@@ -178,6 +191,7 @@ cdc_register_check_version_column(Oid relid, const char *column)
 	relation_close(rel, NoLock);
 }
 
+/* That commit times are kept, for a table without one */
 void
 cdc_register_check_commit_clock(Oid relid)
 {

@@ -125,6 +125,7 @@ objection_to(Oid relid, const CdcTableRule *rule)
 	return objection;
 }
 
+/* Before a command; nothing is locked when it returns */
 CdcDdl
 cdc_register_ddl_begin(Node *stmt)
 {
@@ -290,6 +291,11 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
 	SPI_finish();
 }
 
+/*
+ * After it, with the relations that it changed: gives partitions what add_table gave
+ * their table, warns of what other nodes will not know, and raises an error if the table
+ * may not be so.
+ */
 void
 cdc_register_ddl_end(const CdcDdl *ddl, const List *altered)
 {

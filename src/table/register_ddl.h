@@ -20,14 +20,7 @@ typedef struct CdcDdl
 	CdcObjectionKind objection; /* that there was to the table before */
 } CdcDdl;
 
-/* Before a command; nothing is locked when it returns */
 extern CdcDdl cdc_register_ddl_begin(Node *stmt);
-
-/*
- * After it, with the relations that it changed: gives partitions what add_table gave
- * their table, warns of what other nodes will not know, and raises an error if the table
- * may not be so.
- */
 extern void cdc_register_ddl_end(const CdcDdl *ddl, const List *altered);
 
 #endif							/* CDC_REGISTER_DDL_H */

@@ -112,6 +112,7 @@ entry_build(CdcRegistered *entry, Relation rel)
 	entry->valid = (before == invalidations);
 }
 
+/* NULL if neither the table nor a parent of it is registered */
 CdcRegistered *
 cdc_registered_open(Relation rel)
 {
@@ -132,6 +133,7 @@ cdc_registered_open(Relation rel)
 	return entry->registered ? entry : NULL;
 }
 
+/* For a trigger; NULL also if the row it meets is written for a peer */
 CdcRegistered *
 cdc_registered_open_local(Relation rel)
 {
@@ -143,6 +145,10 @@ cdc_registered_open_local(Relation rel)
 	return reg;
 }
 
+/*
+ * The rule of a table, or of the table it is a partition of; NULL if none is registered.
+ * In CurrentMemoryContext.
+ */
 CdcTableRule *
 cdc_registered_rule(Oid relid)
 {
@@ -163,6 +169,7 @@ cdc_registered_rule(Oid relid)
 	return rule;
 }
 
+/* The key's values of a row of that table; false if one is NULL */
 bool
 cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc, Datum *values)
 {
@@ -177,6 +184,7 @@ cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc, Datum *v
 	return true;
 }
 
+/* The table's quoted, qualified name, in CurrentMemoryContext */
 char *
 cdc_registered_name(Relation rel)
 {
@@ -184,6 +192,7 @@ cdc_registered_name(Relation rel)
 									  RelationGetRelationName(rel));
 }
 
+/* Refuse to be called as anything but a row trigger */
 void
 cdc_registered_check_trigger(FunctionCallInfo fcinfo, const char *function)
 {

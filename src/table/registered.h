@@ -27,26 +27,12 @@ typedef struct CdcRegistered
 	AttrNumber	version_attnum; /* here */
 } CdcRegistered;
 
-/*
- * The rule of a table, or of the table it is a partition of; NULL if none is registered.
- * In CurrentMemoryContext.
- */
 extern CdcTableRule *cdc_registered_rule(Oid relid);
-
-/* NULL if neither the table nor a parent of it is registered */
 extern CdcRegistered *cdc_registered_open(Relation rel);
-
-/* For a trigger; NULL also if the row it meets is written for a peer */
 extern CdcRegistered *cdc_registered_open_local(Relation rel);
-
-/* The key's values of a row of that table; false if one is NULL */
 extern bool cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc,
 							   Datum *values);
-
-/* The table's quoted, qualified name, in CurrentMemoryContext */
 extern char *cdc_registered_name(Relation rel);
-
-/* Refuse to be called as anything but a row trigger */
 extern void cdc_registered_check_trigger(FunctionCallInfo fcinfo, const char *function);
 
 #endif							/* CDC_REGISTERED_H */

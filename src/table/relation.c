@@ -432,6 +432,11 @@ map_build(const char *schema, const char *table)
 	return map;
 }
 
+/*
+ * The map of a remote table; NULL if it is not registered.  In a transaction: the table
+ * is locked as for writing, to the transaction's end.  The map stays where it is until
+ * the same table is opened again, so open each table once and keep the pointer.
+ */
 CdcRelation *
 cdc_relation_open(const char *schema, const char *table)
 {
@@ -471,6 +476,7 @@ cdc_relation_open(const char *schema, const char *table)
 	return map;
 }
 
+/* Forget all maps: table rules have changed */
 void
 cdc_relation_reset(void)
 {
@@ -637,6 +643,10 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 	return shape;
 }
 
+/*
+ * The shape of a row image, or of a message key; an image is of one relation.  Raises a
+ * data error for a field of a row image that has no local column.
+ */
 CdcShape *
 cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 {

@@ -97,17 +97,7 @@ typedef struct CdcRelation
 	SPIPlanPtr	plans[CDC_NSQL];
 } CdcRelation;
 
-/*
- * The map of a remote table; NULL if it is not registered.  In a transaction: the table
- * is locked as for writing, to the transaction's end.  The map stays where it is until
- * the same table is opened again, so open each table once and keep the pointer.
- */
 extern CdcRelation *cdc_relation_open(const char *schema, const char *table);
-
-/*
- * The shape of a row image, or of a message key; an image is of one relation.  Raises a
- * data error for a field of a row image that has no local column.
- */
 extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 
 /* The name of the ephemeral relation, and its columns before those of the table */
@@ -117,7 +107,6 @@ extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, boo
 #define CDC_BATCH_XID	2
 #define CDC_BATCH_FIRST	3
 
-/* Forget all maps: table rules have changed */
 extern void cdc_relation_reset(void);
 
 #endif							/* CDC_RELATION_H */

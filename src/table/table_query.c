@@ -22,6 +22,7 @@
 #include "base/row_rights.h"
 #include "table/table_query.h"
 
+/* May this role, who is to run the query, do so without row security that hides rows from it? */
 bool
 cdc_table_query_sees_all(Oid role, Oid relid)
 {
@@ -29,6 +30,10 @@ cdc_table_query_sees_all(Oid role, Oid relid)
 		check_enable_rls(relid, role, true) != RLS_ENABLED;
 }
 
+/*
+ * May the current user read all rows of this table?  Raises an error if not, or if it is
+ * no table: views and foreign tables are others' code.
+ */
 void
 cdc_table_query_check(Oid relid)
 {
@@ -52,6 +57,7 @@ cdc_table_query_check(Oid relid)
 				 errhint("Ask as the table's owner, or as a role with BYPASSRLS.")));
 }
 
+/* The owner of a relation */
 Oid
 cdc_table_query_owner(Oid relid)
 {
@@ -73,6 +79,11 @@ pin(const char *setting, const char *value)
 							 ERROR, false);
 }
 
+/*
+ * Run a query about tables of one owner, as he and restricted; SPI is connected by the
+ * caller.  Names in the text are qualified, or pg_catalog's.  Leaves its rows in
+ * SPI_tuptable and returns how many they are.  The text must not be a caller's.
+ */
 uint64
 cdc_table_query(Oid owner, const char *sql, int nargs, Oid *argtypes, Datum *args)
 {

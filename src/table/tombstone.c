@@ -93,6 +93,10 @@ cdc_tombstone_scan_end(CdcTombstoneScan *scan)
 	pfree(scan);
 }
 
+/*
+ * The newest tombstone of a key, as the newest committed state (and this transaction)
+ * has it.  Its memory is CurrentMemoryContext.
+ */
 CdcTombstone
 cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 {
@@ -103,6 +107,10 @@ cdc_tombstone_read(CdcKey *key, CdcClock clock, const Datum *values)
 	return tombstone;
 }
 
+/*
+ * Remember deletes; a newer tombstone that is there already stays.  The keys of one
+ * call are distinct.
+ */
 void
 cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, int nrows)
 {
@@ -124,6 +132,10 @@ cdc_tombstone_raise(CdcKey *key, CdcClock clock, const CdcTombstoneRow *rows, in
 	CommandCounterIncrement();
 }
 
+/*
+ * The newest version that was pruned of a table; known is false if none was.
+ * SPI is connected by the caller.
+ */
 CdcVersion
 cdc_tombstone_horizon(Oid relid, CdcClock clock)
 {

@@ -285,6 +285,13 @@ report_lost(const Rekeying *r)
 				 errhint("A change of a key without a row that is not newer than they are stops its partition, for it may be of a deleted row.")));
 }
 
+/*
+ * If the tombstones of a registered table were written by another key, or hashed
+ * otherwise than here and now, write them anew.  Those whose keys lack a column of the
+ * key are forgotten, and raise the table's horizon; raises an error where there is none,
+ * by integer and numeric versions.  With the rights of the table's owner; connects to
+ * SPI by itself.
+ */
 void
 cdc_tombstone_key_follow(CdcKey *key, CdcClock clock)
 {

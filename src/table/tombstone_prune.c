@@ -106,6 +106,12 @@ forget(Datum *blocks)
 									   &isnull));
 }
 
+/*
+ * Forget tombstones that were written longer ago than cdcsync.tombstone_retention, and
+ * those of tables that are gone, in some blocks of their table from *next; and copy the
+ * commit times of local deletes there.  Returns how many were forgotten; *next is where
+ * to go on, 0 at the end.  SPI is connected by the caller.
+ */
 int64
 cdc_tombstone_prune(BlockNumber *next)
 {

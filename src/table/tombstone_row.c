@@ -134,6 +134,7 @@ cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc)
 	return cdc_clock_from_stored(clock, datum, isnull);
 }
 
+/* Is a stored tombstone of this key, by the equality of the key's index? */
 bool
 cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, TupleDesc desc)
 {
@@ -275,6 +276,10 @@ insert_new(const CdcTombstoneTable *table, StoredRow *stored)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
+/*
+ * Remember one delete, by the same rules as cdc_tombstone_raise.  The caller makes it
+ * visible (CommandCounterIncrement).
+ */
 void
 cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look, CdcKey *key,
 						CdcClock clock, const CdcTombstoneRow *row)

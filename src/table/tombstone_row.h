@@ -63,15 +63,8 @@ extern bool cdc_tombstone_look_finds_any(const CdcTombstoneLook *look,
 
 /* The version of a stored tombstone */
 extern CdcVersion cdc_tombstone_row_version(CdcClock clock, HeapTuple tuple, TupleDesc desc);
-
-/* Is a stored tombstone of this key, by the equality of the key's index? */
 extern bool cdc_tombstone_row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple,
 									TupleDesc desc);
-
-/*
- * Remember one delete, by the same rules as cdc_tombstone_raise.  The caller makes it
- * visible (CommandCounterIncrement).
- */
 extern void cdc_tombstone_row_raise(const CdcTombstoneTable *table, CdcTombstoneLook *look,
 									CdcKey *key, CdcClock clock, const CdcTombstoneRow *row);
 

@@ -72,6 +72,10 @@ has_rows(Oid relid)
 						   psprintf("SELECT FROM %s LIMIT 1", name), 0, NULL, NULL) > 0;
 }
 
+/*
+ * A registered table has got rows of another one, which is it or became a partition of it:
+ * if a connector has begun already, it will not send them.  Says so, and remembers it.
+ */
 void
 cdc_unsent_note_rows(Oid relid, Oid of)
 {

@@ -13,11 +13,6 @@
 /* Remember it, or forget it; SPI is connected by the caller */
 extern void cdc_unsent_note(Oid relid, const char *what);
 extern void cdc_unsent_forget(Oid relid, const char *what);
-
-/*
- * A registered table has got rows of another one, which is it or became a partition of it:
- * if a connector has begun already, it will not send them.  Says so, and remembers it.
- */
 extern void cdc_unsent_note_rows(Oid relid, Oid of);
 
 #endif							/* CDC_UNSENT_H */

@@ -21,6 +21,7 @@
 #include "table/unversioned.h"
 #include "table/writing.h"
 
+/* Does the version column allow them? */
 bool
 cdc_unversioned_can_be(Oid relid, const char *column)
 {

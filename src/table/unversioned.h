@@ -5,7 +5,6 @@
 #ifndef CDC_UNVERSIONED_H
 #define CDC_UNVERSIONED_H
 
-/* Does the version column allow them? */
 extern bool cdc_unversioned_can_be(Oid relid, const char *column);
 
 /*

@@ -69,6 +69,7 @@ around_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 		prev_fmgr(event, flinfo, arg);
 }
 
+/* Once, when the library is loaded */
 void
 cdc_writing_hook(void)
 {
@@ -95,6 +96,7 @@ cdc_writing_end(CdcWriting outer)
 	now = outer;
 }
 
+/* Is a row of this registered table that a trigger meets now a peer's? */
 bool
 cdc_writing_for_peer(Oid relid)
 {
@@ -114,6 +116,7 @@ cdc_writing_touched(Oid relid)
 	return touched && watched == relid;
 }
 
+/* A trigger met a local change of a registered table */
 void
 cdc_writing_note_local(Oid relid)
 {

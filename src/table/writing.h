@@ -14,7 +14,6 @@ typedef struct CdcWriting
 	int			nested;			/* functions of users that it has called, one within the other */
 } CdcWriting;
 
-/* Once, when the library is loaded */
 extern void cdc_writing_hook(void);
 
 /*
@@ -30,11 +29,7 @@ extern void cdc_writing_end(CdcWriting outer);
 /* Since then, has a trigger met a local change of this registered table? */
 extern void cdc_writing_watch(Oid relid);
 extern bool cdc_writing_touched(Oid relid);
-
-/* A trigger met a local change of a registered table */
 extern void cdc_writing_note_local(Oid relid);
-
-/* Is a row of this registered table that a trigger meets now a peer's? */
 extern bool cdc_writing_for_peer(Oid relid);
 
 #endif							/* CDC_WRITING_H */

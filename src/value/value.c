@@ -199,6 +199,10 @@ find_kind(Oid type)
 	return find_kind_by_category(type);
 }
 
+/*
+ * Fill *vt for a local column (domains resolved); catalog access.  What it points to
+ * is in CurrentMemoryContext; column is not copied.
+ */
 void
 cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod)
 {
@@ -229,6 +233,7 @@ cdc_value_type_init(CdcValueType *vt, const char *column, Oid type, int32 typmod
 		vt->element->kind = &opaque_kind;
 }
 
+/* false: no event ever has a column of this type, whatever the connector's settings */
 bool
 cdc_value_is_sent(Oid type)
 {
@@ -242,6 +247,11 @@ cdc_value_is_sent(Oid type)
 	return true;
 }
 
+/*
+ * Convert one token.  The Datum is in CurrentMemoryContext.  Raises a data
+ * error that names the column, the local type and the Debezium type or, for
+ * JSON without schemas, the producer setting that is missing.
+ */
 CdcValueStatus
 cdc_value_decode(const CdcToken *token, const CdcSchema *schema,
 				 const CdcProducer *producer, CdcValueType *vt, Datum *value)
@@ -389,6 +399,10 @@ cdc_value_by_input(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, text, value);
 }
 
+/*
+ * The members of the object under conversion, by name: a member that is missing is a
+ * null token.  Other members are passed by.
+ */
 void
 cdc_value_members(CdcConversion *c, const char *const *names, int n, CdcToken *found)
 {

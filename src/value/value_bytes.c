@@ -238,6 +238,10 @@ base64_digit(char c, bool url_safe)
 	return -1;
 }
 
+/*
+ * The bytes of base64, in either alphabet as asked, in CurrentMemoryContext after
+ * reserve free bytes; NULL if it is not base64.
+ */
 char *
 cdc_value_base64(const char *text, int len, bool url_safe, int reserve, int *nbytes)
 {

@@ -67,11 +67,6 @@ pg_noreturn extern void cdc_value_not_said(CdcConversion *c, const char *setting
 										   const char *what);
 pg_noreturn extern void cdc_value_out_of_range(CdcConversion *c);
 extern bool cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len);
-
-/*
- * The members of the object under conversion, by name: a member that is missing is a
- * null token.  Other members are passed by.
- */
 extern void cdc_value_members(CdcConversion *c, const char *const *names, int n,
 							  CdcToken *found);
 
@@ -126,11 +121,6 @@ extern void cdc_value_imply_bits(CdcConversion *c);
 /* The text of a type that Debezium does not know, as its binary mode writes it */
 extern CdcValueStatus cdc_value_opaque(CdcConversion *c, Datum *value);
 extern CdcValueStatus cdc_value_opaque_string(CdcConversion *c, Datum *value);
-
-/*
- * The bytes of base64, in either alphabet as asked, in CurrentMemoryContext after
- * reserve free bytes; NULL if it is not base64.
- */
 extern char *cdc_value_base64(const char *text, int len, bool url_safe, int reserve,
 							  int *nbytes);
 

@@ -78,6 +78,7 @@ at_interrupt(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* For the worker, once: its SIGINT interrupts the transaction in which changes are applied */
 void
 cdc_apply_limit_init(void)
 {
@@ -85,6 +86,7 @@ cdc_apply_limit_init(void)
 	pqsignal(SIGINT, at_interrupt);
 }
 
+/* The configuration is about to be read: what was interrupted for its sake need not be any more */
 void
 cdc_apply_limit_forget(void)
 {

@@ -13,10 +13,7 @@ typedef enum CdcCancelled
 	CDC_INTERRUPTED
 } CdcCancelled;
 
-/* For the worker, once: its SIGINT interrupts the transaction in which changes are applied */
 extern void cdc_apply_limit_init(void);
-
-/* The configuration is about to be read: what was interrupted for its sake need not be any more */
 extern void cdc_apply_limit_forget(void);
 
 /*

@@ -97,6 +97,7 @@ cdc_batch_reset(void)
 	nbytes = 0;
 }
 
+/* Nothing more is to do: give the memory of large batches back */
 void
 cdc_batch_release_memory(void)
 {

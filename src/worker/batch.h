@@ -17,8 +17,6 @@ extern bool cdc_batch_full(void);
 /* The messages, partition by partition in the order of their logs */
 extern CdcMessage **cdc_batch_messages(int *nmessages);
 extern void cdc_batch_reset(void);
-
-/* Nothing more is to do: give the memory of large batches back */
 extern void cdc_batch_release_memory(void);
 
 #endif							/* CDC_BATCH_H */

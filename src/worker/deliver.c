@@ -618,6 +618,10 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 		give_up(left[0], error);
 }
 
+/*
+ * Apply a batch, partition by partition in the order of the logs.  Never raises: a
+ * partition whose message cannot be applied is stopped or waits, the others go on.
+ */
 void
 cdc_deliver(CdcMessage **messages, int nmessages)
 {
@@ -703,6 +707,11 @@ retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
 		record_failure(letter->message.dead_letter, error) == NULL;
 }
 
+/*
+ * Apply the dead letters that somebody asked to be applied, with the options of their
+ * subscriptions, of CdcSubscription *.  False if some must be tried again later.  The
+ * batch is empty, and CurrentMemoryContext is its own.
+ */
 bool
 cdc_deliver_dead_letters(List *subscriptions)
 {

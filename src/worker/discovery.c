@@ -100,6 +100,7 @@ drop_unwanted_placeholders(void)
 	}
 }
 
+/* Take over the configuration, of CdcSubscription *, which stays the caller's until the next call */
 void
 cdc_discovery_configure(List *subscriptions)
 {
@@ -169,6 +170,7 @@ want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error)
 	cdc_stat_partition_error(ph->stat, state, error);
 }
 
+/* The client is in trouble: subscriptions of which no partition is known say so */
 void
 cdc_discovery_client_error(const CdcError *error)
 {
@@ -608,6 +610,12 @@ look_at_retention(bool any_found)
 		set_retention(&retentions[i]);
 }
 
+/*
+ * What the broker has, of CdcTopic *: make a partition of each that a subscription
+ * matches and that is new, beginning where it is stored or where the subscription says.
+ * Asks the broker, then runs transactions of its own; none is open.  False if there are
+ * some of which it is not known yet where they begin.
+ */
 bool
 cdc_discovery_look(List *topics, const char *cluster_id)
 {
@@ -631,6 +639,7 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 
 /* ---- what is not there ---- */
 
+/* Is there something subscribed that the broker did not have yet, or that cannot be begun yet? */
 bool
 cdc_discovery_incomplete(void)
 {

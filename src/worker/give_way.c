@@ -48,6 +48,10 @@ blocks_command(const LockData *locks, int pid)
 	return false;
 }
 
+/*
+ * For the launcher: interrupt the workers that have been in a transaction for long, and
+ * have a lock that somebody waits for.  When it is to be called again, in ticks.
+ */
 int64
 cdc_give_way_look(int64 now)
 {

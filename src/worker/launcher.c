@@ -64,6 +64,7 @@ static List *started_workers = NIL; /* of StartedWorker *, those not seen to hav
 static int	refusals = 0;		/* of a worker slot, in a row */
 static int64 refused_until = 0;	/* in ticks */
 
+/* While the library is preloaded: let the postmaster run the launcher */
 void
 cdc_launcher_register(void)
 {

@@ -167,6 +167,12 @@ publish_errors(void)
 	cdc_control_set_errors(any);
 }
 
+/*
+ * Take over the configuration, of CdcSubscription *, which stays the caller's until the
+ * next call, and the stored positions, of CdcOffset *.  Partitions of subscriptions that
+ * are gone are released, of paused ones stopped; those that were paused, in error or
+ * waiting are tried at once, and those that were moved are read from there.
+ */
 void
 cdc_partition_configure(List *subscriptions, List *offsets)
 {
@@ -192,6 +198,7 @@ cdc_partition_configure(List *subscriptions, List *offsets)
 	publish_errors();
 }
 
+/* What its subscription says of how events are applied */
 void
 cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
 {
@@ -216,6 +223,7 @@ enter(CdcPartition *p)
 	entry->partition = p;
 }
 
+/* A partition of a subscription, to be read from its offset; copies what it keeps */
 void
 cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 {
@@ -243,6 +251,7 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 	adopt(p, sub);
 }
 
+/* The cluster that the client is connected to; NULL if it did not say */
 void
 cdc_partition_set_cluster(const char *cluster_id)
 {
@@ -291,6 +300,7 @@ cdc_partition_wait(CdcPartition *p, const CdcError *error)
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
+/* The broker has no such topic any more: the same, where it waits already */
 void
 cdc_partition_missing(CdcPartition *p, const CdcError *error)
 {
@@ -359,6 +369,7 @@ cdc_partition_client_ok(void)
 	}
 }
 
+/* The client was closed: nothing is assigned any more, all is to be started again */
 void
 cdc_partition_unassigned_all(const CdcError *error)
 {
@@ -500,6 +511,10 @@ take_end(CdcPartition *p, int64 end_offset)
 	p->end_offset = Max(p->end_offset, Max(end_offset, p->position));
 }
 
+/*
+ * A message has come: is it for the batch?  Of the last applied record, which is read
+ * again to know the log, applied is set.
+ */
 bool
 cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 {
@@ -536,6 +551,7 @@ stop_short(CdcPartition *p, int64 end_offset)
 				hint_anew(p));
 }
 
+/* The log's end is at offset: true if there is a gap that a marker must bridge */
 bool
 cdc_partition_at_end(CdcPartition *p, int64 offset)
 {
@@ -571,6 +587,7 @@ rewind_command(const CdcPartition *p, int64 offset)
 					quote_literal_cstr(to.data));
 }
 
+/* The broker no longer has what was asked for */
 void
 cdc_partition_out_of_range(CdcPartition *p)
 {
@@ -611,6 +628,7 @@ cdc_partition_out_of_range(CdcPartition *p)
 	}
 }
 
+/* After the commit of a new position */
 void
 cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
 					  TimestampTz now)
@@ -628,6 +646,7 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 		cdc_stat_partition_applied(p->stat, now);
 }
 
+/* The same where nothing was applied: there is no record before it */
 void
 cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored)
 {
@@ -635,6 +654,7 @@ cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored)
 	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
 }
 
+/* The same where the message before that position could not be applied, and was kept */
 void
 cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *error)
 {
@@ -666,6 +686,10 @@ is_known(const CdcPartition *p, const CdcPosition *end, List *topics)
 		(end->error == NULL || cdc_consumer_find_topic(topics, end->topic) == NULL);
 }
 
+/*
+ * Ask the broker, which has these topics, for the ends of all logs and publish them; false
+ * if it does not answer.  Are all known by now, and where they are to be read from?
+ */
 bool
 cdc_partition_query_ends(List *topics, bool *known, char **error)
 {

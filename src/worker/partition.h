@@ -32,56 +32,26 @@ typedef struct CdcPartition
 /* All of them, of CdcPartition *, for the life of the worker */
 extern List *cdc_partition_list;
 
-/*
- * Take over the configuration, of CdcSubscription *, which stays the caller's until the
- * next call, and the stored positions, of CdcOffset *.  Partitions of subscriptions that
- * are gone are released, of paused ones stopped; those that were paused, in error or
- * waiting are tried at once, and those that were moved are read from there.
- */
 extern void cdc_partition_configure(List *subscriptions, List *offsets);
-
-/* What its subscription says of how events are applied */
 extern void cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub);
-
-/* A partition of a subscription, to be read from its offset; copies what it keeps */
 extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
-
-/* The cluster that the client is connected to; NULL if it did not say */
 extern void cdc_partition_set_cluster(const char *cluster_id);
-
 extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);
 
 /* Assign what is to be read and is not; when the next one is due, CDC_TICKS_NEVER if none */
 extern void cdc_partition_start_due(int64 now);
 extern int64 cdc_partition_next_due(void);
-
-/*
- * A message has come: is it for the batch?  Of the last applied record, which is read
- * again to know the log, applied is set.
- */
 extern bool cdc_partition_accept(CdcPartition *p, CdcMessage *message);
-
-/* The log's end is at offset: true if there is a gap that a marker must bridge */
 extern bool cdc_partition_at_end(CdcPartition *p, int64 offset);
-
-/* The broker no longer has what was asked for */
 extern void cdc_partition_out_of_range(CdcPartition *p);
-
-/* After the commit of a new position */
 extern void cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time,
 								  TimestampTz now);
-
-/* The same where nothing was applied: there is no record before it */
 extern void cdc_partition_set_offset(CdcPartition *p, const CdcOffset *stored);
-
-/* The same where the message before that position could not be applied, and was kept */
 extern void cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *error);
 
 /* Stop at a message until someone mends it; or wait for a while */
 extern void cdc_partition_stop(CdcPartition *p, const CdcError *error);
 extern void cdc_partition_wait(CdcPartition *p, const CdcError *error);
-
-/* The broker has no such topic any more: the same, where it waits already */
 extern void cdc_partition_missing(CdcPartition *p, const CdcError *error);
 
 /* Go on at a time: the next event is from the future */
@@ -90,14 +60,7 @@ extern void cdc_partition_hold(CdcPartition *p, TimestampTz until);
 /* The client is in trouble, or no longer; what is assigned stays so */
 extern void cdc_partition_client_error(const CdcError *error);
 extern void cdc_partition_client_ok(void);
-
-/* The client was closed: nothing is assigned any more, all is to be started again */
 extern void cdc_partition_unassigned_all(const CdcError *error);
-
-/*
- * Ask the broker, which has these topics, for the ends of all logs and publish them; false
- * if it does not answer.  Are all known by now, and where they are to be read from?
- */
 extern bool cdc_partition_query_ends(List *topics, bool *known, char **error);
 
 #endif							/* CDC_PARTITION_H */

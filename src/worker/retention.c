@@ -87,6 +87,11 @@ attempt(const Kind *kind)
 	return error == NULL && attempt.more;
 }
 
+/*
+ * Forget some tombstones, conflicts and dead letters that are due; each in a transaction
+ * of its own.  What cannot be done now is left for the next time, with a line in the
+ * server's log.  Returns true while there is more.
+ */
 bool
 cdc_retention_turn(void)
 {
