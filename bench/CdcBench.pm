@@ -20,14 +20,20 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw(size rounds make_servers item wide columns_of events make_events drop_topic envelope_of
-  fill seconds_until clock run_cdcsync run_jdbc slot_before run_native cpu_seconds private_peak in_turn ratio figure median percentile);
+our @EXPORT = qw(size rounds make_servers item wide columns_of events make_events header_options drop_topic
+  fill seconds_until clock run_cdcsync run_jdbc slot_before run_native cpu_seconds private_peak in_turn ratio slowdown figure median percentile);
 
 my $base = int(time) - 86400;    # the time of the events: yesterday
 my $factor = $ENV{BENCH_SIZE} || 1;
 my $count = 0;                   # for names that must be new
 my ($source, $sink);
 my %topics;
+my %envelopes;
+my %header = (
+	connectorLogicalName => 'bench',
+	connectorName => 'bench',
+	runId => 'c7a1f0e2-6d1b-4a39-9a53-2f4f6c0c8d11',
+	taskId => '0');
 
 # --- sizes ----------------------------------------------------------------------------------------
 
@@ -141,9 +147,9 @@ sub _insert
 
 # --- events ---------------------------------------------------------------------------------------
 
-# SQL that gives keys and values as Debezium writes them, for i from 1 to n: its op, and before and after as items (undef: none).
-# Each event is a transaction of its own if { one_row => 1 }. With { envelope => envelope_of(...) } they carry their schemas; where
-# holds what i may be, n what numbers the events, peer what names their author.
+# SQL that gives keys and values as a connector of connector_config() writes them, for i from 1 to n: its op, and before and after
+# as items (undef: none). Each event is a transaction of its own if { one_row => 1 }; where holds what i may be, n what numbers the
+# events, peer what names their author. { schemas => 0 } leaves out the schemas.
 sub events
 {
 	my ($op, $before, $after, $rows, %option) = @_;
@@ -156,7 +162,7 @@ sub events
 	my $peer = $option{peer} // "'bench'";
 	my $key = ($after // $before)->{columns} =~ /^(.*?) AS id/s ? $1 : die 'no id';
 
-	($key_begin, $begin, $end) = ($option{envelope}{key}, $option{envelope}{value}, '}') if $option{envelope};
+	($key_begin, $begin, $end) = (@{ _envelope($after // $before) }{qw(key value)}, '}') if $option{schemas} // 1;
 	my $sql = "SELECT '$key_begin' || '{\"id\":' || ($key) || '}$end' AS k,
 		'$begin' || '{\"before\":' || " . _json($before) . " || ',\"after\":' || " . _json($after) . " ||
 		',\"source\":{\"version\":\"3.6.0.Final\",\"connector\":\"postgresql\",\"name\":\"' || ($peer) || '\",\"ts_ms\":' || $us / 1000 ||
@@ -187,6 +193,12 @@ sub columns_of
 	return map { /^\s*(\w+)/ ? $1 : () } split(/,/, $row->{ddl});
 }
 
+# kcat's options for the headers that a connector sends with each message
+sub header_options
+{
+	return map { ('-H', "__debezium.context.$_=$header{$_}") } sort keys %header;
+}
+
 # A new topic with these events; for each partition a list of SQL, as events() makes it
 sub make_events
 {
@@ -201,7 +213,7 @@ sub make_events
 		{
 			IPC::Run::run([ 'psql', '-XqAt', '-d', $source->connstr('plain'), '-c',
 					"COPY ($sql) TO STDOUT (FORMAT csv, DELIMITER E'\\t', QUOTE E'\\x01')" ],
-				'|', [ 'kcat', '-q', '-P', '-Z', '-K', "\t", '-b', $ENV{KAFKA}, '-t', $topic, '-p', $partition, '-X', 'linger.ms=50' ])
+				'|', [ 'kcat', '-q', '-P', '-Z', '-K', "\t", header_options(), '-b', $ENV{KAFKA}, '-t', $topic, '-p', $partition, '-X', 'linger.ms=50' ])
 			  or die "events of $topic were not made";
 		}
 	}
@@ -226,8 +238,16 @@ END
 	$? = $status;
 }
 
-# What a real connector puts around the payload of the table's keys and values; an assertion that the made events look as its.
-sub envelope_of
+# What a real connector puts around the payload of the table's keys and values; an assertion that the made events, and their
+# headers, look as its. A table has one for all of a run.
+sub _envelope
+{
+	my ($row) = @_;
+
+	return $envelopes{ $row->{table} } //= _record_envelope($row);
+}
+
+sub _record_envelope
 {
 	my ($row) = @_;
 	my $table = $row->{table};
@@ -241,12 +261,16 @@ sub envelope_of
 	my $record = decode_json(_output('kcat', '-q', '-C', '-e', '-J', '-b', $ENV{KAFKA}, '-t', $topic));
 	stack('connector-delete', $name);
 	$source->sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = 'app'");
+	$source->sql("SELECT cdcsync.remove_table('$table')");
+	$source->sql("DROP TABLE $table");
 	drop_topic($topic);
 
 	my ($key) = $record->{key} =~ /^(.*?"payload":)\{"id":1\}\}$/s or die "key: $record->{key}";
 	my ($value, $payload) = $record->{payload} =~ /^(.*"payload":)(\{"before":.*\})\}$/s or die "value: $record->{payload}";
-	my $made = _output('psql', '-XqAt', '-d', $source->connstr('plain'), '-c', 'SELECT v FROM (' . events('c', undef, $row, 1) . ') AS e');
+	my $made = _output('psql', '-XqAt', '-d', $source->connstr('plain'), '-c', 'SELECT v FROM (' . events('c', undef, $row, 1, schemas => 0) . ') AS e');
+	my %sent = @{ $record->{headers} // [] };
 	is(_shape($made), _shape($payload), "the made events of $table have the shape of the connector's");
+	is(join(' ', sort map { "__debezium.context.$_" } keys %header), join(' ', sort keys %sent), '... and its headers');
 	return { key => $key, value => $value };
 }
 
@@ -476,6 +500,16 @@ sub ratio
 
 	return if !$this || !$that;
 	return figure($what, $this->{rate} / $that->{rate}, '×', $target ? ">= $target" : '',
+		sprintf('%.0f / %.0f rows/s, rounds %d/%d', $this->{rate}, $that->{rate}, $this->{rounds}, $that->{rounds}));
+}
+
+# what, the time of this over the time of that; target as figure() takes it
+sub slowdown
+{
+	my ($what, $this, $that, $target) = @_;
+
+	return if !$this || !$that;
+	return figure($what, $that->{rate} / $this->{rate}, '×', $target // '',
 		sprintf('%.0f / %.0f rows/s, rounds %d/%d', $this->{rate}, $that->{rate}, $this->{rounds}, $that->{rounds}));
 }
 

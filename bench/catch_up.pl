@@ -26,7 +26,7 @@ my $two = make_events('item', work($half, 'i % 2 = 0'), work($half, 'i % 2 = 1')
 $rates = in_turn('two partitions', $half,
 	'one worker' => [ rounds(3), sub { workers(1); both($two, $half) } ],
 	'two workers' => [ rounds(3), sub { workers(2); both($two, $half) } ]);
-ratio('two apply workers, against one', $rates->{'two workers'}, $rates->{'one worker'}, 1.5);
+ratio('two apply workers, against one', $rates->{'two workers'}, $rates->{'one worker'}, 1.7);
 done_testing();
 
 # the events of a partition

@@ -46,7 +46,7 @@ $sink->sql("SELECT cdcsync.subscribe('latency', '{$topic}')");
 wait_until('the subscription', sub { $sink->sql("SELECT state = 'streaming' FROM cdcsync.stat_subscription") });
 my $look = look();
 my $input = '';
-my $kcat = IPC::Run::start([ 'kcat', '-q', '-P', '-K', "\t", '-b', $ENV{KAFKA}, '-t', $topic, '-p', 0, '-X', 'linger.ms=0' ], '<', \$input);
+my $kcat = IPC::Run::start([ 'kcat', '-q', '-P', '-K', "\t", header_options(), '-b', $ENV{KAFKA}, '-t', $topic, '-p', 0, '-X', 'linger.ms=0' ], '<', \$input);
 foreach my $line (@lines)
 {
 	$input .= "$line\n";
@@ -99,7 +99,7 @@ sub report
 	my ($what, @from) = @_;
 	my @at = split /\n/, $sink->sql('SELECT extract(epoch FROM at) FROM seen ORDER BY id');
 	my @ms = map { ($at[$_] - $from[$_]) * 1000 } 0 .. $#from;
-	my %target = ('record to row 50' => '<= 5', 'record to row 99' => '<= 30', 'commit to row 50' => '<= 25');
+	my %target = ('record to row 50' => '<= 3', 'record to row 99' => '<= 10', 'commit to row 50' => '<= 25');
 
 	is(scalar @at, scalar @from, "$what: all were seen");
 	figure("latency, $what: p$_", percentile($_, @ms), 'ms', $target{"$what $_"} // '', "$changes changes, one at a time") foreach 50, 99;

@@ -26,6 +26,6 @@ my $rates = in_turn('one-row transactions', $rows,
 	'cdcsync, commit time' =>
 	  [ rounds(3), sub { fill($sink, 'app', item(1), $rows, clock => 'commit'); run_cdcsync($topic, $last) } ],
 	'native' => [ rounds(3), sub { fill($sink, 'native', item(1), $rows); run_native($slot, $last) } ]);
-ratio('one-row transactions, version column: native', $rates->{'cdcsync, version column'}, $rates->{native}, 3);
-ratio('one-row transactions, commit time: native', $rates->{'cdcsync, commit time'}, $rates->{native}, 1);
+ratio('one-row transactions, version column: native', $rates->{'cdcsync, version column'}, $rates->{native}, 2.5);
+ratio('one-row transactions, commit time: native', $rates->{'cdcsync, commit time'}, $rates->{native}, 1.1);
 done_testing();
