@@ -115,6 +115,7 @@ COMMENT ON COLUMN cdcsync.subscription_offset.cluster_id IS 'Kafka cluster that 
 COMMENT ON COLUMN cdcsync.subscription_offset.events_of IS 'the table that its events are of, peer.schema.table, by which null values are known; empty: several';
 COMMENT ON COLUMN cdcsync.subscription_offset.rewind_to IS 'time since which rewind() wants it read again; NULL: none';
 
+-- a key that is deleted again has its tombstone updated: room on the page keeps that HOT
 CREATE TABLE cdcsync.tombstone_data (
 	relation regclass NOT NULL,
 	key_hash bigint NOT NULL,
@@ -122,7 +123,7 @@ CREATE TABLE cdcsync.tombstone_data (
 	version numeric,
 	peer text,
 	written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-) USING heap;
+) USING heap WITH (fillfactor = 50);
 
 -- not of the key itself: a key can be longer than an entry of an index.  Who looks compares the keys, and takes the newest
 CREATE INDEX tombstone_data_key ON cdcsync.tombstone_data (relation, key_hash);
