@@ -15,7 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "apply/apply.h"
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "event/decode.h"
 #include "rows/image_row.h"
 #include "base/owner.h"

@@ -19,8 +19,8 @@
 #include "utils/tuplestore.h"
 
 #include "apply/apply.h"
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/owner.h"
 #include "base/row_rights.h"
 #include "base/session.h"

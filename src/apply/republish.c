@@ -23,15 +23,15 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/owner.h"
 #include "base/session.h"
 #include "base/subxact.h"
+#include "base/table_name.h"
 #include "rows/row_json.h"
-#include "table/register.h"
-#include "table/register_check.h"
-#include "table/registered.h"
+#include "table/add_table_check.h"
+#include "table/registered_table.h"
 #include "table/unsent.h"
 #include "table/writing.h"
 
@@ -39,7 +39,7 @@
 typedef struct Republish
 {
 	Relation	rel;
-	CdcRegistered *reg;
+	CdcRegisteredTable *reg;
 	TimestampTz since;
 	int64		rows;
 	int64		deletes;
@@ -69,7 +69,7 @@ select_deletes(Republish *r)
 	Datum		args[4] = {ObjectIdGetDatum(RelationGetRelid(r->rel)), TimestampTzGetDatum(r->since),
 	BoolGetDatum(r->reg->clock == CDC_CLOCK_COMMIT), CStringGetTextDatum(cdc_node_name)};
 
-	cdc_catalog_execute(&select, args, NULL);
+	cdc_extension_execute(&select, args, NULL);
 }
 
 static SPIPlanPtr
@@ -142,7 +142,7 @@ append_filler(StringInfo buf, const char *name, Form_pg_attribute att)
 static char *
 insert_text(const Republish *r)
 {
-	const char *name = cdc_registered_name(r->rel);
+	const char *name = cdc_table_name(RelationGetRelid(r->rel));
 	TupleDesc	desc = RelationGetDescr(r->rel);
 	StringInfoData columns;
 	StringInfoData values;
@@ -218,7 +218,7 @@ write_deletes(Republish *r)
 {
 	SPITupleTable *table = SPI_tuptable;
 	uint64		n = SPI_processed;
-	char	   *delete_text = cdc_row_json_delete_text(cdc_registered_name(r->rel), r->reg->key);
+	char	   *delete_text = cdc_row_json_delete_text(cdc_table_name(RelationGetRelid(r->rel)), r->reg->key);
 	Delete		d = {.insert = prepare(insert_text(r), JSONBOID),.delete = prepare(delete_text, JSONBOID)};
 
 	for (uint64 i = 0; i < n; i++)
@@ -290,7 +290,7 @@ update_text(const Republish *r)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "UPDATE %s AS t SET %s = t.%s WHERE $1 OPERATOR(pg_catalog.=) '-infinity' OR ",
-					 cdc_registered_name(r->rel), column, column);
+					 cdc_table_name(RelationGetRelid(r->rel)), column, column);
 	append_rows_since(&buf, r);
 	return buf.data;
 }
@@ -358,12 +358,12 @@ cdcsync_republish(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	cdc_register_check_owner(relid);
+	cdc_add_table_check_owner(relid);
 	SPI_connect();
 	r.rel = table_open(relid, RowExclusiveLock);
-	r.reg = cdc_registered_open(r.rel);
+	r.reg = cdc_registered_table_open(r.rel);
 	if (r.reg == NULL)
-		cdc_register_no_such_rule(relid);
+		cdc_table_rule_missing(relid);
 	republish(&r);
 	if (TIMESTAMP_IS_NOBEGIN(r.since))
 		cdc_unsent_forget(relid, CDC_UNSENT_ROWS);

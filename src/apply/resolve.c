@@ -18,12 +18,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/owner.h"
 #include "base/row_rights.h"
 #include "base/session.h"
+#include "base/table_name.h"
 #include "rows/row_json.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/table_query.h"
 
 /* A recorded conflict */
@@ -62,7 +63,7 @@ read_conflict(int64 id)
 	Conflict	conflict = {0};
 	bool		isnull;
 
-	cdc_catalog_execute(&select, &arg, NULL);
+	cdc_extension_execute(&select, &arg, NULL);
 	if (SPI_processed > 0)
 		conflict.relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
 														SPI_tuptable->tupdesc, 1, &isnull));
@@ -137,9 +138,9 @@ execute(const char *sql, Jsonb *row)
 
 /* Lock the row that has this key now; false if there is none */
 static bool
-lock_row(CdcRegistered *reg, Relation rel, Jsonb *key, CdcVersion *version)
+lock_row(CdcRegisteredTable *reg, Relation rel, Jsonb *key, CdcVersion *version)
 {
-	const char *name = cdc_registered_name(rel);
+	const char *name = cdc_table_name(RelationGetRelid(rel));
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -174,7 +175,7 @@ complete(const Conflict *conflict, Jsonb *row)
 
 /* Newer than what was recorded, for other nodes may have that; and than what is here */
 static Jsonb *
-set_version(const Conflict *conflict, CdcRegistered *reg, Jsonb *row, CdcVersion current)
+set_version(const Conflict *conflict, CdcRegisteredTable *reg, Jsonb *row, CdcVersion current)
 {
 	CdcVersion	newest = current;
 	CdcVersion	recorded[2];
@@ -219,9 +220,9 @@ columns_of(Relation rel, Jsonb *row)
 
 /* The key's columns are equal; where there are no others, one is set to itself */
 static char *
-update_text(CdcRegistered *reg, Relation rel, List *columns)
+update_text(CdcRegisteredTable *reg, Relation rel, List *columns)
 {
-	const char *name = cdc_registered_name(rel);
+	const char *name = cdc_table_name(RelationGetRelid(rel));
 	const char *sep = "";
 	StringInfoData buf;
 	ListCell   *lc;
@@ -249,7 +250,7 @@ update_text(CdcRegistered *reg, Relation rel, List *columns)
 static char *
 insert_text(Relation rel, List *columns)
 {
-	const char *name = cdc_registered_name(rel);
+	const char *name = cdc_table_name(RelationGetRelid(rel));
 	StringInfoData buf;
 	ListCell   *lc;
 
@@ -267,7 +268,7 @@ insert_text(Relation rel, List *columns)
 }
 
 static const char *
-write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row)
+write_row(const Conflict *conflict, CdcRegisteredTable *reg, Relation rel, Jsonb *row)
 {
 	CdcVersion	version = {0};
 	bool		exists = lock_row(reg, rel, row, &version);
@@ -283,9 +284,9 @@ write_row(const Conflict *conflict, CdcRegistered *reg, Relation rel, Jsonb *row
 }
 
 static const char *
-delete_row(CdcRegistered *reg, Relation rel, Jsonb *key)
+delete_row(CdcRegisteredTable *reg, Relation rel, Jsonb *key)
 {
-	char	   *sql = cdc_row_json_delete_text(cdc_registered_name(rel), reg->key);
+	char	   *sql = cdc_row_json_delete_text(cdc_table_name(RelationGetRelid(rel)), reg->key);
 
 	return execute(sql, key) > 0 ? "deleted" : "unchanged";
 }
@@ -295,7 +296,7 @@ static const char *
 resolve(int64 id, const char *choice, Jsonb *given)
 {
 	Conflict	conflict;
-	CdcRegistered *reg;
+	CdcRegisteredTable *reg;
 	Relation	rel;
 	Jsonb	   *row;
 	const char *done;
@@ -305,7 +306,7 @@ resolve(int64 id, const char *choice, Jsonb *given)
 	SPI_connect();
 	conflict = read_conflict(id);
 	rel = table_open(conflict.relid, RowExclusiveLock);
-	reg = cdc_registered_open(rel);
+	reg = cdc_registered_table_open(rel);
 	if (reg == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

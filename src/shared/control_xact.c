@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "shared/control.h"
 
 /* What this transaction has asked for; the lists are in TopTransactionContext */
@@ -64,7 +64,7 @@ note_gone(void)
 		bool		exists;
 
 		if (dboid == MyDatabaseId)
-			exists = OidIsValid(cdc_catalog_extension());
+			exists = OidIsValid(cdc_extension_oid());
 		else
 			exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid));
 		if (!exists)

@@ -17,7 +17,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/log_limit.h"
 #include "base/printable.h"
@@ -176,8 +176,8 @@ insert_records(void *arg)
 		}
 	}
 	for (int i = 0; i < CDC_CONFLICT_COLUMNS; i++)
-		args[i] = cdc_catalog_array(values + i * n, nulls + i * n, n, types[i]);
-	cdc_catalog_execute(&insert, args, NULL);
+		args[i] = cdc_extension_array(values + i * n, nulls + i * n, n, types[i]);
+	cdc_extension_execute(&insert, args, NULL);
 }
 
 /*
@@ -209,7 +209,7 @@ cdc_conflict_log_prune(void)
 	};
 	Datum		args[1] = {Int32GetDatum(cdc_conflict_retention)};
 
-	cdc_catalog_execute(&prune, args, NULL);
+	cdc_extension_execute(&prune, args, NULL);
 	return SPI_processed;
 }
 
@@ -285,7 +285,7 @@ insert_once(void *arg)
 	args[1] = CStringGetTextDatum(record->topic);
 	args[2] = Int32GetDatum(record->partition);
 	args[3] = Int64GetDatum(record->offset);
-	cdc_catalog_execute(&find, args, NULL);
+	cdc_extension_execute(&find, args, NULL);
 	if (SPI_processed == 0)
 		insert_records(arg);
 }
@@ -299,9 +299,9 @@ cdc_conflict_log_write_stashed(const CdcMessage *message)
 	if (stashed == NULL || stashed_message != message)
 		return;
 	records = list_make1(stashed);
-	context = cdc_catalog_begin();
+	context = cdc_extension_begin();
 	attempt(insert_once, records);
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 	cdc_conflict_log_report(records);
 	stashed = NULL;
 }

@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "base/extension.h"
 #include "stored/conflict_rules.h"
 
 #define HINT_WORDS \
@@ -203,7 +204,7 @@ Oid
 cdc_conflict_rules_argument_type(void)
 {
 	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("conflict"),
-						   ObjectIdGetDatum(get_namespace_oid("cdcsync", false)));
+						   ObjectIdGetDatum(get_namespace_oid(CDC_EXTENSION_NAME, false)));
 }
 
 CdcPreset

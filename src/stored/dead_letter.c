@@ -15,8 +15,8 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "shared/control.h"
 #include "stored/dead_letter.h"
@@ -83,7 +83,7 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	args[n] = bytes_datum(m->value, m->value_len, &nulls[n]), n++;
 	args[n] = bytes_datum(m->headers, m->headers ? strlen(m->headers) : 0, &nulls[n]), n++;
 	args[n++] = Int64GetDatum(m->timestamp);
-	cdc_catalog_execute(&insert, args, nulls);
+	cdc_extension_execute(&insert, args, nulls);
 }
 
 /* With a NUL behind them, as consumer.c has them; NULL for NULL */
@@ -137,7 +137,7 @@ cdc_dead_letter_next(int64 after, MemoryContext context)
 	MemoryContext old;
 	CdcDeadLetter *letter;
 
-	cdc_catalog_execute(&select, &arg, NULL);
+	cdc_extension_execute(&select, &arg, NULL);
 	if (SPI_processed == 0)
 		return NULL;
 	old = MemoryContextSwitchTo(context);
@@ -167,7 +167,7 @@ cdc_dead_letter_set_applied(int64 id)
 	};
 	Datum		arg = Int64GetDatum(id);
 
-	cdc_catalog_execute(&update, &arg, NULL);
+	cdc_extension_execute(&update, &arg, NULL);
 	check_written(id);
 }
 
@@ -187,7 +187,7 @@ cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 
 	set_error_args(error, args, nulls);
 	args[ERROR_ARGS] = Int64GetDatum(id);
-	cdc_catalog_execute(&update, args, nulls);
+	cdc_extension_execute(&update, args, nulls);
 	check_written(id);
 }
 
@@ -209,7 +209,7 @@ cdc_dead_letter_prune(void)
 	};
 	Datum		arg = Int32GetDatum(cdc_dead_letter_retention);
 
-	cdc_catalog_execute(&prune, &arg, NULL);
+	cdc_extension_execute(&prune, &arg, NULL);
 	return SPI_processed;
 }
 
@@ -225,7 +225,7 @@ refuse_status(int64 id)
 	};
 	Datum		arg = Int64GetDatum(id);
 
-	cdc_catalog_execute(&select, &arg, NULL);
+	cdc_extension_execute(&select, &arg, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -259,7 +259,7 @@ set_status(int64 id, const char *status)
 
 	cdc_control_notify_at_commit();
 	SPI_connect();
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 	if (SPI_processed == 0)
 		refuse_status(id);
 	SPI_finish();

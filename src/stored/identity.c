@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "stored/identity.h"
 
 static Datum *
@@ -40,7 +40,7 @@ cdc_identity_remember(void)
 		.argtypes = {TEXTOID, OIDOID, XIDOID}
 	};
 
-	cdc_catalog_execute(&remember, identity_args(), NULL);
+	cdc_extension_execute(&remember, identity_args(), NULL);
 }
 
 static bool
@@ -53,7 +53,7 @@ is_remembered(void)
 		.argtypes = {TEXTOID, OIDOID}
 	};
 
-	cdc_catalog_execute(&compare, identity_args(), NULL);
+	cdc_extension_execute(&compare, identity_args(), NULL);
 	return SPI_processed > 0;
 }
 
@@ -69,7 +69,7 @@ is_remembered_by_now(void)
 	};
 	bool		isnull;
 
-	cdc_catalog_execute(&lock, identity_args(), NULL);
+	cdc_extension_execute(&lock, identity_args(), NULL);
 	return SPI_processed > 0 &&
 		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -81,7 +81,7 @@ pause_all(void)
 		.sql = "UPDATE cdcsync.subscription SET enabled = false WHERE enabled",
 	};
 
-	cdc_catalog_execute(&pause, NULL, NULL);
+	cdc_extension_execute(&pause, NULL, NULL);
 	if (SPI_processed > 0)
 		ereport(WARNING,
 				(errmsg("cdcsync subscriptions are paused, for this database is a copy of another one"),
@@ -120,11 +120,11 @@ take_restored_over(void)
 		}
 	};
 
-	cdc_catalog_execute(&statements[0], NULL, NULL);
+	cdc_extension_execute(&statements[0], NULL, NULL);
 	if (SPI_processed == 0)
 		return;
-	cdc_catalog_execute(&statements[1], NULL, NULL);
-	CacheInvalidateRelcacheByRelid(cdc_catalog_table("local_identity"));
+	cdc_extension_execute(&statements[1], NULL, NULL);
+	CacheInvalidateRelcacheByRelid(cdc_extension_table("local_identity"));
 }
 
 /* To be called before a subscription is enabled: the check locks in that order, too */
@@ -141,5 +141,5 @@ cdc_identity_accept(void)
 	};
 
 	take_restored_over();
-	cdc_catalog_execute(&accept, identity_args(), NULL);
+	cdc_extension_execute(&accept, identity_args(), NULL);
 }

@@ -21,8 +21,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/table_write.h"
 #include "base/unixtime.h"
 #include "shared/control.h"
@@ -51,7 +51,7 @@ cdc_offset_load_all(void)
 	MemoryContext context = CurrentMemoryContext;
 	List	   *offsets = NIL;
 
-	cdc_catalog_execute(&load, NULL, NULL);
+	cdc_extension_execute(&load, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -122,7 +122,7 @@ upsert(CdcOffset *offset)
 	char		nulls[NARGS + 1];
 
 	set_args(offset, -1, args, nulls);
-	cdc_catalog_execute(&upsert, args, nulls);
+	cdc_extension_execute(&upsert, args, nulls);
 }
 
 static void
@@ -194,7 +194,7 @@ store_position(TupleTableSlot *slot, const TupleTableSlot *stored, const CdcOffs
 static bool
 update_in_place(CdcOffset *offset, int64 from)
 {
-	Relation	table = table_open(cdc_catalog_table("subscription_offset"), RowExclusiveLock);
+	Relation	table = table_open(cdc_extension_table("subscription_offset"), RowExclusiveLock);
 	TupleTableSlot *stored = table_slot_create(table, NULL);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
 	bool		updated = false;
@@ -229,7 +229,7 @@ update_by_key(CdcOffset *offset, int64 from)
 	char		nulls[NARGS + 1];
 
 	set_args(offset, from, args, nulls);
-	cdc_catalog_execute(&update, args, nulls);
+	cdc_extension_execute(&update, args, nulls);
 	return SPI_processed == 1;
 }
 
@@ -280,7 +280,7 @@ cdc_offset_rewind(CdcOffset *offset)
 	set_args(offset, -1, args, nulls);
 	args[4] = Int64GetDatum(offset->rewind_to);
 	nulls[4] = ' ';
-	cdc_catalog_execute(&update, args, nulls);
+	cdc_extension_execute(&update, args, nulls);
 	stored = SPI_processed > 0;
 	if (stored)
 	{
@@ -324,7 +324,7 @@ move_to(Datum subscription, const char *topic, const char *partition, int64 offs
 	Datum		args[4] = {subscription, CStringGetTextDatum(topic), CStringGetTextDatum(partition),
 	Int64GetDatum(offset)};
 
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -374,7 +374,7 @@ check_next_offset(Datum *position, int64 offset)
 	bool		isnull;
 	int64		next;
 
-	cdc_catalog_execute(&lock, position, NULL);
+	cdc_extension_execute(&lock, position, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -413,7 +413,7 @@ cdcsync_skip(PG_FUNCTION_ARGS)
 	cdc_control_notify_at_commit();
 	SPI_connect();
 	check_next_offset(args, offset);
-	cdc_catalog_execute(&advance, args, NULL);
+	cdc_extension_execute(&advance, args, NULL);
 	SPI_finish();
 	ereport(LOG,
 			(errmsg("subscription \"%s\" skips topic \"%s\" partition %d offset " INT64_FORMAT,
@@ -446,7 +446,7 @@ cdcsync_rewind_time(PG_FUNCTION_ARGS)
 				 errhint("Kafka's times begin in 1970.")));
 	cdc_control_notify_at_commit();
 	SPI_connect();
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -20,7 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/unixtime.h"
 #include "kafka/consumer_query.h"
 #include "shared/control.h"
@@ -153,7 +153,7 @@ cdc_subscription_load_all(void)
 	List	   *result = NIL;
 
 	SPI_connect();
-	cdc_catalog_execute(&select, NULL, NULL);
+	cdc_extension_execute(&select, NULL, NULL);
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		result = lappend(result, subscription_from_tuple(SPI_tuptable->vals[i],
@@ -175,7 +175,7 @@ cdc_subscription_keep(const CdcSubscription *sub)
 	MemoryContext context = CurrentMemoryContext;
 	Datum		args[2] = {CStringGetTextDatum(sub->name), TimestampTzGetDatum(sub->created_at)};
 
-	cdc_catalog_execute(&lock, args, NULL);
+	cdc_extension_execute(&lock, args, NULL);
 	MemoryContextSwitchTo(context);
 	return SPI_processed > 0;
 }
@@ -193,7 +193,7 @@ cdc_subscription_mark_started(const CdcSubscription *sub)
 	};
 	Datum		args[2] = {CStringGetTextDatum(sub->name), TimestampTzGetDatum(sub->created_at)};
 
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 }
 
 /* Does any of the topics' names or regular expressions match this topic? */
@@ -290,7 +290,7 @@ take_args(FunctionCallInfo fcinfo, Datum *values, char *nulls)
 static void
 lock_subscriptions(void)
 {
-	cdc_catalog_command("LOCK TABLE cdcsync.subscription IN SHARE ROW EXCLUSIVE MODE");
+	cdc_extension_command("LOCK TABLE cdcsync.subscription IN SHARE ROW EXCLUSIVE MODE");
 }
 
 /* A topic read by two subscriptions would be applied twice */
@@ -307,7 +307,7 @@ refuse_shared_topics(Datum name, Datum topics)
 	};
 	Datum		values[] = {name, topics};
 
-	cdc_catalog_execute(&find, values, NULL);
+	cdc_extension_execute(&find, values, NULL);
 	if (SPI_processed == 0)
 		return;
 	ereport(ERROR,
@@ -328,7 +328,7 @@ delete_offsets(Datum name)
 		.argtypes = {TEXTOID}
 	};
 
-	cdc_catalog_execute(&delete, &name, NULL);
+	cdc_extension_execute(&delete, &name, NULL);
 }
 
 static void
@@ -355,7 +355,7 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	cdc_control_notify_at_commit();
 	if (!enabled)
 		cdc_control_interrupt_at_commit();
-	cdc_catalog_execute(&update, values, nulls);
+	cdc_extension_execute(&update, values, nulls);
 	if (SPI_processed == 0 && !PG_ARGISNULL(0))
 		no_such_subscription(values[0]);
 }
@@ -375,7 +375,7 @@ cdc_subscription_warn_of_paths(void)
 		"WHERE s.origin OPERATOR(pg_catalog.=) 'any') ORDER BY 1 LIMIT 1"
 	};
 
-	cdc_catalog_execute(&find, NULL, NULL);
+	cdc_extension_execute(&find, NULL, NULL);
 	if (SPI_processed == 0)
 		return;
 	ereport(WARNING,
@@ -417,7 +417,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	lock_subscriptions();
-	cdc_catalog_execute(&insert, values, nulls);
+	cdc_extension_execute(&insert, values, nulls);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -459,7 +459,7 @@ cdcsync_alter_subscription(PG_FUNCTION_ARGS)
 	take_args(fcinfo, values, nulls);
 	SPI_connect();
 	lock_subscriptions();
-	cdc_catalog_execute(&update, values, nulls);
+	cdc_extension_execute(&update, values, nulls);
 	if (SPI_processed == 0)
 		no_such_subscription(values[ALTER_NAME]);
 	if (!PG_ARGISNULL(ALTER_TOPICS))
@@ -483,7 +483,7 @@ cdcsync_unsubscribe(PG_FUNCTION_ARGS)
 	cdc_control_notify_at_commit();
 	cdc_control_interrupt_at_commit();
 	SPI_connect();
-	cdc_catalog_execute(&delete, &name, NULL);
+	cdc_extension_execute(&delete, &name, NULL);
 	if (SPI_processed == 0)
 		no_such_subscription(name);
 	delete_offsets(name);
@@ -512,7 +512,7 @@ cdcsync_reset_subscription(PG_FUNCTION_ARGS)
 	cdc_control_notify_at_commit();
 	SPI_connect();
 	lock_subscriptions();
-	cdc_catalog_execute(&update, values, NULL);
+	cdc_extension_execute(&update, values, NULL);
 	if (SPI_processed == 0)
 		no_such_subscription(values[0]);
 	delete_offsets(values[0]);

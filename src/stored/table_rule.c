@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "stored/table_rule.h"
 
 #define RULE_SELECT \
@@ -60,7 +60,7 @@ read_rule(CdcStatement *select, Datum *values, int *n)
 	CdcTableRule *rule = NULL;
 
 	SPI_connect();
-	cdc_catalog_execute(select, values, NULL);
+	cdc_extension_execute(select, values, NULL);
 	MemoryContextSwitchTo(caller);
 	if (n)
 		*n = SPI_processed;
@@ -146,6 +146,16 @@ cdc_table_rule_usurper(const CdcTableRule *rule)
 	return OidIsValid(other) && cdc_table_rule_for_relation(other) == NULL ? other : InvalidOid;
 }
 
+/* Raises the error that there is no rule for it */
+void
+cdc_table_rule_missing(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("table \"%s\" is not registered", get_rel_name(relid)),
+			 errhint("Register it with cdcsync.add_table.")));
+}
+
 static char *
 pair_text(const JsonbValue *value)
 {
@@ -192,7 +202,7 @@ cdc_table_rule_column_map(Jsonb *object)
 void
 cdc_table_rule_lock(void)
 {
-	cdc_catalog_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
+	cdc_extension_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
 }
 
 static void
@@ -226,7 +236,7 @@ execute_change(CdcStatement *statement, const CdcTableRuleChange *change)
 		if (values[i] == (Datum) 0)
 			nulls[i] = 'n';
 	}
-	cdc_catalog_execute(statement, values, nulls);
+	cdc_extension_execute(statement, values, nulls);
 }
 
 void
@@ -286,7 +296,7 @@ delete_memory(Oid relid)
 	Datum		value = ObjectIdGetDatum(relid);
 
 	for (int i = 0; i < lengthof(statements); i++)
-		cdc_catalog_execute(&statements[i], &value, NULL);
+		cdc_extension_execute(&statements[i], &value, NULL);
 }
 
 bool
@@ -299,7 +309,7 @@ cdc_table_rule_delete(Oid relid)
 	};
 	Datum		value = ObjectIdGetDatum(relid);
 
-	cdc_catalog_execute(&delete, &value, NULL);
+	cdc_extension_execute(&delete, &value, NULL);
 	if (SPI_processed == 0)
 		return false;
 	delete_memory(relid);
@@ -317,7 +327,7 @@ delete_conflicts(Oid relid)
 	};
 	Datum		value = ObjectIdGetDatum(relid);
 
-	cdc_catalog_execute(&delete, &value, NULL);
+	cdc_extension_execute(&delete, &value, NULL);
 }
 
 List *
@@ -331,7 +341,7 @@ cdc_table_rule_delete_gone(void)
 	List	   *gone = NIL;
 	ListCell   *lc;
 
-	cdc_catalog_execute(&delete, NULL, NULL);
+	cdc_extension_execute(&delete, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;

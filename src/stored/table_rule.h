@@ -8,6 +8,7 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
+#include "base/compat.h"
 #include "stored/conflict_rules.h"
 
 typedef struct CdcColumnPair
@@ -36,11 +37,12 @@ typedef struct CdcTableRule
 extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *table);
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
 extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
+pg_noreturn extern void cdc_table_rule_missing(Oid relid);
 extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
 extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
 
 /*
- * The rest is for register.c; SPI is connected by the caller, who has locked the
+ * The rest is for add_table.c; SPI is connected by the caller, who has locked the
  * rules against others who change them (to the transaction's end).
  */
 typedef struct CdcTableRuleChange

@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/unixtime.h"
 #include "table/clock.h"
 #include "table/origin.h"
@@ -220,10 +220,10 @@ read_commits_known(void)
 	if (!watching)
 		CacheRegisterRelcacheCallback(forget_commits_known, (Datum) 0);
 	watching = true;
-	identity_table = cdc_catalog_table("local_identity");
+	identity_table = cdc_extension_table("local_identity");
 	before = invalidations;
 	SPI_connect();
-	cdc_catalog_execute(&select, NULL, NULL);
+	cdc_extension_execute(&select, NULL, NULL);
 	if (SPI_processed > 0)
 		from = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	commits_known_from = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(from));

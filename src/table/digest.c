@@ -19,8 +19,9 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/table_name.h"
 #include "stored/table_rule.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/table_query.h"
 
 /* A column by the name that it has in events */
@@ -119,7 +120,7 @@ digest_text(Relation rel)
 					"FROM generate_series(0, $1 - 1) AS b(bucket) "
 					"LEFT JOIN (SELECT abs(%s %% $1)::integer AS bucket, %s AS hash FROM %s AS t) "
 					"AS t ON t.bucket = b.bucket GROUP BY b.bucket ORDER BY b.bucket",
-					key_hash ? key_hash : row_hash, row_hash, cdc_registered_name(rel));
+					key_hash ? key_hash : row_hash, row_hash, cdc_table_name(RelationGetRelid(rel)));
 }
 
 /* What a query about a table says, as rows of the function */
@@ -171,7 +172,7 @@ cdcsync_peer_digests(PG_FUNCTION_ARGS)
 	rel = table_open(relid, AccessShareLock);
 	sql = psprintf("SELECT d.source_table::text, d.bucket::integer, d.rows::bigint, "
 				   "d.digest::text, d.taken_at::timestamptz FROM %s AS d WHERE d.node::text = $1",
-				   cdc_registered_name(rel));
+				   cdc_table_name(RelationGetRelid(rel)));
 	table_close(rel, NoLock);
 	return_rows(fcinfo, relid, sql, TEXTOID, PG_GETARG_DATUM(0));
 	return (Datum) 0;

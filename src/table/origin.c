@@ -30,8 +30,8 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/unixtime.h"
 #include "table/origin.h"
@@ -126,7 +126,7 @@ origins_in_use(ReplOriginId but)
 
 	args[0] = CStringGetTextDatum(database_prefix(MyDatabaseId));
 	args[1] = ObjectIdGetDatum(but);
-	cdc_catalog_execute(&count, args, NULL);
+	cdc_extension_execute(&count, args, NULL);
 	MemoryContextSwitchTo(caller);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -407,7 +407,7 @@ cdcsync_stat_origins(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
-	cdc_catalog_execute(&list, &prefix, NULL);
+	cdc_extension_execute(&list, &prefix, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		Datum		values[2];

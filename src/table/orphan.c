@@ -19,6 +19,7 @@
 #include "utils/syscache.h"
 
 #include "base/row_rights.h"
+#include "base/table_name.h"
 #include "table/key.h"
 #include "table/table_query.h"
 
@@ -51,13 +52,6 @@ find_foreign_key(Oid constraint, ForeignKey *fk)
 	return fk->ncolumns > 0;
 }
 
-static char *
-table_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 /* That they are given, or that they are the parent's */
 static void
 append_columns(StringInfo buf, const ForeignKey *fk, bool given)
@@ -88,10 +82,10 @@ orphans_text(const ForeignKey *fk)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "FROM %s AS c WHERE ", table_name(fk->child));
+	appendStringInfo(&buf, "FROM %s AS c WHERE ", cdc_table_name(fk->child));
 	append_columns(&buf, fk, true);
 	appendStringInfo(&buf, " AND NOT EXISTS (SELECT FROM %s AS p WHERE ",
-					 table_name(fk->parent));
+					 cdc_table_name(fk->parent));
 	append_columns(&buf, fk, false);
 	appendStringInfoChar(&buf, ')');
 	return buf.data;

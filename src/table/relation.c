@@ -32,7 +32,9 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/owner.h"
+#include "base/table_name.h"
 #include "event/decode_json.h"
 #include "event/decode_schema.h"
 #include "table/objection.h"
@@ -115,13 +117,6 @@ map_free(CdcRelation *map)
 }
 
 static char *
-name_of(Relation rel)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-									  RelationGetRelationName(rel));
-}
-
-static char *
 append_remedy(const char *remedies, const char *remedy)
 {
 	return remedies ? psprintf("%s; %s", remedies, remedy) : pstrdup(remedy);
@@ -130,7 +125,7 @@ append_remedy(const char *remedies, const char *remedy)
 static void
 take_triggers(CdcRelation *map, Relation rel, List **names)
 {
-	Oid			own_schema = get_namespace_oid("cdcsync", false);
+	Oid			own_schema = get_namespace_oid(CDC_EXTENSION_NAME, false);
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
@@ -145,7 +140,7 @@ take_triggers(CdcRelation *map, Relation rel, List **names)
 		if (trigger->tgisclone && list_member(*names, makeString(trigger->tgname)))
 			continue;
 		*names = lappend(*names, makeString(pstrdup(trigger->tgname)));
-		remedy = psprintf("ALTER TABLE %s ENABLE TRIGGER %s", name_of(rel),
+		remedy = psprintf("ALTER TABLE %s ENABLE TRIGGER %s", cdc_table_name(RelationGetRelid(rel)),
 						  quote_identifier(trigger->tgname));
 		map->fires = append_remedy(map->fires, remedy);
 		if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype))
@@ -381,7 +376,7 @@ map_fill(CdcRelation *map, Relation rel)
 	map->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	fill_triggers(map, rel);
 	map->plain = is_plain(rel) && !map->fires;
-	map->qualified_name = name_of(rel);
+	map->qualified_name = cdc_table_name(RelationGetRelid(rel));
 	check_name(map);
 	check_writable(map, rel);
 	fill_columns(map, rel);

@@ -18,10 +18,10 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "stored/table_rule.h"
-#include "table/register.h"
-#include "table/register_check.h"
+#include "table/add_table_check.h"
+#include "table/publication.h"
 #include "table/unsent.h"
 
 #define SIGNAL_TABLE "signal"
@@ -129,8 +129,8 @@ write_signal(const char *data)
 	};
 	Datum		arg = CStringGetTextDatum(data);
 
-	cdc_catalog_execute(&forget, &arg, NULL);
-	cdc_catalog_execute(&insert, &arg, NULL);
+	cdc_extension_execute(&forget, &arg, NULL);
+	cdc_extension_execute(&insert, &arg, NULL);
 }
 
 /* resync_table(relation): only the table's owner may */
@@ -140,11 +140,11 @@ cdcsync_resync_table(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 
-	cdc_register_check_owner(relid);
+	cdc_add_table_check_owner(relid);
 	SPI_connect();
 	if (cdc_table_rule_for_relation(relid) == NULL)
-		cdc_register_no_such_rule(relid);
-	cdc_register_publish(cdc_catalog_table(SIGNAL_TABLE));
+		cdc_table_rule_missing(relid);
+	cdc_publication_add(cdc_extension_table(SIGNAL_TABLE));
 	write_signal(signal_data(relid));
 	cdc_unsent_forget(relid, CDC_UNSENT_ROWS);
 	SPI_finish();

@@ -1,6 +1,6 @@
 /*
  * table_query.c
- *		Questions about a user's table, asked with its owner's rights.
+ *		Questions about a user's table and commands to it, with its owner's rights.
  *
  * To plan a query is enough to run code of the table's owner: the server folds
  * constants in the expressions of its indexes, statistics, constraints and partitions.
@@ -99,4 +99,21 @@ cdc_table_query(Oid owner, const char *sql, int nargs, Oid *argtypes, Datum *arg
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
 	cdc_owner_end(&scope);
 	return SPI_processed;
+}
+
+/*
+ * A command that the owner of the table may give, with his rights: it may run code of
+ * his.  SPI is connected by the caller.
+ */
+void
+cdc_table_query_command(Oid relid, const char *sql)
+{
+	CdcOwnerScope scope;
+	int			result;
+
+	cdc_owner_begin(&scope, cdc_table_query_owner(relid));
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	cdc_owner_end(&scope);
 }

@@ -17,10 +17,10 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/session.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/tombstone.h"
 #include "table/tombstone_row.h"
 
@@ -148,7 +148,7 @@ cdc_tombstone_horizon(Oid relid, CdcClock clock)
 	Datum		args[1] = {ObjectIdGetDatum(relid)};
 	CdcVersion	version = {0};
 
-	cdc_catalog_execute(&horizon, args, NULL);
+	cdc_extension_execute(&horizon, args, NULL);
 	if (SPI_processed > 0)
 	{
 		bool		isnull;
@@ -171,19 +171,19 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
-	CdcRegistered *reg;
+	CdcRegisteredTable *reg;
 	CdcTombstoneRow row;
 	Datum		key[INDEX_MAX_KEYS];
 	Datum		version;
 	bool		isnull;
 
-	cdc_registered_check_trigger(fcinfo, "tombstone_trigger");
-	reg = cdc_registered_open_local(trigdata->tg_relation);
+	cdc_registered_table_check_trigger(fcinfo, "tombstone_trigger");
+	reg = cdc_registered_table_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(NULL);
 
 	desc = RelationGetDescr(trigdata->tg_relation);
-	if (!cdc_registered_key(reg, trigdata->tg_trigtuple, desc, key))
+	if (!cdc_registered_table_key(reg, trigdata->tg_trigtuple, desc, key))
 		PG_RETURN_POINTER(NULL);
 	row.key = key;
 	row.version = (CdcVersion){0};	/* the commit clock's is known when we have committed */

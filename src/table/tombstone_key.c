@@ -21,7 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/session.h"
 #include "table/tombstone_key.h"
 
@@ -102,7 +102,7 @@ stored_description(Oid relid, bool *found)
 	};
 	Datum		arg = ObjectIdGetDatum(relid);
 
-	cdc_catalog_execute(&select, &arg, NULL);
+	cdc_extension_execute(&select, &arg, NULL);
 	*found = SPI_processed > 0;
 	return *found ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
@@ -175,7 +175,7 @@ lose(Rekeying *r, Datum tid)
 						get_rel_name(r->key->relid)),
 				 errdetail("They lack a column of it, and by versions that do not grow with time nothing else tells what is older than a delete."),
 				 errhint("Use cdcsync.remove_table and cdcsync.add_table, on every node: they forget the deletes.")));
-	cdc_catalog_execute(&forget, args, NULL);
+	cdc_extension_execute(&forget, args, NULL);
 	r->nlost++;
 }
 
@@ -223,7 +223,7 @@ rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc)
 	args[2] = JsonbPGetDatum(key);
 	args[3] = BoolGetDatum(r->clock == CDC_CLOCK_COMMIT &&
 						   !TransactionIdIsCurrentTransactionId(xmin));
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 }
 
 static void
@@ -236,7 +236,7 @@ rekey_all(Rekeying *r)
 		.argtypes = {OIDOID}
 	};
 	Datum		arg = ObjectIdGetDatum(r->key->relid);
-	Portal		portal = cdc_catalog_open_cursor(&select, &arg);
+	Portal		portal = cdc_extension_open_cursor(&select, &arg);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cdcsync keys of tombstones",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -271,7 +271,7 @@ store_description(Oid relid, const char *description)
 	};
 	Datum		args[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(description)};
 
-	cdc_catalog_execute(&update, args, NULL);
+	cdc_extension_execute(&update, args, NULL);
 }
 
 static void

@@ -19,7 +19,7 @@
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "table/clock.h"
 #include "table/tombstone.h"
@@ -37,7 +37,7 @@
 static BlockNumber
 count_blocks(void)
 {
-	Relation	rel = table_open(cdc_catalog_table("tombstone_data"), AccessShareLock);
+	Relation	rel = table_open(cdc_extension_table("tombstone_data"), AccessShareLock);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 
 	table_close(rel, AccessShareLock);
@@ -63,7 +63,7 @@ keep_commit_times(Datum *blocks)
 	};
 
 	if (cdc_clock_has_commit_times())
-		cdc_catalog_execute(&keep, blocks, NULL);
+		cdc_extension_execute(&keep, blocks, NULL);
 }
 
 /*
@@ -101,7 +101,7 @@ forget(Datum *blocks)
 	Datum		args[3] = {blocks[0], blocks[1], Int32GetDatum(cdc_tombstone_retention)};
 	bool		isnull;
 
-	cdc_catalog_execute(&forget, args, NULL);
+	cdc_extension_execute(&forget, args, NULL);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 									   &isnull));
 }

@@ -20,8 +20,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/session.h"
 #include "table/tombstone_row.h"
 
@@ -43,8 +43,8 @@ is_as_made(Relation rel)
 void
 cdc_tombstone_table_open(CdcTombstoneTable *table, LOCKMODE lockmode)
 {
-	table->rel = table_open(cdc_catalog_table("tombstone_data"), lockmode);
-	table->index = index_open(cdc_catalog_table("tombstone_data_key"), lockmode);
+	table->rel = table_open(cdc_extension_table("tombstone_data"), lockmode);
+	table->index = index_open(cdc_extension_table("tombstone_data_key"), lockmode);
 	table->as_made = lockmode == RowExclusiveLock && is_as_made(table->rel);
 }
 
@@ -223,10 +223,10 @@ write_by_statement(HeapTuple old, const StoredRow *stored)
 	if (old != NULL)
 	{
 		args[Natts_tombstone] = PointerGetDatum(&old->t_self);
-		cdc_catalog_execute(&update, args, nulls);
+		cdc_extension_execute(&update, args, nulls);
 	}
 	if (SPI_processed == 0)
-		cdc_catalog_execute(&insert, args, nulls);
+		cdc_extension_execute(&insert, args, nulls);
 	SPI_finish();
 }
 

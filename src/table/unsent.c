@@ -10,7 +10,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
+#include "base/table_name.h"
 #include "table/table_query.h"
 #include "table/unsent.h"
 
@@ -19,7 +20,7 @@ execute(CdcStatement *statement, Oid relid, const char *what)
 {
 	Datum		values[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(what)};
 
-	cdc_catalog_execute(statement, values, NULL);
+	cdc_extension_execute(statement, values, NULL);
 }
 
 void
@@ -58,18 +59,16 @@ has_connector(void)
 		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
 	};
 
-	cdc_catalog_execute(&select, NULL, NULL);
+	cdc_extension_execute(&select, NULL, NULL);
 	return SPI_processed > 0;
 }
 
 static bool
 has_rows(Oid relid)
 {
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												  get_rel_name(relid));
-
 	return cdc_table_query(cdc_table_query_owner(relid),
-						   psprintf("SELECT FROM %s LIMIT 1", name), 0, NULL, NULL) > 0;
+						   psprintf("SELECT FROM %s LIMIT 1", cdc_table_name(relid)),
+						   0, NULL, NULL) > 0;
 }
 
 /*
@@ -79,9 +78,6 @@ has_rows(Oid relid)
 void
 cdc_unsent_note_rows(Oid relid, Oid of)
 {
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												  get_rel_name(relid));
-
 	if (!has_connector() || !has_rows(of))
 		return;
 	cdc_unsent_note(relid, CDC_UNSENT_ROWS);
@@ -90,5 +86,5 @@ cdc_unsent_note_rows(Oid relid, Oid of)
 					get_rel_name(of)),
 			 errdetail("The connector of this database sends what is written from now on."),
 			 errhint("When the other nodes are ready: SELECT * FROM cdcsync.republish(%s, '-infinity').",
-					 quote_literal_cstr(name))));
+					 quote_literal_cstr(cdc_table_name(relid)))));
 }

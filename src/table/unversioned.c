@@ -16,7 +16,8 @@
 
 #include "base/owner.h"
 #include "base/session.h"
-#include "table/registered.h"
+#include "base/table_name.h"
+#include "table/registered_table.h"
 #include "table/table_query.h"
 #include "table/unversioned.h"
 #include "table/writing.h"
@@ -35,17 +36,10 @@ cdc_unversioned_can_be(Oid relid, const char *column)
 	return result;
 }
 
-static char *
-table_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 static void
 write_versions(Oid relid, const char *column)
 {
-	char	   *sql = psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", table_name(relid),
+	char	   *sql = psprintf("UPDATE %s SET %s = %s WHERE %s IS NULL", cdc_table_name(relid),
 							   column, column, column);
 	CdcWriting	outer = cdc_writing_begin(InvalidOid);
 

@@ -18,29 +18,29 @@
 #include "base/session.h"
 #include "base/table_lift.h"
 #include "table/clock.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/tombstone.h"
 
 static bool
-key_changed(CdcRegistered *reg, TriggerData *trigdata)
+key_changed(CdcRegisteredTable *reg, TriggerData *trigdata)
 {
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	Datum		old_key[INDEX_MAX_KEYS];
 	Datum		new_key[INDEX_MAX_KEYS];
 
-	return cdc_registered_key(reg, trigdata->tg_trigtuple, desc, old_key) &&
-		cdc_registered_key(reg, trigdata->tg_newtuple, desc, new_key) &&
+	return cdc_registered_table_key(reg, trigdata->tg_trigtuple, desc, old_key) &&
+		cdc_registered_table_key(reg, trigdata->tg_newtuple, desc, new_key) &&
 		cdc_key_compare(reg->key, old_key, new_key) != 0;
 }
 
 /* A write that uses a key must come after the key's tombstone: was the floor too low? */
 static bool
-raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
+raise_floor(CdcVersion *floor, CdcRegisteredTable *reg, HeapTuple tuple, TupleDesc desc)
 {
 	Datum		key[INDEX_MAX_KEYS];
 	CdcTombstone tombstone;
 
-	if (!cdc_registered_key(reg, tuple, desc, key))
+	if (!cdc_registered_table_key(reg, tuple, desc, key))
 		return false;			/* a NULL key: the constraint will say so */
 	tombstone = cdc_tombstone_read(reg->key, reg->clock, key);
 	if (!tombstone.found || cdc_clock_compare(&tombstone.version, floor) <= 0)
@@ -51,7 +51,7 @@ raise_floor(CdcVersion *floor, CdcRegistered *reg, HeapTuple tuple, TupleDesc de
 }
 
 static CdcVersion
-tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
+tuple_version(CdcRegisteredTable *reg, HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, reg->version_attnum, desc, &isnull);
@@ -60,7 +60,7 @@ tuple_version(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc)
 }
 
 static void
-check_room(CdcRegistered *reg, const CdcVersion *version, const CdcVersion *floor)
+check_room(CdcRegisteredTable *reg, const CdcVersion *version, const CdcVersion *floor)
 {
 	if (!cdc_clock_leaves_room(reg->clock, version, floor))
 		ereport(ERROR,
@@ -72,7 +72,7 @@ check_room(CdcRegistered *reg, const CdcVersion *version, const CdcVersion *floo
 
 /* Whoever may insert need not have the right to update: it is the owner's.  None of the caller's settings holds */
 static void
-write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot, const CdcVersion *version)
+write_version(CdcRegisteredTable *reg, Relation rel, TupleTableSlot *slot, const CdcVersion *version)
 {
 	int			nestlevel = cdc_session_begin();
 	CdcOwnerScope scope;
@@ -89,7 +89,7 @@ write_version(CdcRegistered *reg, Relation rel, TupleTableSlot *slot, const CdcV
  * trigger may have been.
  */
 static void
-lift_row(CdcRegistered *reg, Relation rel, const ItemPointerData *tid, const CdcVersion *floor)
+lift_row(CdcRegisteredTable *reg, Relation rel, const ItemPointerData *tid, const CdcVersion *floor)
 {
 	TupleTableSlot *slot = cdc_table_lift_find(rel, tid);
 	CdcVersion	version;
@@ -118,17 +118,17 @@ cdcsync_version_trigger(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
 	HeapTuple	tuple;
-	CdcRegistered *reg;
+	CdcRegisteredTable *reg;
 	CdcVersion	floor = {0};
 	CdcVersion	version;
 	Datum		value;
 	bool		isnull = false;
 	int			attnum;
 
-	cdc_registered_check_trigger(fcinfo, "version_trigger");
+	cdc_registered_table_check_trigger(fcinfo, "version_trigger");
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
 		trigdata->tg_trigtuple;
-	reg = cdc_registered_open_local(trigdata->tg_relation);
+	reg = cdc_registered_table_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(tuple);
 
@@ -161,11 +161,11 @@ cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
-	CdcRegistered *reg;
+	CdcRegisteredTable *reg;
 	CdcVersion	floor;
 
-	cdc_registered_check_trigger(fcinfo, "version_check_trigger");
-	reg = cdc_registered_open_local(trigdata->tg_relation);
+	cdc_registered_table_check_trigger(fcinfo, "version_check_trigger");
+	reg = cdc_registered_table_open_local(trigdata->tg_relation);
 	if (reg == NULL)
 		PG_RETURN_POINTER(NULL);
 

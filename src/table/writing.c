@@ -19,6 +19,7 @@
 #include "fmgr.h"
 #include "utils/lsyscache.h"
 
+#include "base/extension.h"
 #include "table/origin.h"
 #include "table/writing.h"
 
@@ -35,7 +36,7 @@ needs_hook(Oid function)
 	if (prev_needs_fmgr && prev_needs_fmgr(function))
 		return true;
 	return now.active && now.nested == 0 &&
-		get_func_namespace(function) != get_namespace_oid("cdcsync", true);
+		get_func_namespace(function) != get_namespace_oid(CDC_EXTENSION_NAME, true);
 }
 
 static void

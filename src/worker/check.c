@@ -22,10 +22,11 @@
 
 #include "base/guc.h"
 #include "base/row_rights.h"
+#include "base/table_name.h"
 #include "shared/control.h"
 #include "stored/table_rule.h"
+#include "table/add_table_check.h"
 #include "table/objection.h"
-#include "table/register_check.h"
 #include "table/table_query.h"
 #include "table/unversioned.h"
 
@@ -105,7 +106,7 @@ cdcsync_table_objection(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (rel != NULL)
 	{
-		values[0] = text_or_null(cdc_register_objection(relid, &hint), &nulls[0]);
+		values[0] = text_or_null(cdc_add_table_objection(relid, &hint), &nulls[0]);
 		values[1] = text_or_null(nulls[0] ? NULL : hint, &nulls[1]);
 		relation_close(rel, AccessShareLock);
 	}
@@ -134,8 +135,7 @@ cdcsync_count_unversioned(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) cdc_table_query(cdc_table_query_owner(relid),
 						   psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",
-									quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-															   get_rel_name(relid)),
+									cdc_table_name(relid),
 									quote_identifier(rule->version_column)),
 						   0, NULL, NULL);
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);

@@ -25,7 +25,7 @@
 
 #include "apply/apply.h"
 #include "apply/peer.h"
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/log_limit.h"
 #include "base/session.h"
@@ -286,7 +286,7 @@ apply_run(Run *run, CdcApplyHow how)
 	int			n;
 
 	cdc_apply_limit_begin();
-	(void) cdc_catalog_begin();
+	(void) cdc_extension_begin();
 	if (run->peer)
 		cdc_origin_begin(cdc_control_number(), run->peer);
 	n = apply_items(run, how, &applied, &hold_until);
@@ -294,7 +294,7 @@ apply_run(Run *run, CdcApplyHow how)
 	if (n > 0)
 		offsets = store_offsets(messages, n);
 	mark_dead_letters(messages, n);
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 	(void) cdc_apply_limit_end();
 
 	if (n == 0)
@@ -496,9 +496,9 @@ move_up(CdcMessage *message)
 	offset.record_time = -1;
 	PG_TRY();
 	{
-		(void) cdc_catalog_begin();
+		(void) cdc_extension_begin();
 		cdc_offset_advance(&offset, p->offset.next_offset);
-		cdc_catalog_commit(context);
+		cdc_extension_commit(context);
 	}
 	PG_CATCH();
 	{
@@ -552,10 +552,10 @@ keep(CdcMessage *message, const ErrorData *caught)
 
 	PG_TRY();
 	{
-		(void) cdc_catalog_begin();
+		(void) cdc_extension_begin();
 		cdc_dead_letter_insert(message, p->offset.subscription, &error);
 		cdc_offset_advance(offset, p->offset.next_offset);
-		cdc_catalog_commit(context);
+		cdc_extension_commit(context);
 	}
 	PG_CATCH();
 	{
@@ -634,10 +634,10 @@ cdc_deliver(CdcMessage **messages, int nmessages)
 static CdcDeadLetter *
 next_dead_letter(int64 after)
 {
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = cdc_extension_begin();
 	CdcDeadLetter *letter = cdc_dead_letter_next(after, context);
 
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 	return letter;
 }
 
@@ -674,9 +674,9 @@ record_failure(int64 id, const ErrorData *caught)
 
 	PG_TRY();
 	{
-		(void) cdc_catalog_begin();
+		(void) cdc_extension_begin();
 		cdc_dead_letter_set_failed(id, &error);
-		cdc_catalog_commit(context);
+		cdc_extension_commit(context);
 	}
 	PG_CATCH();
 	{

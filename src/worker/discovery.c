@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/ticks.h"
 #include "base/topic_partition.h"
@@ -258,14 +258,14 @@ find_new(List *topics, const char *cluster_id)
 static void
 find_stored(List *found)
 {
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = cdc_extension_begin();
 	List	   *stored;
 	ListCell   *f;
 	ListCell   *s;
 
 	MemoryContextSwitchTo(context);
 	stored = cdc_offset_load_all();
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 
 	foreach(f, found)
 	{
@@ -391,7 +391,7 @@ keep_concerned(List *found)
 static void
 store_found(List *found)
 {
-	MemoryContext context = cdc_catalog_begin();
+	MemoryContext context = cdc_extension_begin();
 	bool		any_new_of_others = false;
 	List	   *kept;
 	ListCell   *lc;
@@ -415,7 +415,7 @@ store_found(List *found)
 		if (!sub->started)
 			cdc_subscription_mark_started(sub);
 	}
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 
 	foreach(lc, kept)
 		((CdcSubscription *) lfirst(lc))->started = true;

@@ -24,7 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/ticks.h"
 #include "base/topic_partition.h"
 #include "kafka/consumer.h"
@@ -406,9 +406,9 @@ rewind_to_time(CdcPartition *p)
 		return false;
 	}
 	offset.next_offset = position.offset;
-	context = cdc_catalog_begin();
+	context = cdc_extension_begin();
 	stored = cdc_offset_rewind(&offset);
-	cdc_catalog_commit(context);
+	cdc_extension_commit(context);
 	if (!stored)
 	{
 		wait_saying(p, "its position has just been changed");

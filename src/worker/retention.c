@@ -10,7 +10,7 @@
 #include "access/xact.h"
 #include "storage/block.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/subxact.h"
 #include "stored/conflict_log.h"
 #include "stored/dead_letter.h"
@@ -75,7 +75,7 @@ any_error(const ErrorData *error)
 static bool
 attempt(const Kind *kind)
 {
-	MemoryContext caller = cdc_catalog_begin();
+	MemoryContext caller = cdc_extension_begin();
 	Attempt		attempt = {.kind = kind};
 	ErrorData  *error = cdc_subxact_attempt(forget_some, &attempt, any_error);
 
@@ -83,7 +83,7 @@ attempt(const Kind *kind)
 		ereport(LOG,
 				(errmsg("cdcsync could not forget %s that are due: %s", kind->what, error->message),
 				 errdetail("It tries again by itself.")));
-	cdc_catalog_commit(caller);
+	cdc_extension_commit(caller);
 	return error == NULL && attempt.more;
 }
 

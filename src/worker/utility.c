@@ -28,16 +28,15 @@
 
 #include "apply/peer.h"
 #include "base/altered.h"
-#include "base/catalog.h"
+#include "base/extension.h"
 #include "base/subxact.h"
 #include "shared/control.h"
 #include "shared/stat.h"
 #include "table/origin.h"
-#include "table/register.h"
-#include "table/register_ddl.h"
+#include "table/publication.h"
+#include "table/table_ddl.h"
 #include "worker/utility.h"
 
-#define EXTENSION_NAME "cdcsync"	/* and its schema's */
 #define LANGUAGE_NAME "plpgsql"	/* of some of its functions, and an extension that takes it along */
 
 /* What is to be done after a command; nothing of its parse tree may be looked at then */
@@ -149,7 +148,7 @@ names_cdcsync(const DropStmt *stmt)
 		return false;
 	foreach(lc, stmt->objects)
 	{
-		if (strcmp(strVal(lfirst(lc)), EXTENSION_NAME) == 0 ||
+		if (strcmp(strVal(lfirst(lc)), CDC_EXTENSION_NAME) == 0 ||
 			(stmt->behavior == DROP_CASCADE && strcmp(strVal(lfirst(lc)), LANGUAGE_NAME) == 0))
 			return true;
 	}
@@ -172,7 +171,7 @@ drops_owner(const DropOwnedStmt *stmt, Oid owner)
 static Oid
 schema_owner(void)
 {
-	Oid			schema = get_namespace_oid(EXTENSION_NAME, true);
+	Oid			schema = get_namespace_oid(CDC_EXTENSION_NAME, true);
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	Oid			owner;
 
@@ -190,14 +189,14 @@ may_drop_extension(Node *stmt)
 
 	if (IsA(stmt, DropStmt) && !names_cdcsync((DropStmt *) stmt))
 		return false;
-	if (!OidIsValid(cdc_catalog_extension()))
+	if (!OidIsValid(cdc_extension_oid()))
 		return false;
 
 	if (IsA(stmt, DropOwnedStmt))
-		return drops_owner((DropOwnedStmt *) stmt, cdc_catalog_owner()) ||
+		return drops_owner((DropOwnedStmt *) stmt, cdc_extension_owner()) ||
 			drops_owner((DropOwnedStmt *) stmt, schema_owner());
 	owner = ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA ? schema_owner() :
-		cdc_catalog_owner();
+		cdc_extension_owner();
 	return has_privs_of_role(GetUserId(), owner);
 }
 
@@ -208,7 +207,7 @@ hold_extension(Node *stmt)
 	if (!may_drop_extension(stmt))
 		return false;
 	cdc_control_hold(MyDatabaseId);
-	cdc_register_own_publication();
+	cdc_publication_own();
 	return true;
 }
 
@@ -220,7 +219,7 @@ before_command(Node *stmt)
 	aftermath.retry = GetCommandLogLevel(stmt) == LOGSTMT_DDL;
 	aftermath.ddl = aftermath.retry || IsA(stmt, TruncateStmt);
 	if (aftermath.ddl)
-		aftermath.of_tables = cdc_register_ddl_begin(stmt);
+		aftermath.of_tables = cdc_table_ddl_begin(stmt);
 	switch (nodeTag(stmt))
 	{
 		case T_CreatedbStmt:
@@ -295,7 +294,7 @@ after_command(const Aftermath *aftermath)
 	if (aftermath->extension)
 	{
 		CommandCounterIncrement();
-		if (!OidIsValid(cdc_catalog_extension()))
+		if (!OidIsValid(cdc_extension_oid()))
 		{
 			cdc_origin_drop_all(MyDatabaseId);
 			cdc_stat_forget_database(MyDatabaseId);
@@ -336,7 +335,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	}
 	PG_END_TRY();
 	after_command(&aftermath);
-	cdc_register_ddl_end(&aftermath.of_tables, altered.relids);
+	cdc_table_ddl_end(&aftermath.of_tables, altered.relids);
 }
 
 void

@@ -32,8 +32,8 @@
 #include "utils/memutils.h"
 
 #include "apply/peer.h"
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/guc.h"
 #include "base/session.h"
 #include "base/ticks.h"
@@ -129,8 +129,8 @@ load_configuration(void)
 	MemoryContext fresh = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
 												ALLOCSET_SMALL_SIZES);
 
-	(void) cdc_catalog_begin();
-	has_extension = OidIsValid(cdc_catalog_extension());
+	(void) cdc_extension_begin();
+	has_extension = OidIsValid(cdc_extension_oid());
 	if (has_extension)
 	{
 		cdc_identity_check();
@@ -139,7 +139,7 @@ load_configuration(void)
 		MemoryContextSwitchTo(loop_context);
 		offsets = cdc_offset_load_all();
 	}
-	cdc_catalog_commit(loop_context);
+	cdc_extension_commit(loop_context);
 
 	subscriptions = loaded;
 	cdc_partition_configure(subscriptions, offsets);

@@ -1,5 +1,5 @@
 /*
- * registered.c
+ * registered_table.c
  *		What cdcsync's triggers need to know of their table.
  *
  * A cache in every backend that writes a registered table: one entry per table the
@@ -20,7 +20,7 @@
 #include "utils/rel.h"
 
 #include "stored/table_rule.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/writing.h"
 
 static HTAB *registered_cache = NULL;
@@ -30,7 +30,7 @@ static void
 cache_invalidate(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	CdcRegistered *entry;
+	CdcRegisteredTable *entry;
 
 	invalidations++;
 	hash_seq_init(&status, registered_cache);
@@ -46,7 +46,7 @@ cache_invalidate(Datum arg, Oid relid)
 static void
 cache_init(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CdcRegistered)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CdcRegisteredTable)};
 
 	registered_cache = hash_create("cdcsync registered tables", 16, &ctl,
 								   HASH_ELEM | HASH_BLOBS);
@@ -54,7 +54,7 @@ cache_init(void)
 }
 
 static void
-fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *column)
+fill_version(CdcRegisteredTable *entry, Relation rel, Relation root, const char *column)
 {
 	AttrNumber	attnum = get_attnum(RelationGetRelid(root), column);
 	Form_pg_attribute att;
@@ -73,7 +73,7 @@ fill_version(CdcRegistered *entry, Relation rel, Relation root, const char *colu
 }
 
 static void
-fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
+fill_from_rule(CdcRegisteredTable *entry, Relation rel, CdcTableRule *rule)
 {
 	Relation	root = table_open(rule->relid, AccessShareLock);
 
@@ -88,7 +88,7 @@ fill_from_rule(CdcRegistered *entry, Relation rel, CdcTableRule *rule)
 }
 
 static void
-entry_build(CdcRegistered *entry, Relation rel)
+entry_build(CdcRegisteredTable *entry, Relation rel)
 {
 	uint64		before = invalidations;
 	CdcTableRule *rule;
@@ -100,7 +100,7 @@ entry_build(CdcRegistered *entry, Relation rel)
 	entry->context = NULL;
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "cdcsync registered table",
 										   ALLOCSET_SMALL_SIZES);
-	rule = cdc_registered_rule(RelationGetRelid(rel));
+	rule = cdc_registered_table_rule(RelationGetRelid(rel));
 	if (rule != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(entry->context);
@@ -113,11 +113,11 @@ entry_build(CdcRegistered *entry, Relation rel)
 }
 
 /* NULL if neither the table nor a parent of it is registered */
-CdcRegistered *
-cdc_registered_open(Relation rel)
+CdcRegisteredTable *
+cdc_registered_table_open(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
-	CdcRegistered *entry;
+	CdcRegisteredTable *entry;
 	bool		found;
 
 	if (registered_cache == NULL)
@@ -134,10 +134,10 @@ cdc_registered_open(Relation rel)
 }
 
 /* For a trigger; NULL also if the row it meets is written for a peer */
-CdcRegistered *
-cdc_registered_open_local(Relation rel)
+CdcRegisteredTable *
+cdc_registered_table_open_local(Relation rel)
 {
-	CdcRegistered *reg = cdc_registered_open(rel);
+	CdcRegisteredTable *reg = cdc_registered_table_open(rel);
 
 	if (reg == NULL || cdc_writing_for_peer(reg->key->relid))
 		return NULL;
@@ -150,7 +150,7 @@ cdc_registered_open_local(Relation rel)
  * In CurrentMemoryContext.
  */
 CdcTableRule *
-cdc_registered_rule(Oid relid)
+cdc_registered_table_rule(Oid relid)
 {
 	CdcTableRule *rule = cdc_table_rule_for_relation(relid);
 
@@ -171,7 +171,7 @@ cdc_registered_rule(Oid relid)
 
 /* The key's values of a row of that table; false if one is NULL */
 bool
-cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc, Datum *values)
+cdc_registered_table_key(CdcRegisteredTable *reg, HeapTuple tuple, TupleDesc desc, Datum *values)
 {
 	for (int i = 0; i < reg->key->ncolumns; i++)
 	{
@@ -184,17 +184,9 @@ cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc, Datum *v
 	return true;
 }
 
-/* The table's quoted, qualified name, in CurrentMemoryContext */
-char *
-cdc_registered_name(Relation rel)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-									  RelationGetRelationName(rel));
-}
-
 /* Refuse to be called as anything but a row trigger */
 void
-cdc_registered_check_trigger(FunctionCallInfo fcinfo, const char *function)
+cdc_registered_table_check_trigger(FunctionCallInfo fcinfo, const char *function)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		!TRIGGER_FIRED_FOR_ROW(((TriggerData *) fcinfo->context)->tg_event))

@@ -1,11 +1,13 @@
 /*
- * catalog.h
+ * extension.h
  *		SPI on cdcsync's own tables, with the rights of the extension's owner.
  */
-#ifndef CDC_CATALOG_H
-#define CDC_CATALOG_H
+#ifndef CDC_EXTENSION_H
+#define CDC_EXTENSION_H
 
 #include "executor/spi.h"
+
+#define CDC_EXTENSION_NAME "cdcsync"	/* its schema has the same name */
 
 #define CDC_STATEMENT_MAX_ARGS 16
 
@@ -21,22 +23,22 @@ typedef struct CdcStatement
 	SPIPlanPtr	plan;
 } CdcStatement;
 
-extern int	cdc_catalog_execute(CdcStatement *statement, Datum *values,
+extern int	cdc_extension_execute(CdcStatement *statement, Datum *values,
 								const char *nulls);
-extern Portal cdc_catalog_open_cursor(CdcStatement *statement, Datum *values);
-extern void cdc_catalog_command(const char *sql);
+extern Portal cdc_extension_open_cursor(CdcStatement *statement, Datum *values);
+extern void cdc_extension_command(const char *sql);
 
 /*
  * A transaction of the worker, with SPI connected.  begin returns the memory context it
  * was called in, and commit goes back to it.
  */
-extern MemoryContext cdc_catalog_begin(void);
-extern void cdc_catalog_commit(MemoryContext caller);
-extern Datum cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type);
+extern MemoryContext cdc_extension_begin(void);
+extern void cdc_extension_commit(MemoryContext caller);
+extern Datum cdc_extension_array(Datum *values, bool *nulls, int n, Oid type);
 
 /* The extension's oid (InvalidOid where it is not created) and its owner */
-extern Oid	cdc_catalog_extension(void);
-extern Oid	cdc_catalog_owner(void);
-extern Oid	cdc_catalog_table(const char *name);
+extern Oid	cdc_extension_oid(void);
+extern Oid	cdc_extension_owner(void);
+extern Oid	cdc_extension_table(const char *name);
 
-#endif							/* CDC_CATALOG_H */
+#endif							/* CDC_EXTENSION_H */

@@ -1,5 +1,5 @@
 /*
- * catalog.c
+ * extension.c
  *		SPI on cdcsync's own tables, with the rights of the extension's owner.
  *
  * Users never have rights on these tables: the SQL functions check what the caller
@@ -23,16 +23,15 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
+#include "base/extension.h"
 
-#define EXTENSION_NAME "cdcsync"
 
 static Oid	owner = InvalidOid;		/* if known */
 
 Oid
-cdc_catalog_extension(void)
+cdc_extension_oid(void)
 {
-	return get_extension_oid(EXTENSION_NAME, true);
+	return get_extension_oid(CDC_EXTENSION_NAME, true);
 }
 
 static void
@@ -81,31 +80,31 @@ extension_owner(Oid extension)
 }
 
 Oid
-cdc_catalog_owner(void)
+cdc_extension_owner(void)
 {
 	Oid			extension;
 
 	if (OidIsValid(owner))
 		return owner;
 	watch_owner();
-	extension = cdc_catalog_extension();
+	extension = cdc_extension_oid();
 	if (!OidIsValid(extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
-				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+				 errmsg("extension \"%s\" does not exist in this database", CDC_EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", CDC_EXTENSION_NAME)));
 	return owner = extension_owner(extension);
 }
 
 /* A table of the extension, by its name */
 Oid
-cdc_catalog_table(const char *name)
+cdc_extension_table(const char *name)
 {
-	return get_relname_relid(name, get_namespace_oid(EXTENSION_NAME, false));
+	return get_relname_relid(name, get_namespace_oid(CDC_EXTENSION_NAME, false));
 }
 
 MemoryContext
-cdc_catalog_begin(void)
+cdc_extension_begin(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
@@ -117,7 +116,7 @@ cdc_catalog_begin(void)
 }
 
 void
-cdc_catalog_commit(MemoryContext caller)
+cdc_extension_commit(MemoryContext caller)
 {
 	SPI_finish();
 	PopActiveSnapshot();
@@ -146,14 +145,14 @@ prepare(CdcStatement *statement)
  * result code; SPI_processed and SPI_tuptable are set.
  */
 int
-cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
+cdc_extension_execute(CdcStatement *statement, Datum *values, const char *nulls)
 {
 	Oid			userid;
 	int			sec_context;
 	int			result;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
@@ -167,14 +166,14 @@ cdc_catalog_execute(CdcStatement *statement, Datum *values, const char *nulls)
 
 /* The same for a SELECT, as a cursor */
 Portal
-cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
+cdc_extension_open_cursor(CdcStatement *statement, Datum *values)
 {
 	Oid			userid;
 	int			sec_context;
 	Portal		portal;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	prepare(statement);
 	portal = SPI_cursor_open(NULL, statement->plan, values, NULL, false);
 	SetUserIdAndSecContext(userid, sec_context);
@@ -183,14 +182,14 @@ cdc_catalog_open_cursor(CdcStatement *statement, Datum *values)
 
 /* Run any one command as the extension's owner; SPI is connected by the caller */
 void
-cdc_catalog_command(const char *sql)
+cdc_extension_command(const char *sql)
 {
 	Oid			userid;
 	int			sec_context;
 	int			result;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_catalog_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	result = SPI_execute(sql, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
@@ -199,7 +198,7 @@ cdc_catalog_command(const char *sql)
 
 /* A one-dimensional array as an argument, in CurrentMemoryContext */
 Datum
-cdc_catalog_array(Datum *values, bool *nulls, int n, Oid type)
+cdc_extension_array(Datum *values, bool *nulls, int n, Oid type)
 {
 	int			dims[1] = {n};
 	int			lbs[1] = {1};

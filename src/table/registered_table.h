@@ -1,9 +1,9 @@
 /*
- * registered.h
+ * registered_table.h
  *		What cdcsync's triggers need to know of their table.
  */
-#ifndef CDC_REGISTERED_H
-#define CDC_REGISTERED_H
+#ifndef CDC_REGISTERED_TABLE_H
+#define CDC_REGISTERED_TABLE_H
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
@@ -13,7 +13,7 @@
 #include "table/key.h"
 
 /* A registered table, or a partition of one, as a trigger on it meets it */
-typedef struct CdcRegistered
+typedef struct CdcRegisteredTable
 {
 	Oid			relid;			/* the table the trigger stands on: hash key */
 	bool		valid;
@@ -25,14 +25,13 @@ typedef struct CdcRegistered
 	char	   *version_column; /* NULL under the commit clock, like what follows */
 	Oid			version_type;
 	AttrNumber	version_attnum; /* here */
-} CdcRegistered;
+} CdcRegisteredTable;
 
-extern CdcTableRule *cdc_registered_rule(Oid relid);
-extern CdcRegistered *cdc_registered_open(Relation rel);
-extern CdcRegistered *cdc_registered_open_local(Relation rel);
-extern bool cdc_registered_key(CdcRegistered *reg, HeapTuple tuple, TupleDesc desc,
+extern CdcTableRule *cdc_registered_table_rule(Oid relid);
+extern CdcRegisteredTable *cdc_registered_table_open(Relation rel);
+extern CdcRegisteredTable *cdc_registered_table_open_local(Relation rel);
+extern bool cdc_registered_table_key(CdcRegisteredTable *reg, HeapTuple tuple, TupleDesc desc,
 							   Datum *values);
-extern char *cdc_registered_name(Relation rel);
-extern void cdc_registered_check_trigger(FunctionCallInfo fcinfo, const char *function);
+extern void cdc_registered_table_check_trigger(FunctionCallInfo fcinfo, const char *function);
 
-#endif							/* CDC_REGISTERED_H */
+#endif							/* CDC_REGISTERED_TABLE_H */

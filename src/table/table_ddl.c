@@ -1,5 +1,5 @@
 /*
- * register_ddl.c
+ * table_ddl.c
  *		Commands that change registered tables.
  *
  * What add_table gave a table holds for partitions that are made or attached later, and
@@ -29,11 +29,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
-#include "table/register.h"
-#include "table/register_ddl.h"
-#include "table/registered.h"
+#include "base/extension.h"
+#include "base/table_name.h"
+#include "table/registered_table.h"
+#include "table/table_ddl.h"
+#include "table/table_setup.h"
 #include "table/unsent.h"
 
 /* The one that a command names which can add what is refused */
@@ -100,7 +101,7 @@ static bool
 is_set_up(void)
 {
 	return IsTransactionState() && !IsBinaryUpgrade && !creating_extension &&
-		OidIsValid(cdc_catalog_extension()) && OidIsValid(cdc_catalog_table("table_rule"));
+		OidIsValid(cdc_extension_oid()) && OidIsValid(cdc_extension_table("table_rule"));
 }
 
 /* Nobody else shall wait for a lock here */
@@ -127,7 +128,7 @@ objection_to(Oid relid, const CdcTableRule *rule)
 
 /* Before a command; nothing is locked when it returns */
 CdcDdl
-cdc_register_ddl_begin(Node *stmt)
+cdc_table_ddl_begin(Node *stmt)
 {
 	CdcDdl		ddl = {0};
 	RangeVar   *table = changed_table(stmt);
@@ -141,7 +142,7 @@ cdc_register_ddl_begin(Node *stmt)
 	relid = RangeVarGetRelid(table, NoLock, true);
 	if (!OidIsValid(relid) || !may_alter(relid) || !cdc_objection_is_table(relid))
 		return ddl;
-	rule = cdc_registered_rule(relid);
+	rule = cdc_registered_table_rule(relid);
 	if (rule)
 		ddl.objection = objection_to(relid, rule).kind;
 	return ddl;
@@ -173,8 +174,7 @@ warn_of_usurper(Oid relid)
 			(errmsg("table \"%s\" is not registered, but has the name of one that is",
 					get_rel_name(relid)),
 			 errdetail("That is %s now.  Events are applied to neither, and changes of the new one are not captured.",
-					   quote_qualified_identifier(get_namespace_name(get_rel_namespace(rule->relid)),
-												  get_rel_name(rule->relid))),
+					   cdc_table_name(rule->relid)),
 			 errhint("Use cdcsync.remove_table for the old one and cdcsync.add_table for the new one.")));
 }
 
@@ -253,7 +253,7 @@ tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
 {
 	if (ddl->adds)
 		refuse_added(ddl, relid, rule);
-	if (cdc_register_keep(relid) && ddl->sets_identity)
+	if (cdc_table_setup_keep(relid) && ddl->sets_identity)
 		ereport(NOTICE,
 				(errmsg("table \"%s\" keeps REPLICA IDENTITY FULL", get_rel_name(relid)),
 				 errdetail("It is registered, so events must show the row that was there.")));
@@ -270,7 +270,7 @@ tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
 static void
 tend(const CdcDdl *ddl, Oid relid, List **warned)
 {
-	CdcTableRule *rule = cdc_registered_rule(relid);
+	CdcTableRule *rule = cdc_registered_table_rule(relid);
 	MemoryContext caller = CurrentMemoryContext;	/* SPI's does not last */
 
 	SPI_connect();
@@ -297,7 +297,7 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
  * may not be so.
  */
 void
-cdc_register_ddl_end(const CdcDdl *ddl, const List *altered)
+cdc_table_ddl_end(const CdcDdl *ddl, const List *altered)
 {
 	const ListCell *lc;
 	List	   *warned = NIL;

@@ -1,5 +1,5 @@
 /*
- * register_check.c
+ * add_table_check.c
  *		Whether a table can be registered.
  *
  * Who may, and what its columns must be like; the rest is objection.c's.
@@ -21,13 +21,14 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/extension.h"
+#include "base/table_name.h"
+#include "table/add_table_check.h"
 #include "table/clock.h"
 #include "table/key.h"
 #include "table/objection.h"
-#include "table/register_check.h"
-#include "table/registered.h"
+#include "table/registered_table.h"
 #include "table/table_query.h"
 
 static bool
@@ -37,7 +38,7 @@ is_reserved(Oid relid)
 
 	return IsCatalogRelationOid(relid) ||
 		schema == get_namespace_oid("information_schema", true) ||
-		schema == get_namespace_oid("cdcsync", true);
+		schema == get_namespace_oid(CDC_EXTENSION_NAME, true);
 }
 
 /*
@@ -45,7 +46,7 @@ is_reserved(Oid relid)
  * such a user can stand in others' way.
  */
 void
-cdc_register_check_owner(Oid relid)
+cdc_add_table_check_owner(Oid relid)
 {
 	char		relkind = get_rel_relkind(relid);
 
@@ -88,7 +89,7 @@ refuse_member(Oid relid, Oid member)
  * locked.
  */
 void
-cdc_register_check_table(Oid relid, List *members)
+cdc_add_table_check_table(Oid relid, List *members)
 {
 	/* a partition that is no table forbids the key that its root is then said to lack */
 	for (int i = list_length(members) - 1; i >= 0; i--)
@@ -100,7 +101,7 @@ cdc_register_check_table(Oid relid, List *members)
  * NULL.  Locks what it looks at as for reading.
  */
 char *
-cdc_register_objection(Oid relid, const char **hint)
+cdc_add_table_objection(Oid relid, const char **hint)
 {
 	List	   *members = find_all_inheritors(relid, AccessShareLock, NULL);
 
@@ -123,7 +124,7 @@ has_row(Relation rel, Form_pg_attribute att, const char *condition)
 {
 	return cdc_table_query(rel->rd_rel->relowner,
 						   psprintf("SELECT FROM %s WHERE %s %s LIMIT 1",
-									cdc_registered_name(rel),
+									cdc_table_name(RelationGetRelid(rel)),
 									quote_identifier(NameStr(att->attname)), condition),
 						   0, NULL, NULL) > 0;
 }
@@ -159,12 +160,12 @@ warn_of_null_versions(Relation rel, Form_pg_attribute att)
 						NameStr(att->attname), RelationGetRelationName(rel)),
 				 errdetail("Deleting such a row would stop the nodes that read it."),
 				 errhint("Give them versions: run UPDATE %s SET %s = %s WHERE %s IS NULL.",
-						 cdc_registered_name(rel), column, column, column)));
+						 cdc_table_name(RelationGetRelid(rel)), column, column, column)));
 }
 
 /* A version column; the table is locked, SPI is connected by the caller */
 void
-cdc_register_check_version_column(Oid relid, const char *column)
+cdc_add_table_check_version_column(Oid relid, const char *column)
 {
 	Relation	rel = relation_open(relid, NoLock);
 	AttrNumber	attnum = get_attnum(relid, column);
@@ -193,7 +194,7 @@ cdc_register_check_version_column(Oid relid, const char *column)
 
 /* That commit times are kept, for a table without one */
 void
-cdc_register_check_commit_clock(Oid relid)
+cdc_add_table_check_commit_clock(Oid relid)
 {
 	if (!cdc_clock_has_commit_times())
 		ereport(ERROR,
@@ -204,9 +205,64 @@ cdc_register_check_commit_clock(Oid relid)
 				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server, or name a version_column; cdcsync.add_version_column adds one.")));
 }
 
+/* Does the map, but for one of its pairs, give a value to this local column? */
+static bool
+is_mapped(List *map, const char *local, const CdcColumnPair *except)
+{
+	ListCell   *lc;
+
+	foreach(lc, map)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (pair != except && strcmp(pair->local, local) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_column_pair(Oid relid, List *map, const CdcColumnPair *pair)
+{
+	AttrNumber	attnum = get_attnum(relid, pair->local);
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", pair->local,
+						get_rel_name(relid)),
+				 errhint("column_map maps remote column names to local ones.")));
+	if (get_attgenerated(relid, attnum))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map names column \"%s\", which is generated", pair->local)));
+	if (is_mapped(map, pair->local, pair))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map names column \"%s\" twice", pair->local)));
+	/* a column that is not mapped keeps its name, and would get the value as well */
+	if (get_attnum(relid, pair->remote) > 0 && !is_mapped(map, pair->remote, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("remote column \"%s\" belongs to two columns", pair->remote),
+				 errdetail("column_map gives it to column \"%s\", but there is a column \"%s\", too.",
+						   pair->local, pair->remote),
+				 errhint("Map another remote column to \"%s\".", pair->remote)));
+}
+
+/* That each local column gets one value, of one remote column */
+void
+cdc_add_table_check_column_map(Oid relid, List *map)
+{
+	ListCell   *lc;
+
+	foreach(lc, map)
+		check_column_pair(relid, map, lfirst(lc));
+}
+
 /* What check() says of its triggers, and of all of them if it has no version column */
 void
-cdc_register_warn_of_triggers(Oid relid)
+cdc_add_table_warn_of_triggers(Oid relid)
 {
 	static CdcStatement select = {
 		.sql = "SELECT c.level OPERATOR(pg_catalog.=) 'warning', c.subject, c.problem, c.remedy "
@@ -219,7 +275,7 @@ cdc_register_warn_of_triggers(Oid relid)
 	};
 	Datum		arg = ObjectIdGetDatum(relid);
 
-	cdc_catalog_execute(&select, &arg, NULL);
+	cdc_extension_execute(&select, &arg, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];

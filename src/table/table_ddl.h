@@ -1,9 +1,9 @@
 /*
- * register_ddl.h
+ * table_ddl.h
  *		Commands that change registered tables.
  */
-#ifndef CDC_REGISTER_DDL_H
-#define CDC_REGISTER_DDL_H
+#ifndef CDC_TABLE_DDL_H
+#define CDC_TABLE_DDL_H
 
 #include "nodes/pg_list.h"
 
@@ -20,7 +20,7 @@ typedef struct CdcDdl
 	CdcObjectionKind objection; /* that there was to the table before */
 } CdcDdl;
 
-extern CdcDdl cdc_register_ddl_begin(Node *stmt);
-extern void cdc_register_ddl_end(const CdcDdl *ddl, const List *altered);
+extern CdcDdl cdc_table_ddl_begin(Node *stmt);
+extern void cdc_table_ddl_end(const CdcDdl *ddl, const List *altered);
 
-#endif							/* CDC_REGISTER_DDL_H */
+#endif							/* CDC_TABLE_DDL_H */

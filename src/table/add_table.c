@@ -1,0 +1,317 @@
+/*
+ * add_table.c
+ *		add_table, remove_table, alter_table_rule: key, identity, triggers, publication.
+ *
+ * The caller must own the table.  What is then done to it is done with its owner's rights,
+ * and what is done to cdcsync's publication and catalogs with those of the extension's.
+ *
+ * Locks: first the rules, so that registrations queue up while they hold nothing; then
+ * the table with all its partitions, in the strongest mode at once, for half of the
+ * commands below need it and a lock that grows may deadlock.  A rule therefore changes
+ * while nobody writes the table, and the invalidation of its relcache entry tells every
+ * backend that keeps something of the rule.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_inherits.h"
+#include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "base/owner.h"
+#include "base/table_name.h"
+#include "shared/control.h"
+#include "shared/stat.h"
+#include "stored/subscription.h"
+#include "stored/subscription_check.h"
+#include "stored/table_rule.h"
+#include "table/add_table_check.h"
+#include "table/key.h"
+#include "table/publication.h"
+#include "table/table_query.h"
+#include "table/table_setup.h"
+#include "table/tombstone_key.h"
+#include "table/unsent.h"
+#include "table/unversioned.h"
+
+/* ---- steps ---- */
+
+/* What every change of a rule begins with */
+static void
+begin_change(Oid relid)
+{
+	cdc_check_encoding();
+	cdc_add_table_check_owner(relid);
+	cdc_control_notify_at_commit();
+	cdc_table_rule_lock();
+}
+
+/* Returns the oids of the table and of all its partitions */
+static List *
+lock_table(Oid relid)
+{
+	LockRelationOid(relid, AccessExclusiveLock);
+	/* it may have changed hands while we waited */
+	cdc_add_table_check_owner(relid);
+	return find_all_inheritors(relid, AccessExclusiveLock, NULL);
+}
+
+static void
+forget_gone_tables(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_table_rule_delete_gone())
+		cdc_stat_table_forget(lfirst_oid(lc));
+}
+
+/* What add_table leaves besides the identity; harmless where it is there already */
+static void
+set_up(Oid relid, bool has_version)
+{
+	cdc_table_setup_triggers(relid, has_version);
+	cdc_publication_add(relid);
+	CacheInvalidateRelcacheByRelid(relid);
+	cdc_add_table_warn_of_triggers(relid);
+}
+
+/* ---- the rule ---- */
+
+/* A name without a schema is one of the local table's schema */
+static void
+read_source_table(CdcTableRuleChange *change, text *name)
+{
+	List	   *parts = textToQualifiedNameList(name);
+
+	if (list_length(parts) > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid source table \"%s\"", text_to_cstring(name)),
+				 errhint("Give it as \"schema.table\".")));
+	change->source_schema = list_length(parts) == 2 ? strVal(linitial(parts)) :
+		get_namespace_name(get_rel_namespace(change->relid));
+	change->source_table = strVal(llast(parts));
+}
+
+/* The arguments that add_table and alter_table_rule have in common, but the table */
+static void
+read_args(FunctionCallInfo fcinfo, CdcTableRuleChange *change, bool *truncate)
+{
+	if (!PG_ARGISNULL(1))
+		change->version_column = NameStr(*PG_GETARG_NAME(1));
+	if (!PG_ARGISNULL(2))
+	{
+		change->conflicts = text_to_cstring(PG_GETARG_TEXT_PP(2));
+		cdc_subscription_check_option("conflicts", change->conflicts);
+	}
+	if (!PG_ARGISNULL(3))
+		read_source_table(change, PG_GETARG_TEXT_PP(3));
+	if (!PG_ARGISNULL(4))
+	{
+		change->column_map = PG_GETARG_JSONB_P(4);
+		cdc_add_table_check_column_map(change->relid, cdc_table_rule_column_map(change->column_map));
+	}
+	if (!PG_ARGISNULL(5))
+	{
+		*truncate = PG_GETARG_BOOL(5);
+		change->truncate = truncate;
+	}
+}
+
+static void
+refuse_shared_source(const CdcTableRuleChange *change)
+{
+	CdcTableRule *rule = cdc_table_rule_for_source(change->source_schema, change->source_table);
+
+	if (rule != NULL && rule->relid != change->relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("source table %s is registered for table %s already",
+						quote_qualified_identifier(change->source_schema, change->source_table),
+						cdc_table_name(rule->relid))));
+}
+
+/* The versions of tombstones are those of the old column: it may only have been renamed */
+static void
+check_renamed_version_column(const CdcTableRule *rule, const char *column)
+{
+	if (rule->version_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot give table \"%s\" a version column", get_rel_name(rule->relid)),
+				 errdetail("Its versions are commit timestamps."),
+				 errhint("Use cdcsync.remove_table and cdcsync.add_table on every node.")));
+	if (strcmp(rule->version_column, column) == 0)
+		return;
+	if (get_attnum(rule->relid, rule->version_column) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot change the version column of table \"%s\"",
+						get_rel_name(rule->relid)),
+				 errdetail("Column \"%s\" is still there, so it has not been renamed.",
+						   rule->version_column),
+				 errhint("Use cdcsync.remove_table and cdcsync.add_table on every node.")));
+	cdc_add_table_check_version_column(rule->relid, column);
+}
+
+/* Its tombstones, too, are those of the key that it has now */
+static void
+follow_key(Oid relid)
+{
+	CdcTableRule *rule = cdc_table_rule_for_relation(relid);
+	Relation	rel = relation_open(relid, NoLock);
+	CdcClock	clock = CDC_CLOCK_COMMIT;
+	CdcOwnerScope scope;
+
+	if (rule->version_column != NULL)
+		clock = cdc_clock_for_type(get_atttype(relid, get_attnum(relid, rule->version_column)),
+								   -1, rule->version_column);
+	cdc_owner_begin(&scope, rel->rd_rel->relowner);
+	cdc_tombstone_key_follow(cdc_key_make(rel), clock);
+	cdc_owner_end(&scope);
+	relation_close(rel, NoLock);
+}
+
+/* ---- small ones ---- */
+
+static Oid
+table_arg(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("relation must not be null")));
+	return PG_GETARG_OID(0);
+}
+
+/* ---- SQL interface ---- */
+
+PG_FUNCTION_INFO_V1(cdcsync_add_table);
+Datum
+cdcsync_add_table(PG_FUNCTION_ARGS)
+{
+	CdcTableRuleChange change = {.relid = table_arg(fcinfo)};
+	bool		truncate;
+	List	   *members;
+
+	SPI_connect();
+	begin_change(change.relid);
+	forget_gone_tables();
+	members = lock_table(change.relid);
+	if (cdc_table_rule_for_relation(change.relid) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table \"%s\" is registered already", get_rel_name(change.relid)),
+				 errhint("Change its rule with cdcsync.alter_table_rule.")));
+	cdc_table_setup_identity(members);
+	cdc_add_table_check_table(change.relid, members);
+	read_args(fcinfo, &change, &truncate);
+	if (change.version_column == NULL)
+		cdc_add_table_check_commit_clock(change.relid);
+	else
+		cdc_add_table_check_version_column(change.relid, change.version_column);
+	if (change.source_table == NULL)
+	{
+		change.source_schema = get_namespace_name(get_rel_namespace(change.relid));
+		change.source_table = get_rel_name(change.relid);
+	}
+	refuse_shared_source(&change);
+
+	cdc_table_rule_insert(&change);
+	set_up(change.relid, change.version_column != NULL);
+	follow_key(change.relid);
+	if (change.version_column == NULL)
+		cdc_subscription_warn_of_paths();
+	cdc_unsent_note_rows(change.relid, change.relid);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(cdcsync_alter_table_rule);
+Datum
+cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
+{
+	CdcTableRuleChange change = {.relid = table_arg(fcinfo)};
+	bool		truncate;
+	CdcTableRule *rule;
+	List	   *members;
+
+	SPI_connect();
+	begin_change(change.relid);
+	members = lock_table(change.relid);
+	rule = cdc_table_rule_for_relation(change.relid);
+	if (rule == NULL)
+		cdc_table_rule_missing(change.relid);
+	cdc_table_setup_identity(members);
+	cdc_add_table_check_table(change.relid, members);
+	read_args(fcinfo, &change, &truncate);
+	if (change.version_column != NULL)
+		check_renamed_version_column(rule, change.version_column);
+	if (change.source_table != NULL)
+		refuse_shared_source(&change);
+
+	cdc_table_rule_update(&change);
+	cdc_unsent_forget(change.relid, CDC_UNSENT_TRUNCATE);
+	cdc_unsent_forget(change.relid, CDC_UNSENT_DETACH);
+	set_up(change.relid, rule->version_column != NULL);
+	follow_key(change.relid);
+	if (rule->version_column != NULL)
+		cdc_unversioned_mend(change.relid, change.version_column ? change.version_column :
+							 rule->version_column);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(cdcsync_remove_table);
+Datum
+cdcsync_remove_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = table_arg(fcinfo);
+
+	SPI_connect();
+	begin_change(relid);
+	(void) lock_table(relid);
+	if (!cdc_table_rule_delete(relid))
+		cdc_table_rule_missing(relid);
+	cdc_table_setup_drop_triggers(relid);
+	cdc_publication_remove(relid);
+	CacheInvalidateRelcacheByRelid(relid);
+	cdc_stat_table_forget(relid);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Rows that are there already were written before anybody counted: they get one
+ * version, the same on every node, so that they are older than any later change and
+ * nodes that hold different rows of one key choose the same.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_add_version_column);
+Datum
+cdcsync_add_version_column(PG_FUNCTION_ARGS)
+{
+	Oid			relid = table_arg(fcinfo);
+	const char *column;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("column_name must not be null")));
+	column = quote_identifier(NameStr(*PG_GETARG_NAME(1)));
+	cdc_add_table_check_owner(relid);
+	SPI_connect();
+	cdc_add_table_check_table(relid, lock_table(relid));
+	cdc_table_query_command(relid, psprintf("ALTER TABLE %s ADD COLUMN %s pg_catalog.timestamptz NOT NULL "
+								  "DEFAULT '1970-01-01 00:00:00+00'",
+								  cdc_table_name(relid), column));
+	cdc_table_query_command(relid, psprintf("ALTER TABLE %s ALTER COLUMN %s "
+								  "SET DEFAULT pg_catalog.clock_timestamp()",
+								  cdc_table_name(relid), column));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
