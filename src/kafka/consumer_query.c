@@ -8,6 +8,7 @@
 
 #include "utils/timestamp.h"
 
+#include "event/event.h"
 #include "kafka/consumer_client.h"
 #include "kafka/consumer_query.h"
 
@@ -45,12 +46,12 @@ copy_cluster_id(void)
 
 /* All topics of the cluster: a list of CdcTopic, and the cluster's id */
 bool
-cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
+cdc_consumer_list_topics(List **topics, char **cluster_id, char **error)
 {
 	const rd_kafka_metadata_t *metadata;
 	rd_kafka_resp_err_t err;
 
-	err = rd_kafka_metadata(cdc_consumer_client, 1, NULL, &metadata, Min(timeout_ms, CDC_CONSUMER_MAX_BLOCK_MS));
+	err = rd_kafka_metadata(cdc_consumer_client, 1, NULL, &metadata, CDC_CONSUMER_MAX_BLOCK_MS);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
 		*error = cdc_consumer_client_error(err);
@@ -167,11 +168,10 @@ query_range(CdcPosition *positions, int npositions, int64 time, TimestampTz dead
  * requests is not missed.
  */
 bool
-cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
-						   int timeout_ms, char **error)
+cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time, char **error)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   Min(timeout_ms, CDC_CONSUMER_MAX_BLOCK_MS));
+													   CDC_CONSUMER_MAX_BLOCK_MS);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	for (int i = 0; i < npositions; i++)
@@ -233,7 +233,7 @@ take_config(CdcRetention *topics, int ntopics, const rd_kafka_ConfigResource_t *
 
 /* The broker need not allow it: what it does not say is no error */
 void
-cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
+cdc_consumer_query_retention(CdcRetention *topics, int ntopics)
 {
 	rd_kafka_queue_t *answers = rd_kafka_queue_new(cdc_consumer_client);
 	rd_kafka_event_t *answer;
@@ -244,7 +244,7 @@ cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
 	for (int i = 0; i < ntopics; i++)
 		topics[i].ms = CDC_RETENTION_UNKNOWN;
 	ask_configs(topics, ntopics, answers);
-	answer = rd_kafka_queue_poll(answers, Min(timeout_ms, CDC_CONSUMER_MAX_BLOCK_MS));
+	answer = rd_kafka_queue_poll(answers, CDC_CONSUMER_MAX_BLOCK_MS);
 	result = answer ? rd_kafka_event_DescribeConfigs_result(answer) : NULL;
 	if (result && rd_kafka_event_error(answer) == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{

@@ -22,7 +22,7 @@
 
 #include "base/extension.h"
 #include "base/unixtime.h"
-#include "kafka/consumer_query.h"
+#include "event/event.h"
 #include "shared/control.h"
 #include "stored/identity.h"
 #include "stored/subscription.h"

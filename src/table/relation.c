@@ -34,8 +34,8 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/owner.h"
+#include "base/printable.h"
 #include "base/table_name.h"
-#include "event/decode_json.h"
 #include "event/decode_schema.h"
 #include "table/objection.h"
 #include "table/relation.h"
@@ -544,7 +544,7 @@ find_local_column(const CdcRelation *rel, const char *name)
 static void
 check_unmapped(CdcRelation *rel, const CdcField *field)
 {
-	char	   *name = cdc_decode_excerpt(field->name, field->namelen);
+	char	   *name = cdc_excerpt(field->name, field->namelen);
 	AttrNumber	attnum = field->namelen < NAMEDATALEN ? get_attnum(rel->relid, name) : 0;
 	const CdcColumn *mapped;
 

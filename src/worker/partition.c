@@ -35,7 +35,6 @@
 #define RETRY_FIRST_MS		100
 #define RETRY_LAST_MS		30000
 #define HOLD_MS				1000
-#define QUERY_TIMEOUT_MS	1000
 
 List	   *cdc_partition_list = NIL;
 
@@ -399,7 +398,7 @@ rewind_to_time(CdcPartition *p)
 	MemoryContext context;
 	bool		stored;
 
-	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
+	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, &error) ||
 		(error = position.error) != NULL)
 	{
 		wait_saying(p, error);
@@ -598,8 +597,8 @@ cdc_partition_out_of_range(CdcPartition *p)
 
 	if (!p->assigned)
 		return;
-	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, QUERY_TIMEOUT_MS, &error) ||
-		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, QUERY_TIMEOUT_MS, &error) ||
+	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, &error) ||
+		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, &error) ||
 		(error = low.error) != NULL || (error = high.error) != NULL)
 		wait_saying(p, error);
 	else if (next < low.offset)
@@ -704,7 +703,7 @@ cdc_partition_query_ends(List *topics, bool *known, char **error)
 		ends[foreach_current_index(lc)].topic = p->offset.topic;
 		ends[foreach_current_index(lc)].partition = p->offset.partition;
 	}
-	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, QUERY_TIMEOUT_MS, error))
+	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, error))
 		return false;
 	*known = true;
 	foreach(lc, cdc_partition_list)

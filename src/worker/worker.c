@@ -56,7 +56,6 @@
 #include "worker/retention.h"
 #include "worker/worker.h"
 
-#define QUERY_TIMEOUT_MS	1000
 #define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
 #define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
 #define PRUNE_PAUSE_MS		100	/* between turns of pruning */
@@ -281,7 +280,7 @@ refresh_topics(int64 now)
 
 	if (!open_client())
 		return;
-	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	if (!cdc_consumer_list_topics(&topics, &cluster_id, &error))
 		client_says(error, false);
 	else
 	{
@@ -423,7 +422,7 @@ answer_waiters(void)
 	if (ticket == 0 || !cdc_consumer_is_open())
 		return;
 	/* what is in the topics now may stand in a topic that is new */
-	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	if (!cdc_consumer_list_topics(&topics, &cluster_id, &error))
 	{
 		client_says(error, false);
 		return;
