@@ -327,19 +327,6 @@ see_source(PeerTable *t, const CdcEvent *event)
 			 cdc_decode_is(snapshot->text, snapshot->len, "false"));
 }
 
-static const CdcColumn *
-find_column(const CdcRelation *rel, const CdcField *field)
-{
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		const char *name = rel->columns[i].remote_name;
-
-		if (strncmp(name, field->name, field->namelen) == 0 && name[field->namelen] == '\0')
-			return &rel->columns[i];
-	}
-	return NULL;
-}
-
 static uint32
 field_sign(const CdcSchema *schema, const CdcValueType *vt)
 {
@@ -368,7 +355,7 @@ field_signs(const CdcImage *image, const CdcRelation *rel)
 
 	for (int i = 0; i < image->nfields; i++)
 	{
-		const CdcColumn *col = find_column(rel, &image->fields[i]);
+		const CdcColumn *col = cdc_relation_find_column(rel, &image->fields[i]);
 		const CdcSchema *schema = image->fields[i].schema;
 
 		if (col == NULL)
@@ -417,7 +404,7 @@ missing_column(const CdcImage *image, const CdcRelation *rel)
 		bool		found = !cdc_value_is_sent(rel->columns[i].vt.type);
 
 		for (int j = 0; j < image->nfields && !found; j++)
-			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
+			found = cdc_relation_find_column(rel, &image->fields[j]) == &rel->columns[i];
 		if (!found)
 			return rel->columns[i].remote_name;
 	}

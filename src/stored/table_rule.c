@@ -189,6 +189,22 @@ cdc_table_rule_for_topic(const char *topic, int *n)
 	return read_rule(&select, &value, n);
 }
 
+/* The name that events have for a column of the rule's table; without a rule, its own */
+const char *
+cdc_table_rule_remote_name(const CdcTableRule *rule, const char *local)
+{
+	ListCell   *lc;
+
+	foreach(lc, rule ? rule->column_map : NIL)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (strcmp(pair->local, local) == 0)
+			return pair->remote;
+	}
+	return local;
+}
+
 /* Is that the local table's own name now? */
 bool
 cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
