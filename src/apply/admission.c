@@ -40,9 +40,9 @@ matches_any(const List *peers, const char *peer)
 
 /* May a node speak there?  In a transaction or out of one. */
 bool
-cdc_admission_allows(const CdcSubscription *sub, const char *topic, const char *peer)
+cdc_admission_allows(const CdcApplyOptions *options, const char *topic, const char *peer)
 {
-	return sub->peers == NIL ? is_of_node(topic, peer) : matches_any(sub->peers, peer);
+	return options->peers == NIL ? is_of_node(topic, peer) : matches_any(options->peers, peer);
 }
 
 /* Whoever wrote it chose the name: it is shown in no command, and cut */
@@ -59,30 +59,30 @@ refuse_name(const CdcEvent *event)
 
 /* As elements of an SQL array */
 static char *
-peers_with(const CdcSubscription *sub, const char *peer)
+peers_with(const CdcApplyOptions *options, const char *peer)
 {
 	StringInfoData buf;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	foreach(lc, sub->peers)
+	foreach(lc, options->peers)
 		appendStringInfo(&buf, "%s, ", quote_literal_cstr(lfirst(lc)));
 	appendStringInfoString(&buf, quote_literal_cstr(peer));
 	return buf.data;
 }
 
 pg_noreturn static void
-refuse(const CdcSubscription *sub, const CdcEvent *event)
+refuse(const CdcApplyOptions *options, const CdcEvent *event)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("node \"%s\" is not a peer of subscription \"%s\" in this topic", event->peer,
-					sub->name),
-			 sub->peers == NIL ?
+					options->subscription),
+			 options->peers == NIL ?
 			 errdetail("Without peers, a topic is that of the node whose name the topic's name begins with, up to a dot.") :
 			 errdetail("The subscription's peers are others."),
 			 errhint("If it may write there, name all who may: SELECT cdcsync.alter_subscription(%s, peers => ARRAY[%s])",
-					 quote_literal_cstr(sub->name), peers_with(sub, event->peer))));
+					 quote_literal_cstr(options->subscription), peers_with(options, event->peer))));
 }
 
 /*
@@ -90,12 +90,12 @@ refuse(const CdcSubscription *sub, const CdcEvent *event)
  * where its name is one that a node can have.  Events without a peer pass.
  */
 void
-cdc_admission_check(const CdcSubscription *sub, const CdcEvent *event)
+cdc_admission_check(const CdcApplyOptions *options, const CdcEvent *event)
 {
 	if (event->peer == NULL)
 		return;
 	if (!cdc_guc_is_node_name(event->peer))
 		refuse_name(event);
-	if (!cdc_admission_allows(sub, event->message->topic, event->peer))
-		refuse(sub, event);
+	if (!cdc_admission_allows(options, event->message->topic, event->peer))
+		refuse(options, event);
 }

@@ -8,7 +8,7 @@
 #include "event/event.h"
 #include "stored/subscription.h"
 
-extern bool cdc_admission_allows(const CdcSubscription *sub, const char *topic, const char *peer);
-extern void cdc_admission_check(const CdcSubscription *sub, const CdcEvent *event);
+extern bool cdc_admission_allows(const CdcApplyOptions *options, const char *topic, const char *peer);
+extern void cdc_admission_check(const CdcApplyOptions *options, const CdcEvent *event);
 
 #endif							/* CDC_ADMISSION_H */

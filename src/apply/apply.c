@@ -157,15 +157,15 @@ may_speak(CdcEvent *event, const CdcApplyOptions *options, const CdcLogTail *tai
 
 	if (is_null)
 		cdc_log_tail_name_table(tail, event);
-	if (options->sub == NULL)
+	if (options->subscription == NULL)
 		return true;
-	if (is_null && !cdc_admission_allows(options->sub, event->message->topic, event->peer))
+	if (is_null && !cdc_admission_allows(options, event->message->topic, event->peer))
 	{
 		if (!options->skip_unknown)
 			refuse_unknown(event);
 		return false;
 	}
-	cdc_admission_check(options->sub, event);
+	cdc_admission_check(options, event);
 	return true;
 }
 

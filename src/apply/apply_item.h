@@ -7,22 +7,9 @@
 
 #include "apply/conflict.h"
 #include "event/event.h"
-#include "event/producer.h"
 #include "shared/stat.h"
-#include "stored/conflict_rules.h"
+#include "stored/subscription.h"
 #include "table/relation.h"
-
-/* What a subscription, or a door, says about its events */
-typedef struct CdcApplyOptions
-{
-	const char *subscription;	/* its name; NULL at the doors */
-	const struct CdcSubscription *sub;	/* who may speak; NULL: anybody, at the doors */
-	const CdcProducer *producer;
-	const CdcConflictRules *conflicts;	/* NULL: last_update_wins */
-	bool		origin_none;	/* skip what other nodes wrote at the peer */
-	bool		skip_unknown;	/* skip events of tables that are not registered */
-	bool		record_time;	/* the time of an event is that of its Kafka record */
-} CdcApplyOptions;
 
 /* An event on its way through apply, with what became of it */
 typedef struct CdcApplyItem

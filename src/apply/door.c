@@ -233,17 +233,8 @@ cdcsync_decode(PG_FUNCTION_ARGS)
 static CdcApplyOptions
 door_options(FunctionCallInfo fcinfo)
 {
-	char	   *origin = PG_ARGISNULL(4) ? "any" : text_to_cstring(PG_GETARG_TEXT_PP(4));
-	CdcApplyOptions options = {0};
-
-	if (strcmp(origin, "any") != 0 && strcmp(origin, "none") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for parameter \"origin\": \"%s\"", origin),
-				 errhint("Available values: \"any\", \"none\".")));
-	options.producer = cdc_producer_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
-	options.origin_none = strcmp(origin, "none") == 0;
-	return options;
+	return cdc_subscription_door_options(PG_ARGISNULL(3) ? NULL : &PG_GETARG_DATUM(3),
+										 PG_ARGISNULL(4) ? NULL : &PG_GETARG_DATUM(4));
 }
 
 static bool

@@ -335,19 +335,6 @@ see_source(PeerTable *t, const CdcEvent *event)
 	set_sign(t, CDC_SIGN_DEFAULTS, cdc_token_is(snapshot, "false"));
 }
 
-static const CdcColumn *
-find_column(const CdcRelation *rel, const CdcField *field)
-{
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		const char *name = rel->columns[i].remote_name;
-
-		if (strncmp(name, field->name, field->namelen) == 0 && name[field->namelen] == '\0')
-			return &rel->columns[i];
-	}
-	return NULL;
-}
-
 static uint32
 field_sign(const CdcSchema *schema, const CdcValueType *vt)
 {
@@ -376,7 +363,7 @@ field_signs(const CdcImage *image, const CdcRelation *rel)
 
 	for (int i = 0; i < image->nfields; i++)
 	{
-		const CdcColumn *col = find_column(rel, &image->fields[i]);
+		const CdcColumn *col = cdc_relation_find_column(rel, &image->fields[i]);
 		const CdcSchema *schema = image->fields[i].schema;
 
 		if (col == NULL)
@@ -425,7 +412,7 @@ missing_column(const CdcImage *image, const CdcRelation *rel)
 		bool		found = !cdc_value_is_sent(rel->columns[i].vt.type);
 
 		for (int j = 0; j < image->nfields && !found; j++)
-			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
+			found = cdc_relation_find_column(rel, &image->fields[j]) == &rel->columns[i];
 		if (!found)
 			return rel->columns[i].remote_name;
 	}

@@ -164,6 +164,24 @@ cdc_extension_execute(CdcStatement *statement, Datum *values, const char *nulls)
 	return result;
 }
 
+/* Run a statement that is not kept, likewise; nulls: 'n' per NULL argument */
+void
+cdc_extension_execute_once(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
+						   const char *nulls)
+{
+	Oid			userid;
+	int			sec_context;
+	int			result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	result = SPI_execute_with_args(sql, nargs, unconstify(Oid *, argtypes),
+								   unconstify(Datum *, values), nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
 /* The same for a SELECT, as a cursor */
 Portal
 cdc_extension_open_cursor(CdcStatement *statement, Datum *values)
@@ -184,16 +202,7 @@ cdc_extension_open_cursor(CdcStatement *statement, Datum *values)
 void
 cdc_extension_command(const char *sql)
 {
-	Oid			userid;
-	int			sec_context;
-	int			result;
-
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-	SetUserIdAndSecContext(userid, sec_context);
+	cdc_extension_execute_once(sql, 0, NULL, NULL, NULL);
 }
 
 /* A one-dimensional array as an argument, in CurrentMemoryContext */

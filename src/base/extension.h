@@ -26,6 +26,8 @@ typedef struct CdcStatement
 extern int	cdc_extension_execute(CdcStatement *statement, Datum *values,
 								const char *nulls);
 extern Portal cdc_extension_open_cursor(CdcStatement *statement, Datum *values);
+extern void cdc_extension_execute_once(const char *sql, int nargs, const Oid *argtypes,
+									   const Datum *values, const char *nulls);
 extern void cdc_extension_command(const char *sql);
 
 /*

@@ -169,19 +169,6 @@ cdc_conflict_rules_find_handling(const char *name, CdcHandling *handling)
 	return false;
 }
 
-/* The same, and that the functions exist: raises an error if not */
-void
-cdc_conflict_rules_check(const char *text)
-{
-	CdcConflictRules *rules = cdc_conflict_rules_parse(text);
-
-	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
-	{
-		if (rules->function[type])
-			(void) cdc_conflict_rules_find_function(rules->function[type]);
-	}
-}
-
 /* A function that handles conflicts, by its quoted name; raises an error if there is none */
 Oid
 cdc_conflict_rules_find_function(const char *function)
@@ -205,6 +192,20 @@ cdc_conflict_rules_argument_type(void)
 {
 	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("conflict"),
 						   ObjectIdGetDatum(get_namespace_oid(CDC_EXTENSION_NAME, false)));
+}
+
+/* Of an option: a text as parse takes it, whose functions exist */
+Datum
+cdc_conflict_rules_check(Oid relid, Datum value)
+{
+	CdcConflictRules *rules = cdc_conflict_rules_parse(TextDatumGetCString(value));
+
+	for (int type = 0; type < CDC_NCONFLICT_TYPES; type++)
+	{
+		if (rules->function[type])
+			(void) cdc_conflict_rules_find_function(rules->function[type]);
+	}
+	return value;
 }
 
 CdcPreset

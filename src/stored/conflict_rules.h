@@ -17,7 +17,7 @@ typedef struct CdcConflictRules
 } CdcConflictRules;
 
 extern CdcConflictRules *cdc_conflict_rules_parse(const char *text);
-extern void cdc_conflict_rules_check(const char *text);
+extern Datum cdc_conflict_rules_check(Oid relid, Datum value);
 
 /* What holds: the table's word, else the subscription's, else last_update_wins; both may be NULL */
 extern CdcPreset cdc_conflict_rules_preset(const CdcConflictRules *table,

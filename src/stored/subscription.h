@@ -10,43 +10,44 @@
 
 #include "event/producer.h"
 #include "stored/conflict_rules.h"
+#include "stored/option.h"
 
-typedef enum CdcOnUnknownTable
+/* What a subscription says about its events; or a door, which leaves most of it out */
+typedef struct CdcApplyOptions
 {
-	CDC_UNKNOWN_TABLE_PAUSE,
-	CDC_UNKNOWN_TABLE_SKIP
-} CdcOnUnknownTable;
+	const char *subscription;	/* its name; NULL at the doors, where anybody may speak */
+	List	   *peers;			/* of char *: who may speak, names or ^regex; NIL: whose name the topic's begins with */
+	CdcProducer *producer;
+	CdcConflictRules *conflicts;	/* NULL: last_update_wins */
+	bool		origin_none;	/* skip what other nodes wrote at the peer */
+	bool		skip_unknown;	/* skip events of tables that are not registered */
+	bool		record_time;	/* the time of an event is that of its Kafka record */
+} CdcApplyOptions;
 
 typedef struct CdcSubscription
 {
 	char	   *name;
 	List	   *topics;			/* of char *: names, or ^regex */
-	List	   *peers;			/* likewise, who may speak there; NIL: whose name a topic begins with */
 	bool		enabled;		/* false: paused */
-	bool		origin_none;	/* origin => 'none' */
 	int64		start_at;		/* CDC_OFFSET_BEGINNING, CDC_OFFSET_END, or ms since 1970 */
 	TimestampTz created_at;
 	bool		started;		/* partitions that existed at subscribe have their position */
-	bool		record_time;	/* event_time => 'record' */
-	CdcConflictRules *conflicts;
 	bool		dead_letter;	/* on_error => 'dead_letter' */
-	CdcOnUnknownTable on_unknown_table;
-	CdcProducer *producer;
+	CdcApplyOptions apply;
 } CdcSubscription;
 
 extern List *cdc_subscription_load_all(void);
+extern CdcSubscription *cdc_subscription_find(List *subscriptions, const char *name);
 
-/*
- * Is it still there, and not made anew under its name?  Then it stays so until the end of
- * the transaction; SPI is connected by the caller.
- */
 extern bool cdc_subscription_keep(const CdcSubscription *sub);
 extern void cdc_subscription_mark_started(const CdcSubscription *sub);
 extern bool cdc_pattern_matches(const char *pattern, const char *name);
-
-/* For hints: the command that makes it begin anew */
 extern char *cdc_subscription_reset_command(const char *name);
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
 extern void cdc_subscription_warn_of_paths(void);
+extern CdcApplyOptions cdc_subscription_door_options(Datum *producer, Datum *origin);
+
+/* Those of subscribe() and alter_subscription() */
+extern const CdcOptions cdc_subscription_options;
 
 #endif							/* CDC_SUBSCRIPTION_H */

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "regex/regex.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
@@ -22,22 +23,7 @@
 #include "stored/subscription_check.h"
 #include "stored/topic_name.h"
 
-#define MAX_CHOICES			6
 #define MAX_TOPIC_LENGTH	249 /* Kafka's */
-
-/* An option with a fixed set of values; the lists end with NULL */
-typedef struct Option
-{
-	const char *name;
-	const char *choices[MAX_CHOICES];
-} Option;
-
-static const Option options[] = {
-	{"origin", {"any", "none"}},
-	{"event_time", {"source", "record"}},
-	{"on_error", {"pause", "dead_letter"}},
-	{"on_unknown_table", {"pause", "skip"}},
-};
 
 /* A setting without which nothing can be subscribed */
 typedef struct NeededSetting
@@ -136,6 +122,18 @@ check_patterns(ArrayType *patterns, const char *what, void (*check_name) (const 
 	}
 }
 
+/* Whether Kafka would let a topic have this name */
+bool
+cdc_topic_is_name(const char *topic)
+{
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t		length = strlen(topic);
+
+	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
+		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
 static void
 check_topic_name(const char *topic)
 {
@@ -148,14 +146,15 @@ check_topic_name(const char *topic)
 				 errhint("A regular expression begins with \"^\".")));
 }
 
-void
-cdc_subscription_check_topics(ArrayType *topics)
+Datum
+cdc_subscription_check_topics(Oid relid, Datum topics)
 {
-	if (ARR_NDIM(topics) == 0)
+	if (ARR_NDIM(DatumGetArrayTypeP(topics)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("topics must not be empty")));
-	check_patterns(topics, "topic", check_topic_name);
+	check_patterns(DatumGetArrayTypeP(topics), "topic", check_topic_name);
+	return topics;
 }
 
 static void
@@ -170,81 +169,25 @@ check_peer_name(const char *peer)
 }
 
 /* Empty stands for the default */
-void
-cdc_subscription_check_peers(ArrayType *peers)
+Datum
+cdc_subscription_check_peers(Oid relid, Datum peers)
 {
-	check_patterns(peers, "peer", check_peer_name);
+	check_patterns(DatumGetArrayTypeP(peers), "peer", check_peer_name);
+	return peers;
 }
 
-/* Whether Kafka would let a topic have this name */
-bool
-cdc_topic_is_name(const char *topic)
+/* A time is read under the session's settings, and will be read under the worker's: stored in UTC */
+Datum
+cdc_subscription_check_start(Oid relid, Datum value)
 {
-	static const char legal[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t		length = strlen(topic);
-
-	return length > 0 && length <= MAX_TOPIC_LENGTH && strspn(topic, legal) == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
-}
-
-static bool
-is_choice(const char *const *choices, const char *value)
-{
-	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
-	{
-		if (strcmp(choices[i], value) == 0)
-			return true;
-	}
-	return false;
-}
-
-static char *
-quoted_choices(const char *const *choices)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < MAX_CHOICES && choices[i] != NULL; i++)
-		appendStringInfo(&buf, "%s\"%s\"", i > 0 ? ", " : "", choices[i]);
-	return buf.data;
-}
-
-static void
-check_choice(const Option *option, const char *value)
-{
-	if (is_choice(option->choices, value))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
-			 errhint("Available values: %s.", quoted_choices(option->choices))));
-}
-
-/* A parameter by its name; those without a fixed set of values are not looked at */
-void
-cdc_subscription_check_option(const char *name, const char *value)
-{
-	if (strcmp(name, "conflicts") == 0)
-		cdc_conflict_rules_check(value);
-	for (int i = 0; i < lengthof(options); i++)
-	{
-		if (strcmp(options[i].name, name) == 0)
-			check_choice(&options[i], value);
-	}
-}
-
-/* A time is read under the session's settings, and will be read under the worker's */
-char *
-cdc_subscription_check_start(const char *start_at)
-{
+	char	   *start_at = TextDatumGetCString(value);
 	TimestampTz time;
 	struct pg_tm tm;
 	fsec_t		fsec;
 	char		buf[MAXDATELEN + 1];
 
 	if (strcmp(start_at, "earliest") == 0 || strcmp(start_at, "latest") == 0)
-		return pstrdup(start_at);
+		return value;
 	if (start_at[0] < '0' || start_at[0] > '9')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -261,5 +204,5 @@ cdc_subscription_check_start(const char *start_at)
 				 errhint("Kafka's times begin in 1970.")));
 	tm.tm_isdst = 0;			/* the zone is known: UTC */
 	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, buf);
-	return pstrdup(buf);
+	return CStringGetTextDatum(buf);
 }

@@ -5,7 +5,7 @@
 #ifndef CDC_SUBSCRIPTION_CHECK_H
 #define CDC_SUBSCRIPTION_CHECK_H
 
-#include "utils/array.h"
+#include "postgres.h"
 
 /* All raise an error that says what is accepted */
 
@@ -14,12 +14,11 @@ extern void cdc_check_encoding(void);
 /* Settings and encoding, without which nothing can be consumed */
 extern void cdc_subscription_check_node(void);
 extern void cdc_subscription_check_name(const char *name);
-extern void cdc_subscription_check_topics(ArrayType *topics);
-extern void cdc_subscription_check_peers(ArrayType *peers);
 extern bool cdc_topic_is_name(const char *topic);
-extern void cdc_subscription_check_option(const char *name, const char *value);
 
-/* start_at as it is stored, independent of the session's settings */
-extern char *cdc_subscription_check_start(const char *start_at);
+/* Of options, as option.h wants them */
+extern Datum cdc_subscription_check_topics(Oid relid, Datum topics);
+extern Datum cdc_subscription_check_peers(Oid relid, Datum peers);
+extern Datum cdc_subscription_check_start(Oid relid, Datum start_at);
 
 #endif							/* CDC_SUBSCRIPTION_CHECK_H */

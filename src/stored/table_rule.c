@@ -14,42 +14,111 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/varlena.h"
 
 #include "base/extension.h"
+#include "base/result.h"
 #include "stored/table_rule.h"
+#include "stored/table_rule_check.h"
 
 #define RULE_SELECT \
-	"SELECT r.relation, (pg_catalog.parse_ident(r.source_table))[1], " \
-	"(pg_catalog.parse_ident(r.source_table))[2], r.version_column, r.column_map, r.truncate, " \
-	"r.conflicts, r.own_name " \
-	"FROM cdcsync.table_rule AS r " \
+	"SELECT r.* FROM cdcsync.table_rule AS r " \
 	"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation WHERE "
 
-/* What a statement that changes a rule takes, in order */
-#define RULE_CHANGE_TYPES {OIDOID, NAMEOID, TEXTOID, TEXTOID, JSONBOID, BOOLOID, BOOLOID}
-#define RULE_CHANGE_NARGS 7
+static char *
+pair_text(const JsonbValue *value)
+{
+	if (value->type != jbvString || value->val.string.len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map must map names to names"),
+				 errhint("Its keys are remote column names, its values local ones.")));
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* Of CdcColumnPair *; raises an error if the object cannot be a column map */
+static List *
+column_map(Jsonb *object)
+{
+	List	   *map = NIL;
+	CdcColumnPair *pair = NULL;
+	JsonbIterator *it = JsonbIteratorInit(&object->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map must be a JSON object"),
+				 errhint("Its keys are remote column names, its values local ones.")));
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			pair = palloc0(sizeof(CdcColumnPair));
+			pair->remote = pair_text(&value);
+			map = lappend(map, pair);
+		}
+		else if (token == WJB_VALUE)
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a key comes before its value */
+			pair->local = pair_text(&value);
+	}
+	return map;
+}
+
+static void
+take_conflicts(void *owner, Datum value)
+{
+	((CdcTableRule *) owner)->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
+}
+
+static void
+take_source(void *owner, Datum value)
+{
+	List	   *parts = textToQualifiedNameList(DatumGetTextPP(value));
+	CdcTableRule *rule = owner;
+
+	rule->source_schema = strVal(linitial(parts));
+	rule->source_table = strVal(lsecond(parts));
+}
+
+static void
+take_column_map(void *owner, Datum value)
+{
+	((CdcTableRule *) owner)->column_map = column_map(DatumGetJsonbP(value));
+}
+
+static Datum
+check_column_map(Oid relid, Datum value)
+{
+	cdc_table_rule_check_column_map(relid, column_map(DatumGetJsonbP(value)));
+	return value;
+}
+
+#define MEMBER(name) offsetof(CdcTableRule, name)
+
+/*
+ * Of add_table() and alter_table_rule(), in the order in which they are checked.  What a
+ * version column must be like depends on the table, which add_table.c looks into.
+ */
+static const CdcOption options[] = {
+	{"version_column", NAMEOID, false, {NULL}, NULL, NULL, MEMBER(version_column)},
+	{"conflicts", TEXTOID, false, {NULL}, cdc_conflict_rules_check, take_conflicts, 0},
+	{"source_table", TEXTOID, false, {NULL}, cdc_table_rule_check_source, take_source, 0},
+	{"column_map", JSONBOID, false, {NULL}, check_column_map, take_column_map, 0},
+	{"truncate", BOOLOID, false, {NULL}, NULL, NULL, MEMBER(truncate)},
+};
+
+const CdcOptions cdc_table_rule_options = {options, lengthof(options)};
 
 static CdcTableRule *
-rule_from_tuple(HeapTuple tuple, TupleDesc desc)
+rule_from_result(void)
 {
 	CdcTableRule *rule = palloc0(sizeof(CdcTableRule));
-	Datum		value;
-	bool		isnull;
 
-	rule->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-	rule->source_schema = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
-	rule->source_table = TextDatumGetCString(SPI_getbinval(tuple, desc, 3, &isnull));
-	value = SPI_getbinval(tuple, desc, 4, &isnull);
-	if (!isnull)
-		rule->version_column = pstrdup(NameStr(*DatumGetName(value)));
-	value = SPI_getbinval(tuple, desc, 5, &isnull);
-	if (!isnull)
-		rule->column_map = cdc_table_rule_column_map(DatumGetJsonbP(value));
-	rule->truncate = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
-	value = SPI_getbinval(tuple, desc, 7, &isnull);
-	if (!isnull)
-		rule->conflicts = cdc_conflict_rules_parse(TextDatumGetCString(value));
-	rule->own_name = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
+	rule->relid = (Oid) cdc_result_int8(0, "relation", 0);
+	rule->own_name = cdc_result_bool(0, "own_name");
+	cdc_option_read_result(cdc_table_rule_options, 0, rule);
 	return rule;
 }
 
@@ -65,7 +134,7 @@ read_rule(CdcStatement *select, Datum *values, int *n)
 	if (n)
 		*n = SPI_processed;
 	if (SPI_processed > 0)
-		rule = rule_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+		rule = rule_from_result();
 	SPI_finish();
 	return rule;
 }
@@ -120,6 +189,22 @@ cdc_table_rule_for_topic(const char *topic, int *n)
 	return read_rule(&select, &value, n);
 }
 
+/* The name that events have for a column of the rule's table; without a rule, its own */
+const char *
+cdc_table_rule_remote_name(const CdcTableRule *rule, const char *local)
+{
+	ListCell   *lc;
+
+	foreach(lc, rule ? rule->column_map : NIL)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (strcmp(pair->local, local) == 0)
+			return pair->remote;
+	}
+	return local;
+}
+
 /* Is that the local table's own name now? */
 bool
 cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
@@ -156,120 +241,41 @@ cdc_table_rule_missing(Oid relid)
 			 errhint("Register it with cdcsync.add_table.")));
 }
 
-static char *
-pair_text(const JsonbValue *value)
-{
-	if (value->type != jbvString || value->val.string.len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column_map must map names to names"),
-				 errhint("Its keys are remote column names, its values local ones.")));
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-/* The column map of a jsonb object; raises an error if it cannot be one */
-List *
-cdc_table_rule_column_map(Jsonb *object)
-{
-	List	   *map = NIL;
-	CdcColumnPair *pair = NULL;
-	JsonbIterator *it = JsonbIteratorInit(&object->root);
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column_map must be a JSON object"),
-				 errhint("Its keys are remote column names, its values local ones.")));
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-		{
-			pair = palloc0(sizeof(CdcColumnPair));
-			pair->remote = pair_text(&value);
-			map = lappend(map, pair);
-		}
-		else if (token == WJB_VALUE)
-			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a key comes before its value */
-			pair->local = pair_text(&value);
-	}
-	return map;
-}
-
-/* ---- for register.c ---- */
-
 void
 cdc_table_rule_lock(void)
 {
 	cdc_extension_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
 }
 
-static void
-execute_change(CdcStatement *statement, const CdcTableRuleChange *change)
+/*
+ * The row of a rule that is to be made or changed: the options that the function was given
+ * are checked, and are in *rule as well.
+ */
+CdcOwnRow
+cdc_table_rule_read_args(FunctionCallInfo fcinfo, CdcTableRule *rule)
 {
-	Datum		values[RULE_CHANGE_NARGS] = {0};
-	char		nulls[RULE_CHANGE_NARGS];
+	CdcOwnRow	row = {.table = "table_rule"};
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = ObjectIdGetDatum(change->relid);
-	if (change->version_column)
-		values[1] = DirectFunctionCall1(namein, CStringGetDatum(change->version_column));
-	if (change->conflicts)
-		values[2] = CStringGetTextDatum(change->conflicts);
-	if (change->source_table)
-		values[3] = CStringGetTextDatum(quote_qualified_identifier(change->source_schema,
-																   change->source_table));
-	if (change->column_map)
-		values[4] = JsonbPGetDatum(change->column_map);
-	if (change->truncate)
-		values[5] = BoolGetDatum(*change->truncate);
-	else
-		nulls[5] = 'n';
-	if (change->source_table)
-		values[6] = BoolGetDatum(cdc_table_rule_is_name(change->relid, change->source_schema,
-														change->source_table));
-	else
-		nulls[6] = 'n';
-	for (int i = 1; i < 5; i++)
-	{
-		if (values[i] == (Datum) 0)
-			nulls[i] = 'n';
-	}
-	cdc_extension_execute(statement, values, nulls);
+	cdc_own_row_set(&row, "relation", OIDOID, ObjectIdGetDatum(rule->relid));
+	cdc_option_read_args(cdc_table_rule_options, fcinfo, rule->relid, rule, &row);
+	if (rule->source_table != NULL)
+		cdc_own_row_set(&row, "own_name", BOOLOID,
+						BoolGetDatum(cdc_table_rule_is_name(rule->relid, rule->source_schema,
+															rule->source_table)));
+	return row;
 }
 
+/* A rule that is made without a source table is for the table's own name */
 void
-cdc_table_rule_insert(const CdcTableRuleChange *change)
+cdc_table_rule_default_source(CdcTableRule *rule, CdcOwnRow *row)
 {
-	static CdcStatement insert = {
-		.sql = "INSERT INTO cdcsync.table_rule "
-		"(relation, version_column, conflicts, source_table, column_map, truncate, own_name) "
-		"VALUES ($1, $2, $3, $4, $5, COALESCE($6, false), $7)",
-		.nargs = RULE_CHANGE_NARGS,
-		.argtypes = RULE_CHANGE_TYPES
-	};
-
-	execute_change(&insert, change);
-}
-
-void
-cdc_table_rule_update(const CdcTableRuleChange *change)
-{
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.table_rule SET "
-		"version_column = COALESCE($2, version_column), "
-		"conflicts = COALESCE($3, conflicts), "
-		"source_table = COALESCE($4, source_table), "
-		"column_map = COALESCE($5, column_map), "
-		"truncate = COALESCE($6, truncate), "
-		"own_name = COALESCE($7, own_name) "
-		"WHERE relation OPERATOR(pg_catalog.=) $1",
-		.nargs = RULE_CHANGE_NARGS,
-		.argtypes = RULE_CHANGE_TYPES
-	};
-
-	execute_change(&update, change);
+	if (rule->source_table != NULL)
+		return;
+	rule->source_schema = get_namespace_name(get_rel_namespace(rule->relid));
+	rule->source_table = get_rel_name(rule->relid);
+	cdc_own_row_set_text(row, "source_table",
+						 quote_qualified_identifier(rule->source_schema, rule->source_table));
+	cdc_own_row_set(row, "own_name", BOOLOID, BoolGetDatum(true));
 }
 
 static void
@@ -343,13 +349,7 @@ cdc_table_rule_delete_gone(void)
 
 	cdc_extension_execute(&delete, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-
-		gone = lappend_oid(gone, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-																SPI_tuptable->tupdesc, 1,
-																&isnull)));
-	}
+		gone = lappend_oid(gone, (Oid) cdc_result_int8(i, "relation", 0));
 	foreach(lc, gone)
 	{
 		delete_memory(lfirst_oid(lc));

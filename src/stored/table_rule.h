@@ -6,16 +6,12 @@
 #define CDC_TABLE_RULE_H
 
 #include "nodes/pg_list.h"
-#include "utils/jsonb.h"
 
 #include "base/compat.h"
+#include "base/own_row.h"
 #include "stored/conflict_rules.h"
-
-typedef struct CdcColumnPair
-{
-	char	   *remote;
-	char	   *local;
-} CdcColumnPair;
+#include "stored/option.h"
+#include "stored/table_rule_check.h"
 
 typedef struct CdcTableRule
 {
@@ -38,31 +34,23 @@ extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *t
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
 extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
 pg_noreturn extern void cdc_table_rule_missing(Oid relid);
+extern const char *cdc_table_rule_remote_name(const CdcTableRule *rule, const char *local);
 extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
 extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
+
+/* Those of add_table() and alter_table_rule() */
+extern const CdcOptions cdc_table_rule_options;
 
 /*
  * The rest is for add_table.c; SPI is connected by the caller, who has locked the
  * rules against others who change them (to the transaction's end).
  */
-typedef struct CdcTableRuleChange
-{
-	Oid			relid;
-	const char *version_column; /* what is NULL stays as it is */
-	const char *conflicts;
-	const char *source_schema;	/* both or neither */
-	const char *source_table;
-	Jsonb	   *column_map;		/* an empty object: none */
-	const bool *truncate;
-} CdcTableRuleChange;
-
 extern void cdc_table_rule_lock(void);
-extern void cdc_table_rule_insert(const CdcTableRuleChange *change);
-extern void cdc_table_rule_update(const CdcTableRuleChange *change);
+extern CdcOwnRow cdc_table_rule_read_args(FunctionCallInfo fcinfo, CdcTableRule *rule);
+extern void cdc_table_rule_default_source(CdcTableRule *rule, CdcOwnRow *row);
 
 /* Both forget the tombstones as well.  false: there was none; the oids of tables gone */
 extern bool cdc_table_rule_delete(Oid relid);
 extern List *cdc_table_rule_delete_gone(void);
-extern List *cdc_table_rule_column_map(Jsonb *object);
 
 #endif							/* CDC_TABLE_RULE_H */

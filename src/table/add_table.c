@@ -21,8 +21,8 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/varlena.h"
 
+#include "base/own_row.h"
 #include "base/owner.h"
 #include "base/table_name.h"
 #include "shared/control.h"
@@ -82,57 +82,16 @@ set_up(Oid relid, bool has_version)
 
 /* ---- the rule ---- */
 
-/* A name without a schema is one of the local table's schema */
 static void
-read_source_table(CdcTableRuleChange *change, text *name)
+refuse_shared_source(const CdcTableRule *asked)
 {
-	List	   *parts = textToQualifiedNameList(name);
+	CdcTableRule *rule = cdc_table_rule_for_source(asked->source_schema, asked->source_table);
 
-	if (list_length(parts) > 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid source table \"%s\"", text_to_cstring(name)),
-				 errhint("Give it as \"schema.table\".")));
-	change->source_schema = list_length(parts) == 2 ? strVal(linitial(parts)) :
-		get_namespace_name(get_rel_namespace(change->relid));
-	change->source_table = strVal(llast(parts));
-}
-
-/* The arguments that add_table and alter_table_rule have in common, but the table */
-static void
-read_args(FunctionCallInfo fcinfo, CdcTableRuleChange *change, bool *truncate)
-{
-	if (!PG_ARGISNULL(1))
-		change->version_column = NameStr(*PG_GETARG_NAME(1));
-	if (!PG_ARGISNULL(2))
-	{
-		change->conflicts = text_to_cstring(PG_GETARG_TEXT_PP(2));
-		cdc_subscription_check_option("conflicts", change->conflicts);
-	}
-	if (!PG_ARGISNULL(3))
-		read_source_table(change, PG_GETARG_TEXT_PP(3));
-	if (!PG_ARGISNULL(4))
-	{
-		change->column_map = PG_GETARG_JSONB_P(4);
-		cdc_add_table_check_column_map(change->relid, cdc_table_rule_column_map(change->column_map));
-	}
-	if (!PG_ARGISNULL(5))
-	{
-		*truncate = PG_GETARG_BOOL(5);
-		change->truncate = truncate;
-	}
-}
-
-static void
-refuse_shared_source(const CdcTableRuleChange *change)
-{
-	CdcTableRule *rule = cdc_table_rule_for_source(change->source_schema, change->source_table);
-
-	if (rule != NULL && rule->relid != change->relid)
+	if (rule != NULL && rule->relid != asked->relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("source table %s is registered for table %s already",
-						quote_qualified_identifier(change->source_schema, change->source_table),
+						quote_qualified_identifier(asked->source_schema, asked->source_table),
 						cdc_table_name(rule->relid))));
 }
 
@@ -195,39 +154,35 @@ PG_FUNCTION_INFO_V1(cdcsync_add_table);
 Datum
 cdcsync_add_table(PG_FUNCTION_ARGS)
 {
-	CdcTableRuleChange change = {.relid = table_arg(fcinfo)};
-	bool		truncate;
+	CdcTableRule rule = {.relid = table_arg(fcinfo)};
+	CdcOwnRow	row;
 	List	   *members;
 
 	SPI_connect();
-	begin_change(change.relid);
+	begin_change(rule.relid);
 	forget_gone_tables();
-	members = lock_table(change.relid);
-	if (cdc_table_rule_for_relation(change.relid) != NULL)
+	members = lock_table(rule.relid);
+	if (cdc_table_rule_for_relation(rule.relid) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("table \"%s\" is registered already", get_rel_name(change.relid)),
+				 errmsg("table \"%s\" is registered already", get_rel_name(rule.relid)),
 				 errhint("Change its rule with cdcsync.alter_table_rule.")));
 	cdc_table_setup_identity(members);
-	cdc_add_table_check_table(change.relid, members);
-	read_args(fcinfo, &change, &truncate);
-	if (change.version_column == NULL)
-		cdc_add_table_check_commit_clock(change.relid);
+	cdc_add_table_check_table(rule.relid, members);
+	row = cdc_table_rule_read_args(fcinfo, &rule);
+	if (rule.version_column == NULL)
+		cdc_add_table_check_commit_clock(rule.relid);
 	else
-		cdc_add_table_check_version_column(change.relid, change.version_column);
-	if (change.source_table == NULL)
-	{
-		change.source_schema = get_namespace_name(get_rel_namespace(change.relid));
-		change.source_table = get_rel_name(change.relid);
-	}
-	refuse_shared_source(&change);
+		cdc_add_table_check_version_column(rule.relid, rule.version_column);
+	cdc_table_rule_default_source(&rule, &row);
+	refuse_shared_source(&rule);
 
-	cdc_table_rule_insert(&change);
-	set_up(change.relid, change.version_column != NULL);
-	follow_key(change.relid);
-	if (change.version_column == NULL)
+	(void) cdc_own_row_insert(&row, 0);
+	set_up(rule.relid, rule.version_column != NULL);
+	follow_key(rule.relid);
+	if (rule.version_column == NULL)
 		cdc_subscription_warn_of_paths();
-	cdc_unsent_note_rows(change.relid, change.relid);
+	cdc_unsent_note_rows(rule.relid, rule.relid);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -236,32 +191,32 @@ PG_FUNCTION_INFO_V1(cdcsync_alter_table_rule);
 Datum
 cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 {
-	CdcTableRuleChange change = {.relid = table_arg(fcinfo)};
-	bool		truncate;
+	CdcTableRule asked = {.relid = table_arg(fcinfo)};
 	CdcTableRule *rule;
+	CdcOwnRow	row;
 	List	   *members;
 
 	SPI_connect();
-	begin_change(change.relid);
-	members = lock_table(change.relid);
-	rule = cdc_table_rule_for_relation(change.relid);
+	begin_change(asked.relid);
+	members = lock_table(asked.relid);
+	rule = cdc_table_rule_for_relation(asked.relid);
 	if (rule == NULL)
-		cdc_table_rule_missing(change.relid);
+		cdc_table_rule_missing(asked.relid);
 	cdc_table_setup_identity(members);
-	cdc_add_table_check_table(change.relid, members);
-	read_args(fcinfo, &change, &truncate);
-	if (change.version_column != NULL)
-		check_renamed_version_column(rule, change.version_column);
-	if (change.source_table != NULL)
-		refuse_shared_source(&change);
+	cdc_add_table_check_table(asked.relid, members);
+	row = cdc_table_rule_read_args(fcinfo, &asked);
+	if (asked.version_column != NULL)
+		check_renamed_version_column(rule, asked.version_column);
+	if (asked.source_table != NULL)
+		refuse_shared_source(&asked);
 
-	cdc_table_rule_update(&change);
-	cdc_unsent_forget(change.relid, CDC_UNSENT_TRUNCATE);
-	cdc_unsent_forget(change.relid, CDC_UNSENT_DETACH);
-	set_up(change.relid, rule->version_column != NULL);
-	follow_key(change.relid);
+	(void) cdc_own_row_update(&row, 1);
+	cdc_unsent_forget(asked.relid, CDC_UNSENT_TRUNCATE);
+	cdc_unsent_forget(asked.relid, CDC_UNSENT_DETACH);
+	set_up(asked.relid, rule->version_column != NULL);
+	follow_key(asked.relid);
 	if (rule->version_column != NULL)
-		cdc_unversioned_mend(change.relid, change.version_column ? change.version_column :
+		cdc_unversioned_mend(asked.relid, asked.version_column ? asked.version_column :
 							 rule->version_column);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/result.h"
 #include "base/table_name.h"
 #include "table/add_table_check.h"
 #include "table/clock.h"
@@ -205,67 +206,12 @@ cdc_add_table_check_commit_clock(Oid relid)
 				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server, or name a version_column; cdcsync.add_version_column adds one.")));
 }
 
-/* Does the map, but for one of its pairs, give a value to this local column? */
-static bool
-is_mapped(List *map, const char *local, const CdcColumnPair *except)
-{
-	ListCell   *lc;
-
-	foreach(lc, map)
-	{
-		const CdcColumnPair *pair = lfirst(lc);
-
-		if (pair != except && strcmp(pair->local, local) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-check_column_pair(Oid relid, List *map, const CdcColumnPair *pair)
-{
-	AttrNumber	attnum = get_attnum(relid, pair->local);
-
-	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of table \"%s\" does not exist", pair->local,
-						get_rel_name(relid)),
-				 errhint("column_map maps remote column names to local ones.")));
-	if (get_attgenerated(relid, attnum))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column_map names column \"%s\", which is generated", pair->local)));
-	if (is_mapped(map, pair->local, pair))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column_map names column \"%s\" twice", pair->local)));
-	/* a column that is not mapped keeps its name, and would get the value as well */
-	if (get_attnum(relid, pair->remote) > 0 && !is_mapped(map, pair->remote, NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("remote column \"%s\" belongs to two columns", pair->remote),
-				 errdetail("column_map gives it to column \"%s\", but there is a column \"%s\", too.",
-						   pair->local, pair->remote),
-				 errhint("Map another remote column to \"%s\".", pair->remote)));
-}
-
-/* That each local column gets one value, of one remote column */
-void
-cdc_add_table_check_column_map(Oid relid, List *map)
-{
-	ListCell   *lc;
-
-	foreach(lc, map)
-		check_column_pair(relid, map, lfirst(lc));
-}
-
 /* What check() says of its triggers, and of all of them if it has no version column */
 void
 cdc_add_table_warn_of_triggers(Oid relid)
 {
 	static CdcStatement select = {
-		.sql = "SELECT c.level OPERATOR(pg_catalog.=) 'warning', c.subject, c.problem, c.remedy "
+		.sql = "SELECT c.level, c.subject, c.problem, c.remedy "
 		"FROM cdcsync.check_triggers() AS c WHERE c.relation OPERATOR(pg_catalog.=) $1 "
 		"OR c.level OPERATOR(pg_catalog.=) 'info' AND EXISTS (SELECT FROM cdcsync.table_rule AS r "
 		"WHERE r.relation OPERATOR(pg_catalog.=) $1 AND r.version_column IS NULL) "
@@ -277,13 +223,7 @@ cdc_add_table_warn_of_triggers(Oid relid)
 
 	cdc_extension_execute(&select, &arg, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-
-		ereport(DatumGetBool(SPI_getbinval(tuple, desc, 1, &isnull)) ? WARNING : NOTICE,
-				(errmsg("%s: %s", SPI_getvalue(tuple, desc, 2), SPI_getvalue(tuple, desc, 3)),
-				 errhint("Run %s.", SPI_getvalue(tuple, desc, 4))));
-	}
+		ereport(strcmp(cdc_result_text(i, "level"), "warning") == 0 ? WARNING : NOTICE,
+				(errmsg("%s: %s", cdc_result_text(i, "subject"), cdc_result_text(i, "problem")),
+				 errhint("Run %s.", cdc_result_text(i, "remedy"))));
 }

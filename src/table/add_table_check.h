@@ -12,7 +12,6 @@ extern void cdc_add_table_check_table(Oid relid, List *members);
 extern char *cdc_add_table_objection(Oid relid, const char **hint);
 extern void cdc_add_table_check_version_column(Oid relid, const char *column);
 extern void cdc_add_table_check_commit_clock(Oid relid);
-extern void cdc_add_table_check_column_map(Oid relid, List *map);
 
 /* Say which triggers fire where its changes are applied; the rule is there already */
 extern void cdc_add_table_warn_of_triggers(Oid relid);

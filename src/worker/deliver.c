@@ -104,7 +104,7 @@ prepare(CdcMessage **messages, int n)
 		CdcPartition *p = messages[i]->owner;
 
 		prepared[i].message = messages[i];
-		prepared[i].item = cdc_apply_prepare(messages[i], &p->options, &p->tail);
+		prepared[i].item = cdc_apply_prepare(messages[i], &p->sub->apply, &p->tail);
 	}
 	return prepared;
 }
@@ -641,19 +641,6 @@ next_dead_letter(int64 after)
 	return letter;
 }
 
-static CdcSubscription *
-find_subscription(List *subscriptions, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, subscriptions)
-	{
-		if (strcmp(((CdcSubscription *) lfirst(lc))->name, name) == 0)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
 static ErrorData *
 try_dead_letter(CdcMessage *message)
 {
@@ -691,14 +678,14 @@ static bool
 retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
 {
 	CdcPartition owner = {.stat = -1};
-	CdcSubscription *sub = find_subscription(subscriptions, letter->subscription);
+	CdcSubscription *sub = cdc_subscription_find(subscriptions, letter->subscription);
 	ErrorData  *error;
 
 	if (sub == NULL)
 		return true;			/* has just been removed; who makes it anew may ask again */
 	owner.offset.subscription = sub->name;
 	owner.offset.next_offset = PG_INT64_MAX;	/* its position is not moved */
-	cdc_partition_set_options(&owner, sub);
+	owner.sub = sub;
 	letter->message.owner = &owner;
 	error = try_dead_letter(&letter->message);
 	if (error == NULL)

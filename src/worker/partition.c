@@ -50,21 +50,6 @@ typedef struct PartitionEntry
 
 /* ---- configuration ---- */
 
-static CdcSubscription *
-find_subscription(List *subscriptions, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, subscriptions)
-	{
-		CdcSubscription *sub = lfirst(lc);
-
-		if (strcmp(sub->name, name) == 0)
-			return sub;
-	}
-	return NULL;
-}
-
 static void
 unassign(CdcPartition *p)
 {
@@ -136,7 +121,7 @@ set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
 static void
 adopt(CdcPartition *p, CdcSubscription *sub)
 {
-	cdc_partition_set_options(p, sub);
+	p->sub = sub;
 	if (!sub->enabled)
 	{
 		unassign(p);
@@ -181,7 +166,7 @@ cdc_partition_configure(List *subscriptions, List *offsets)
 	foreach(lc, partitions)
 	{
 		CdcPartition *p = lfirst(lc);
-		CdcSubscription *sub = find_subscription(subscriptions, p->offset.subscription);
+		CdcSubscription *sub = cdc_subscription_find(subscriptions, p->offset.subscription);
 
 		/* one that was removed and made again under its name begins anew */
 		if (sub == NULL || sub->created_at != p->sub->created_at ||
@@ -195,20 +180,6 @@ cdc_partition_configure(List *subscriptions, List *offsets)
 	}
 	list_free(partitions);
 	publish_errors();
-}
-
-/* What its subscription says of how events are applied */
-void
-cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub)
-{
-	p->sub = sub;
-	p->options.subscription = sub->name;
-	p->options.sub = sub;
-	p->options.producer = sub->producer;
-	p->options.conflicts = sub->conflicts;
-	p->options.record_time = sub->record_time;
-	p->options.origin_none = sub->origin_none;
-	p->options.skip_unknown = sub->on_unknown_table == CDC_UNKNOWN_TABLE_SKIP;
 }
 
 static void

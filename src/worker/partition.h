@@ -14,7 +14,6 @@ typedef struct CdcPartition
 {
 	CdcOffset	offset;			/* as stored; names, next offset, last record's time */
 	CdcSubscription *sub;		/* of the present configuration */
-	CdcApplyOptions options;
 	CdcPartitionState state;
 	bool		assigned;		/* the consumer reads it */
 	bool		verifying;		/* reads the record before the next again, to know the log */
@@ -33,7 +32,6 @@ typedef struct CdcPartition
 extern List *cdc_partition_list;
 
 extern void cdc_partition_configure(List *subscriptions, List *offsets);
-extern void cdc_partition_set_options(CdcPartition *p, CdcSubscription *sub);
 extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
 extern void cdc_partition_set_cluster(const char *cluster_id);
 extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);

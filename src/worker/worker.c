@@ -47,7 +47,7 @@
 #include "stored/identity.h"
 #include "stored/offset.h"
 #include "table/origin.h"
-#include "table/relation.h"
+#include "table/registered_table.h"
 #include "worker/apply_limit.h"
 #include "worker/batch.h"
 #include "worker/deliver.h"
@@ -143,7 +143,7 @@ load_configuration(void)
 	subscriptions = loaded;
 	cdc_partition_configure(subscriptions, offsets);
 	cdc_discovery_configure(subscriptions);
-	cdc_relation_reset();
+	cdc_registered_table_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
 	if (subscriptions == NIL)
