@@ -6,6 +6,7 @@
  *		STARTING, STREAMING --transient fault--> WAITING, read again after a pause
  *		WAITING --a message applied, or the end--> STREAMING
  *		STARTING, STREAMING --data error--> ERROR --any cdcsync command--> STARTING
+ *		ERROR --any DDL, after a pause that grows--> STARTING
  *		any --pause()--> PAUSED --resume()--> STARTING
  *
  * Only set_state changes the state.  A partition is read from its stored offset, and
@@ -131,6 +132,8 @@ adopt(CdcPartition *p, CdcSubscription *sub)
 	{
 		p->retries = 0;
 		p->retry_at = 0;
+		p->ddl_retries = 0;
+		p->maybe_mended = false;
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 	}
 }
@@ -149,6 +152,20 @@ publish_errors(void)
 		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
 	}
 	cdc_control_set_errors(any);
+}
+
+/* Somebody's DDL: it may have mended what has stopped, or is about to */
+void
+cdc_partition_note_ddl(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		p->maybe_mended |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
 }
 
 /*
@@ -231,6 +248,12 @@ cdc_partition_set_cluster(const char *cluster_id)
 
 /* ---- states ---- */
 
+static int
+retry_delay(int retries)
+{
+	return retries < 9 ? Min(RETRY_FIRST_MS << retries, RETRY_LAST_MS) : RETRY_LAST_MS;
+}
+
 /*
  * The first failure of a message is tried again once: DDL that mends it may have
  * committed before this worker was known to have an error, and then nobody says so.
@@ -246,6 +269,7 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 		return;
 	}
 	unassign(p);
+	p->retry_at = cdc_ticks_now() + retry_delay(p->ddl_retries++);
 	set_state(p, CDC_PARTITION_ERROR, error);
 	cdc_stat_partition_position(p->stat, -1, p->end_offset, 0);
 	publish_errors();
@@ -260,13 +284,8 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 void
 cdc_partition_wait(CdcPartition *p, const CdcError *error)
 {
-	int			delay = RETRY_LAST_MS;
-
 	unassign(p);
-	if (p->retries < 9)
-		delay = Min(RETRY_FIRST_MS << p->retries, RETRY_LAST_MS);
-	p->retries++;
-	p->retry_at = cdc_ticks_now() + delay;
+	p->retry_at = cdc_ticks_now() + retry_delay(p->retries++);
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
@@ -397,6 +416,7 @@ start(CdcPartition *p)
 	char	   *error;
 	int64		from;
 
+	p->maybe_mended = false;
 	if (p->offset.cluster_id && current_cluster &&
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
 	{
@@ -418,8 +438,16 @@ start(CdcPartition *p)
 		return;
 	}
 	p->assigned = true;
-	if (p->retries == 0)
+	if (p->retries == 0 || p->state == CDC_PARTITION_ERROR)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
+}
+
+/* Is it to be read again at its time? */
+static bool
+has_time(const CdcPartition *p)
+{
+	return !p->assigned && (p->state == CDC_PARTITION_WAITING ||
+							(p->state == CDC_PARTITION_ERROR && p->maybe_mended));
 }
 
 void
@@ -433,10 +461,8 @@ cdc_partition_start_due(int64 now)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (p->assigned)
-			continue;
-		if (p->state == CDC_PARTITION_STARTING ||
-			(p->state == CDC_PARTITION_WAITING && p->retry_at <= now))
+		if ((p->state == CDC_PARTITION_STARTING && !p->assigned) ||
+			(has_time(p) && p->retry_at <= now))
 			start(p);
 	}
 }
@@ -453,7 +479,7 @@ cdc_partition_next_due(void)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (!p->assigned && p->state == CDC_PARTITION_WAITING)
+		if (has_time(p))
 			due = Min(due, p->retry_at);
 	}
 	return due;
@@ -608,6 +634,7 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 	if (p->failed_at >= 0)
 	{
 		p->failed_at = -1;
+		p->ddl_retries = 0;
 		publish_errors();
 	}
 	take_end(p, p->offset.next_offset);

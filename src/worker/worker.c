@@ -477,6 +477,8 @@ run_loop(void)
 			reload_settings();
 		if (refresh_due <= now)
 			refresh_topics(now);
+		if (cdc_control_take_ddl())
+			cdc_partition_note_ddl();
 		cdc_partition_start_due(now);
 		/* behind what waits for the broker: what has been paused meanwhile is not read */
 		if (known_generation != cdc_control_generation())
