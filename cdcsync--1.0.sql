@@ -352,6 +352,18 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.add_table(regclass, name, text, text, jsonb, boolean) IS
 'register a table: checks its key, sets REPLICA IDENTITY FULL, creates triggers, adds it to the publication cdcsync';
 
+CREATE FUNCTION cdcsync.add_tables(
+	schema regnamespace,
+	version_column name DEFAULT NULL,
+	conflicts text DEFAULT NULL,
+	truncate boolean DEFAULT false)
+RETURNS TABLE (relation regclass, result text, message text, detail text, hint text)
+AS 'MODULE_PATHNAME', 'cdcsync_add_tables'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.add_tables(regnamespace, name, text, boolean) IS
+'add_table() for each table of a schema; a row per table says whether it was registered, or was before (unchanged), or why it was refused';
+
 CREATE FUNCTION cdcsync.alter_table_rule(
 	relation regclass,
 	version_column name DEFAULT NULL,
