@@ -26,7 +26,7 @@ EXTRA_CLEAN = $(CONSUMER) $(CONSUMER_OBJS)
 PG_CPPFLAGS = -Isrc -include $(srcdir)/src/base/domain.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 
-REGRESS = setup fixtures every decode types extensions columns ddl keys collation errors rules before forward version fired tombstone horizon rekey commit presets handling unique nulls history connector security reading check republish digest
+REGRESS = setup fixtures every decode types extensions columns ddl keys collation errors rules before forward version fired tombstone horizon rekey commit presets handling unique nulls history connector security reading check republish digest schema
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
 	$(sort $(wildcard test/isolation/specs/*.spec))))

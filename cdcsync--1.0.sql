@@ -352,6 +352,18 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.add_table(regclass, name, text, text, jsonb, boolean) IS
 'register a table: checks its key, sets REPLICA IDENTITY FULL, creates triggers, adds it to the publication cdcsync';
 
+CREATE FUNCTION cdcsync.add_tables(
+	schema regnamespace,
+	version_column name DEFAULT NULL,
+	conflicts text DEFAULT NULL,
+	truncate boolean DEFAULT false)
+RETURNS TABLE (relation regclass, result text, message text, detail text, hint text)
+AS 'MODULE_PATHNAME', 'cdcsync_add_tables'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.add_tables(regnamespace, name, text, boolean) IS
+'add_table() for each table of a schema; a row per table says whether it was registered, or was before (unchanged), or why it was refused';
+
 CREATE FUNCTION cdcsync.alter_table_rule(
 	relation regclass,
 	version_column name DEFAULT NULL,
@@ -1504,7 +1516,10 @@ SELECT CASE WHEN o.oid IS NULL THEN 'warning' ELSE 'error' END, 'table ' || r.re
 		ELSE format('SELECT cdcsync.remove_table(%L); SELECT cdcsync.add_table(%L%s)', r.relation::text, r.source_table,
 			', version_column => ' || quote_literal(r.version_column)) END
 FROM rule AS r
-LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
+-- not one of somebody who could not have taken the name away
+LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN ('r', 'p')
+	AND pg_has_role(o.relowner, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = r.relation), 'USAGE')
+	AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
 WHERE r.own_name AND parse_ident(r.source_table) <> ARRAY[r.nspname::text, r.relname::text]
 
 UNION ALL

@@ -129,6 +129,18 @@ ALTER TABLE child RENAME TO kid;
 SELECT level, subject, problem, remedy FROM cdcsync.check(false) WHERE subject = 'table public.kid';
 SELECT go('c', 'child', NULL, '{"id": 7, "v": 1}');
 TABLE kid;
+-- the old name is free to everybody who may create there: what he makes of it stops nobody
+SET ROLE regress_cdcsync_ddl;
+CREATE TABLE child (id bigint PRIMARY KEY, v bigint NOT NULL);
+RESET ROLE;
+SELECT go('c', 'child', NULL, '{"id": 70, "v": 1}');
+SELECT level, problem FROM cdcsync.check(false) WHERE subject = 'table public.kid';
+DROP TABLE child;
+CREATE VIEW child AS TABLE kid;
+SELECT go('u', 'child', NULL, '{"id": 70, "v": 2}');
+SELECT level FROM cdcsync.check(false) WHERE subject = 'table public.kid';
+DROP VIEW child;
+TABLE kid;
 CREATE TABLE copy (id bigint PRIMARY KEY, v bigint NOT NULL);
 ALTER TABLE copy RENAME TO child;
 SELECT go('c', 'child', NULL, '{"id": 8, "v": 1}');

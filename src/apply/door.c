@@ -126,7 +126,7 @@ image_to_jsonb(CdcRelation *rel, const CdcImage *image, bool of_key,
 		if (rel == NULL)
 			push_pair(&state, image->fields[i].name, image->fields[i].namelen,
 					  image->fields[i].token.type == CDC_TOKEN_NULL ? NULL :
-					  cdc_decode_string(&image->fields[i].token));
+					  cdc_token_string(&image->fields[i].token));
 	}
 	for (int c = 0; rel && c < rel->ncolumns; c++)
 	{

@@ -225,7 +225,13 @@ find_peer(const CdcEvent *event)
 static bool
 copy_token(char *dst, const CdcToken *token, int size)
 {
-	return token->type == CDC_TOKEN_STRING && copy_text(dst, token->text, token->len, size);
+	int			len;
+	const char *text;
+
+	if (token->type != CDC_TOKEN_STRING)
+		return false;
+	text = cdc_token_chars(token, &len);
+	return copy_text(dst, text, len, size);
 }
 
 static void
@@ -284,13 +290,16 @@ static uint64
 first_lsn(const CdcToken *sequence)
 {
 	uint64		lsn = 0;
+	int			len;
+	const char *chars;
 
 	if (sequence->type != CDC_TOKEN_STRING)
 		return 0;
-	for (int i = 0; i < sequence->len && sequence->text[i] != ','; i++)
+	chars = cdc_token_chars(sequence, &len);
+	for (int i = 0; i < len && chars[i] != ','; i++)
 	{
-		if (isdigit((unsigned char) sequence->text[i]))
-			lsn = lsn * 10 + (sequence->text[i] - '0');
+		if (isdigit((unsigned char) chars[i]))
+			lsn = lsn * 10 + (chars[i] - '0');
 	}
 	return lsn;
 }
@@ -308,7 +317,7 @@ is_foreign(const PeerTable *t, const CdcEvent *event)
 		own_database = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));
 	return (t->stat.database[0] != '\0' && strcmp(t->stat.database, own_database) != 0) ||
 		(event->source.lsn.type == CDC_TOKEN_NUMBER &&
-		 cdc_decode_integer(&event->source.lsn, &lsn) && lsn > (int64) GetXLogInsertRecPtr());
+		 cdc_token_integer(&event->source.lsn, &lsn) && lsn > (int64) GetXLogInsertRecPtr());
 }
 
 static void
@@ -323,21 +332,7 @@ see_source(PeerTable *t, const CdcEvent *event)
 	see_log(t, event->message, first_lsn(&event->source.sequence));
 	set_sign(t, CDC_SIGN_OWN_NAME, is_foreign(t, event));
 	/* Debezium leaves this field unset; only its default is this text */
-	set_sign(t, CDC_SIGN_DEFAULTS, snapshot->type == CDC_TOKEN_STRING &&
-			 cdc_decode_is(snapshot->text, snapshot->len, "false"));
-}
-
-static const CdcColumn *
-find_column(const CdcRelation *rel, const CdcField *field)
-{
-	for (int i = 0; i < rel->ncolumns; i++)
-	{
-		const char *name = rel->columns[i].remote_name;
-
-		if (strncmp(name, field->name, field->namelen) == 0 && name[field->namelen] == '\0')
-			return &rel->columns[i];
-	}
-	return NULL;
+	set_sign(t, CDC_SIGN_DEFAULTS, cdc_token_is(snapshot, "false"));
 }
 
 static uint32
@@ -368,7 +363,7 @@ field_signs(const CdcImage *image, const CdcRelation *rel)
 
 	for (int i = 0; i < image->nfields; i++)
 	{
-		const CdcColumn *col = find_column(rel, &image->fields[i]);
+		const CdcColumn *col = cdc_relation_find_column(rel, &image->fields[i]);
 		const CdcSchema *schema = image->fields[i].schema;
 
 		if (col == NULL)
@@ -417,7 +412,7 @@ missing_column(const CdcImage *image, const CdcRelation *rel)
 		bool		found = !cdc_value_is_sent(rel->columns[i].vt.type);
 
 		for (int j = 0; j < image->nfields && !found; j++)
-			found = find_column(rel, &image->fields[j]) == &rel->columns[i];
+			found = cdc_relation_find_column(rel, &image->fields[j]) == &rel->columns[i];
 		if (!found)
 			return rel->columns[i].remote_name;
 	}

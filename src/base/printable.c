@@ -13,6 +13,8 @@
 
 #include "base/printable.h"
 
+#define EXCERPT_LENGTH	100
+
 typedef struct Range
 {
 	pg_wchar	first;
@@ -82,6 +84,15 @@ char *
 cdc_printable_lines(const char *text)
 {
 	return escape(text, "\n\t");
+}
+
+/* The beginning of a text in UTF-8, fit for an error message; in CurrentMemoryContext */
+char *
+cdc_excerpt(const char *text, int len)
+{
+	int			clipped = pg_encoding_mbcliplen(PG_UTF8, text, len, EXCERPT_LENGTH);
+
+	return psprintf("%s%s", cdc_printable(pnstrdup(text, clipped)), clipped < len ? "..." : "");
 }
 
 /* printable(text): the same for check() */

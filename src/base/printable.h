@@ -7,5 +7,6 @@
 
 extern char *cdc_printable(const char *text);
 extern char *cdc_printable_lines(const char *text);
+extern char *cdc_excerpt(const char *text, int len);
 
 #endif							/* CDC_PRINTABLE_H */

@@ -13,15 +13,13 @@
 #include "common/int.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/base64.h"
 #include "base/printable.h"
 #include "event/decode_json.h"
 #include "event/decode_scan.h"
 #include "event/token.h"
-
-#define EXCERPT_LENGTH	100
 
 /* A message has a handful; far below what the stack can bear */
 #define MAX_NESTING		1000
@@ -30,6 +28,8 @@
 #define ARRAY_ELEMENTS	16
 
 #define is_space(c) ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
+
+static const CdcTokenOps json_ops;
 
 /* What a parse has found so far; levels deeper than its depth are passed by */
 typedef struct FieldCollector
@@ -67,7 +67,7 @@ json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what, bool
 			(errcode(error == JSON_UNICODE_CODE_POINT_ZERO ?
 					 ERRCODE_UNTRANSLATABLE_CHARACTER : ERRCODE_INVALID_JSON_TEXT),
 			 errmsg("invalid JSON in %s", what),
-			 errdetail_internal("%s", cdc_decode_excerpt(detail, strlen(detail))),
+			 errdetail_internal("%s", cdc_excerpt(detail, strlen(detail))),
 			 is_message ? errhint(CDC_HINT_CONVERTER) : 0));
 }
 
@@ -75,7 +75,7 @@ json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what, bool
 static char *
 resolve_escapes(const CdcToken *token)
 {
-	JsonLexContext *lex = cdc_json_lex_make(token->text - 1, token->len + 2, PG_UTF8, true);
+	JsonLexContext *lex = cdc_json_lex_make(token->raw - 1, token->rawlen + 2, PG_UTF8, true);
 	JsonParseErrorType error = json_lex(lex);
 
 	if (error != JSON_SUCCESS)
@@ -107,7 +107,7 @@ find_name(const JsonLexContext *lex, CdcField *field)
 	field->namelen = end - field->name;
 	if (memchr(field->name, '\\', field->namelen) != NULL)
 	{
-		CdcToken	name = {CDC_TOKEN_STRING, true, field->namelen, field->name};
+		CdcToken	name = {CDC_TOKEN_STRING, true, field->namelen, field->name, &json_ops};
 
 		field->name = resolve_escapes(&name);
 		field->namelen = strlen(field->name);
@@ -141,9 +141,10 @@ static void
 begin_token(const JsonLexContext *lex, CdcToken *token)
 {
 	token->type = lex->token_start == NULL ? CDC_TOKEN_NULL : token_type(*lex->token_start);
-	token->text = lex->token_start;
+	token->raw = lex->token_start;
 	token->escaped = false;
-	token->len = 0;
+	token->rawlen = 0;
+	token->ops = &json_ops;
 }
 
 /* The lexer stands at the first token of a field's value */
@@ -166,12 +167,12 @@ field_start(void *state, char *fname, bool isnull)
 static void
 end_token(const JsonLexContext *lex, CdcToken *token)
 {
-	token->len = lex->prev_token_terminator - token->text;
+	token->rawlen = lex->prev_token_terminator - token->raw;
 	if (token->type == CDC_TOKEN_STRING)
 	{
-		token->text++;
-		token->len -= 2;
-		token->escaped = memchr(token->text, '\\', token->len) != NULL;
+		token->raw++;
+		token->rawlen -= 2;
+		token->escaped = memchr(token->raw, '\\', token->rawlen) != NULL;
 	}
 }
 
@@ -210,14 +211,19 @@ collect_fields(FieldCollector *fc, const char *text, int len, int depth)
 {
 	memset(fc, 0, sizeof(*fc));
 	fc->found.depth = depth;
+	fc->found.ops = &json_ops;
 	if (cdc_decode_scan(text, len, &fc->found))
 		return JSON_SUCCESS;
-	cdc_decode_reset_fields(&fc->found);
+	fc->found.levels[0].n = fc->found.levels[1].n = 0;
 	return parse_text(fc, text, len);
 }
 
+/*
+ * A document's tree.  what names the text in errors; if it is NULL, what is not JSON gives
+ * false instead.
+ */
 bool
-cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree)
+cdc_decode_tree(const char *text, int len, const char *what, CdcTree *tree)
 {
 	FieldCollector fc;
 	JsonParseErrorType error = collect_fields(&fc, text, len, 2);
@@ -239,24 +245,13 @@ cdc_decode_tree(const char *text, int len, const char *what, CdcJsonTree *tree)
 	return true;
 }
 
-void
-cdc_decode_tree_free(CdcJsonTree *tree)
-{
-	if (tree->members != NULL)
-		pfree(tree->members);
-	if (tree->children != NULL)
-		pfree(tree->children);
-	pfree(tree->first_child);
-}
-
-CdcField *
-cdc_decode_members(const CdcToken *token, int *nmembers)
+static CdcField *
+json_members(const CdcToken *token, int *nmembers)
 {
 	FieldCollector fc;
 	JsonParseErrorType error;
 
-	Assert(token->type == CDC_TOKEN_OBJECT);
-	error = collect_fields(&fc, token->text, token->len, 1);
+	error = collect_fields(&fc, token->raw, token->rawlen, 1);
 	if (error != JSON_SUCCESS)
 		json_error(error, fc.lex, "object", false);
 	*nmembers = fc.found.levels[0].n;
@@ -287,15 +282,14 @@ element_end(void *state, bool isnull)
 	CDC_JSON_ACTION_RETURN;
 }
 
-CdcToken *
-cdc_decode_elements(const CdcToken *token, int *nelems)
+static CdcToken *
+json_elements(const CdcToken *token, int *nelems)
 {
 	ElementCollector ec = {0};
 	JsonSemAction sem = {0};
 	JsonParseErrorType error;
 
-	Assert(token->type == CDC_TOKEN_ARRAY);
-	ec.lex = cdc_json_lex_make(token->text, token->len, PG_UTF8, false);
+	ec.lex = cdc_json_lex_make(token->raw, token->rawlen, PG_UTF8, false);
 	sem.semstate = &ec;
 	sem.array_element_start = element_start;
 	sem.array_element_end = element_end;
@@ -306,23 +300,19 @@ cdc_decode_elements(const CdcToken *token, int *nelems)
 	return ec.tokens;
 }
 
-/*
- * The string of a token of type CDC_TOKEN_STRING with its escapes resolved, or
- * of any other token its text; NUL-terminated, in CurrentMemoryContext.  With
- * escapes, the token must stand between its quotes in the message.
- */
-char *
-cdc_decode_string(const CdcToken *token)
+/* With escapes, the token must stand between its quotes in the message */
+static char *
+json_string(const CdcToken *token)
 {
-	return token->escaped ? resolve_escapes(token) : pnstrdup(token->text, token->len);
+	return token->escaped ? resolve_escapes(token) : pnstrdup(token->raw, token->rawlen);
 }
 
-/* The value of a token that is a whole number in the range of int64, else false */
-bool
-cdc_decode_integer(const CdcToken *token, int64 *result)
+/* Also of a string: JsonConverter writes the parameters of a schema as strings */
+static bool
+json_integer(const CdcToken *token, int64 *result)
 {
-	const char *p = token->text;
-	const char *end = p + token->len;
+	const char *p = token->raw;
+	const char *end = p + token->rawlen;
 	bool		negative = p < end && *p == '-';
 	int64		n = 0;
 
@@ -344,11 +334,34 @@ cdc_decode_integer(const CdcToken *token, int64 *result)
 	return true;
 }
 
-/* A part of a text that is fit for an error message, in CurrentMemoryContext */
-char *
-cdc_decode_excerpt(const char *text, int len)
+/* JsonConverter writes bytes in base64, of the alphabet that is not URL-safe */
+static char *
+json_bytes(const CdcToken *token, int reserve, int *nbytes)
 {
-	int			clipped = pg_encoding_mbcliplen(PG_UTF8, text, len, EXCERPT_LENGTH);
+	char	   *text = token->escaped ? resolve_escapes(token) : NULL;
 
-	return psprintf("%s%s", cdc_printable(pnstrdup(text, clipped)), clipped < len ? "..." : "");
+	return text != NULL ? cdc_base64(text, strlen(text), false, reserve, nbytes) :
+		cdc_base64(token->raw, token->rawlen, false, reserve, nbytes);
+}
+
+static char *
+json_print(const CdcToken *token)
+{
+	return pnstrdup(token->raw, token->rawlen);
+}
+
+static const CdcTokenOps json_ops = {
+	.string = json_string,
+	.integer = json_integer,
+	.bytes = json_bytes,
+	.members = json_members,
+	.elements = json_elements,
+	.print = json_print,
+};
+
+/* JSON text as a token; what of it is asked for is parsed then.  len > 0 */
+CdcToken
+cdc_decode_token(const char *text, int len)
+{
+	return (CdcToken){token_type(*text), false, len, text, &json_ops};
 }

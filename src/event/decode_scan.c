@@ -89,7 +89,7 @@ scan_string(Cursor *c, CdcToken *token)
 
 	token->type = CDC_TOKEN_STRING;
 	token->escaped = false;
-	token->text = p;
+	token->raw = p;
 	for (;;)
 	{
 		while (p < c->end && IS_PLAIN(*p))
@@ -102,7 +102,7 @@ scan_string(Cursor *c, CdcToken *token)
 		token->escaped = true;
 		p = c->p;
 	}
-	token->len = p - token->text;
+	token->rawlen = p - token->raw;
 	return true;
 }
 
@@ -169,7 +169,7 @@ scan_value(Cursor *c, CdcFieldLevels *found, int level, CdcToken *token)
 	skip_space(c);
 	if (c->p == c->end || level >= MAX_DEPTH)
 		return false;
-	token->text = c->p;
+	token->raw = c->p;
 	token->escaped = false;
 	switch (*c->p)
 	{
@@ -203,7 +203,7 @@ scan_value(Cursor *c, CdcFieldLevels *found, int level, CdcToken *token)
 			ok = scan_number(c);
 			break;
 	}
-	token->len = c->p - token->text;
+	token->rawlen = c->p - token->raw;
 	return ok;
 }
 
@@ -224,8 +224,8 @@ scan_field(Cursor *c, CdcFieldLevels *found, int level)
 	if (level <= found->depth)
 	{
 		field = cdc_decode_add_field(found, level);
-		field->name = name.text;
-		field->namelen = name.len;
+		field->name = name.raw;
+		field->namelen = name.rawlen;
 	}
 	return scan_value(c, found, level, field ? &field->token : &passed_by);
 }
@@ -277,6 +277,7 @@ cdc_decode_add_field(CdcFieldLevels *found, int level)
 	if (level == 1 && found->depth > 1)
 		cdc_decode_end_fields(found);
 	field = &list->fields[list->n++];
+	field->token.ops = found->ops;
 	field->schema = NULL;
 	return field;
 }
@@ -291,14 +292,6 @@ cdc_decode_end_fields(CdcFieldLevels *found)
 		found->first_child = cdc_decode_grow(found->first_child, &found->max_first_child,
 											 sizeof(int), TREE_FIELDS);
 	found->first_child[member] = found->levels[1].n;
-}
-
-/* Begin anew, in the same memory */
-void
-cdc_decode_reset_fields(CdcFieldLevels *found)
-{
-	found->levels[0].n = 0;
-	found->levels[1].n = 0;
 }
 
 /* Make room for more than *max items */

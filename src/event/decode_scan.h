@@ -21,6 +21,7 @@ typedef struct CdcFieldList
 typedef struct CdcFieldLevels
 {
 	int			depth;			/* 1 or 2 */
+	const struct CdcTokenOps *ops;	/* of the tokens */
 	CdcFieldList levels[2];
 	int		   *first_child;
 	int			max_first_child;
@@ -29,7 +30,6 @@ typedef struct CdcFieldLevels
 extern bool cdc_decode_scan(const char *text, int len, CdcFieldLevels *found);
 extern CdcField *cdc_decode_add_field(CdcFieldLevels *found, int level);
 extern void cdc_decode_end_fields(CdcFieldLevels *found);
-extern void cdc_decode_reset_fields(CdcFieldLevels *found);
 extern void *cdc_decode_grow(void *items, int *max, Size size, int initial);
 
 #endif							/* CDC_DECODE_SCAN_H */

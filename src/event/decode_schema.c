@@ -200,7 +200,7 @@ find_members(const CdcToken *token, CdcToken *found)
 	if (token->type != CDC_TOKEN_OBJECT)
 		schema_error("a schema is not an object");
 	memset(found, 0, NMEMBERS * sizeof(CdcToken));
-	members = cdc_decode_members(token, &nmembers);
+	members = cdc_token_members(token, &nmembers);
 	for (int i = 0; i < nmembers; i++)
 	{
 		for (int m = 0; m < NMEMBERS; m++)
@@ -219,8 +219,8 @@ schema_type(const CdcToken *token)
 		schema_error("a schema has no \"type\"");
 	for (int i = 0; i < lengthof(type_names); i++)
 	{
-		if (token->len == strlen(type_names[i]) &&
-			memcmp(token->text, type_names[i], token->len) == 0)
+		if (token->rawlen == strlen(type_names[i]) &&
+			memcmp(token->raw, type_names[i], token->rawlen) == 0)
 			return i;
 	}
 	schema_error("a \"type\" is none of Connect's");
@@ -233,7 +233,7 @@ string_member(const CdcToken *token, SchemaMember member, MemoryContext context)
 		return NULL;
 	if (token->type != CDC_TOKEN_STRING)
 		schema_error(psprintf("a \"%s\" is not a string", member_names[member]));
-	return MemoryContextStrdup(context, cdc_decode_string(token));
+	return MemoryContextStrdup(context, cdc_token_string(token));
 }
 
 static CdcSemantic
@@ -255,7 +255,7 @@ parameter_integer(const CdcToken *token)
 {
 	int64		n;
 
-	return cdc_decode_integer(token, &n) && n >= 0 && n <= PG_INT32_MAX ? (int) n : -1;
+	return cdc_token_integer(token, &n) && n >= 0 && n <= PG_INT32_MAX ? (int) n : -1;
 }
 
 /* Connect writes all parameters as strings */
@@ -268,12 +268,12 @@ parse_parameters(CdcSchema *schema, const CdcToken *token)
 	schema->scale = schema->length = -1;
 	if (token->type != CDC_TOKEN_OBJECT)
 		return;
-	members = cdc_decode_members(token, &nmembers);
+	members = cdc_token_members(token, &nmembers);
 	for (int i = 0; i < nmembers; i++)
 	{
-		if (cdc_decode_is(members[i].name, members[i].namelen, "scale"))
+		if (cdc_field_is(&members[i], "scale"))
 			schema->scale = parameter_integer(&members[i].token);
-		else if (cdc_decode_is(members[i].name, members[i].namelen, "length"))
+		else if (cdc_field_is(&members[i], "length"))
 			schema->length = parameter_integer(&members[i].token);
 	}
 }
@@ -286,7 +286,7 @@ parse_fields(CdcSchema *schema, const CdcToken *token, MemoryContext context, in
 
 	if (token->type != CDC_TOKEN_ARRAY)
 		schema_error("a struct has no array of \"fields\"");
-	fields = cdc_decode_elements(token, &n);
+	fields = cdc_token_elements(token, &n);
 	schema->nfields = n;
 	schema->field_names = MemoryContextAlloc(context, n * sizeof(char *));
 	schema->field_schemas = MemoryContextAlloc(context, n * sizeof(CdcSchema *));

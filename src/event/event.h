@@ -3,7 +3,7 @@
  *		The vocabulary of the pipeline: message, token, schema, change event.
  *
  * A message is a Kafka record as it was read; a change event is what it
- * decodes to.  An event owns nothing: its tokens point into the bytes of its
+ * decodes to, whatever the format on the wire.  An event owns nothing: its tokens point into the bytes of its
  * message, its schemas into the decoder's schema cache.  Both the message and
  * the event live in the batch's memory context.
  */
@@ -100,15 +100,19 @@ typedef enum CdcTokenType
 } CdcTokenType;
 
 /*
- * A JSON value as it stands in the message.  Of a string, text is what is
- * between the quotes, with its escapes; escaped says whether there are any.
+ * A value as it stands in the message: a view of its bytes, which the message owns.  What
+ * the bytes mean is the business of the wire format's decoder; all others ask token.h.
+ *
+ * In every format the bytes of a string are its characters in UTF-8, without quotes or a
+ * length; escaped says that some are escapes of the format's (in JSON, after a backslash).
  */
 typedef struct CdcToken
 {
 	CdcTokenType type;
 	bool		escaped;
-	int			len;
-	const char *text;			/* not NUL-terminated */
+	int			rawlen;
+	const char *raw;			/* not NUL-terminated */
+	const struct CdcTokenOps *ops;	/* of its format; NULL only where type is null */
 } CdcToken;
 
 /* A field of a row image: the remote column's name, its value, its schema */
@@ -155,6 +159,10 @@ typedef struct CdcMessage
 	bool		after_delete;	/* the record before it is the delete of its key */
 	int64		dead_letter;	/* number of the dead letter that it is, or 0 */
 } CdcMessage;
+
+/* Places in a log that are no number of it, as librdkafka has them */
+#define CDC_OFFSET_BEGINNING	(-2)
+#define CDC_OFFSET_END			(-1)
 
 typedef enum CdcOp
 {

@@ -2,14 +2,16 @@
  * consumer_query.c
  *		Questions to the brokers: topics, offsets by time, retention.
  *
- * The consumer process asks, and gives no call of its library longer than the caller's
- * timeout; the worker waits for it a little longer, and takes interrupts meanwhile.
+ * The consumer process asks, and gives no call of its library longer than a second; the
+ * worker waits for it a little longer, and takes interrupts meanwhile.
  */
 #include "postgres.h"
 
+#include "event/event.h"
 #include "kafka/consumer_query.h"
 #include "kafka/link.h"
 
+#define TIMEOUT_MS	1000		/* for a call of the library */
 #define GRACE_MS	10000		/* a process that has not answered by then is stopped, or stuck */
 
 #define NOT_UNDERSTOOD	"the Kafka client said what cannot be understood"
@@ -17,21 +19,21 @@
 static uint32 last_request = 0;
 
 static void
-begin_request(CdcFrameKind kind, int timeout_ms)
+begin_request(CdcFrameKind kind)
 {
 	cdc_link_begin(kind, ++last_request, 0);
-	cdc_link_int32(timeout_ms);
+	cdc_link_int32(TIMEOUT_MS);
 }
 
 /* Send the request, and wait for its answer; false, and why in *error, if there is none or it is one */
 static bool
-ask(CdcFrameKind answer, int timeout_ms, CdcPayload *payload, char **error)
+ask(CdcFrameKind answer, CdcPayload *payload, char **error)
 {
 	CdcFrame	frame;
 	const char *text;
 
 	cdc_link_send();
-	if (!cdc_link_wait(answer, answer, last_request, timeout_ms + GRACE_MS, &frame, payload))
+	if (!cdc_link_wait(answer, answer, last_request, TIMEOUT_MS + GRACE_MS, &frame, payload))
 	{
 		*error = pstrdup(cdc_link_broken());
 		return false;
@@ -54,13 +56,13 @@ copy_text(CdcPayload *payload)
 
 /* All topics of the cluster: a list of CdcTopic, and the cluster's id, NULL if it has none */
 bool
-cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id, char **error)
+cdc_consumer_list_topics(List **topics, char **cluster_id, char **error)
 {
 	CdcPayload	payload;
 	int32		n;
 
-	begin_request(CDC_FRAME_TOPICS, timeout_ms);
-	if (!ask(CDC_FRAME_TOPICS_ARE, timeout_ms, &payload, error))
+	begin_request(CDC_FRAME_TOPICS);
+	if (!ask(CDC_FRAME_TOPICS_ARE, &payload, error))
 		return false;
 	*topics = NIL;
 	*cluster_id = copy_text(&payload);
@@ -100,8 +102,7 @@ cdc_consumer_find_topic(List *topics, const char *name)
  * brokers.  Sets offset or error of each; a time after the last record gives the end.
  */
 bool
-cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
-						   int timeout_ms, char **error)
+cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time, char **error)
 {
 	CdcPayload	payload;
 
@@ -110,7 +111,7 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 		positions[i].offset = -1;
 		positions[i].error = NULL;
 	}
-	begin_request(CDC_FRAME_OFFSETS, timeout_ms);
+	begin_request(CDC_FRAME_OFFSETS);
 	cdc_link_int64(time);
 	cdc_link_int32(npositions);
 	for (int i = 0; i < npositions; i++)
@@ -118,7 +119,7 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 		cdc_link_text(positions[i].topic);
 		cdc_link_int32(positions[i].partition);
 	}
-	if (!ask(CDC_FRAME_OFFSETS_ARE, timeout_ms, &payload, error))
+	if (!ask(CDC_FRAME_OFFSETS_ARE, &payload, error))
 		return false;
 	(void) cdc_payload_int32(&payload); /* as many as were asked for */
 	for (int i = 0; i < npositions; i++)
@@ -133,18 +134,18 @@ cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
 
 /* How long records of these topics are kept.  The broker need not allow it: what it does not say is no error */
 void
-cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms)
+cdc_consumer_query_retention(CdcRetention *topics, int ntopics)
 {
 	CdcPayload	payload;
 	char	   *error;
 
 	for (int i = 0; i < ntopics; i++)
 		topics[i].ms = CDC_RETENTION_UNKNOWN;
-	begin_request(CDC_FRAME_RETENTION, timeout_ms);
+	begin_request(CDC_FRAME_RETENTION);
 	cdc_link_int32(ntopics);
 	for (int i = 0; i < ntopics; i++)
 		cdc_link_text(topics[i].topic);
-	if (!ask(CDC_FRAME_RETENTION_IS, timeout_ms, &payload, &error))
+	if (!ask(CDC_FRAME_RETENTION_IS, &payload, &error))
 		return;
 	(void) cdc_payload_int32(&payload); /* as many as were asked for */
 	for (int i = 0; i < ntopics && !payload.bad; i++)

@@ -2,9 +2,9 @@
  * consumer_query.h
  *		Questions to the brokers: topics, offsets by time, retention.
  *
- * For the worker process, while its client is open (consumer.h).  These functions take
- * a timeout of at most a second and can fail: they return false and set *error to a
- * text in CurrentMemoryContext, and the caller tries again later.
+ * For the worker process, while its client is open (consumer.h).  Each waits for an answer
+ * for a second at most.  They can fail: then they return false and set *error to a text in
+ * CurrentMemoryContext, and the caller tries again later.
  */
 #ifndef CDC_CONSUMER_QUERY_H
 #define CDC_CONSUMER_QUERY_H
@@ -28,11 +28,7 @@ typedef struct CdcPosition
 	char	   *error;			/* NULL, or why this one could not be answered */
 } CdcPosition;
 
-#define CDC_OFFSET_BEGINNING	(-2)	/* as rd_kafka */
-#define CDC_OFFSET_END			(-1)
-
-extern bool cdc_consumer_list_topics(int timeout_ms, List **topics, char **cluster_id,
-									 char **error);
+extern bool cdc_consumer_list_topics(List **topics, char **cluster_id, char **error);
 extern const CdcTopic *cdc_consumer_find_topic(List *topics, const char *name);
 
 /*
@@ -40,8 +36,8 @@ extern const CdcTopic *cdc_consumer_find_topic(List *topics, const char *name);
  * first and the stable end), for all positions in as few requests as there are
  * brokers.  Sets offset or error of each; a time after the last record gives the end.
  */
-extern bool cdc_consumer_query_offsets(CdcPosition *positions, int npositions,
-									   int64 time, int timeout_ms, char **error);
+extern bool cdc_consumer_query_offsets(CdcPosition *positions, int npositions, int64 time,
+									   char **error);
 
 /* How long a topic's records are kept: ms, -1 for ever, -2 if the broker does not say */
 typedef struct CdcRetention
@@ -52,6 +48,6 @@ typedef struct CdcRetention
 
 #define CDC_RETENTION_UNKNOWN	(-2)
 
-extern void cdc_consumer_query_retention(CdcRetention *topics, int ntopics, int timeout_ms);
+extern void cdc_consumer_query_retention(CdcRetention *topics, int ntopics);
 
 #endif							/* CDC_CONSUMER_QUERY_H */

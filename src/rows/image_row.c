@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/subxact.h"
+#include "event/token.h"
 #include "rows/image_row.h"
 
 /* For work in a subtransaction */
@@ -212,5 +213,5 @@ cdc_image_row_token(const CdcImageRow *ir, int column)
 {
 	const CdcToken *token = &ir->image->fields[ir->image->shape->field[column]].token;
 
-	return pnstrdup(token->text, token->len);
+	return cdc_token_print(token);
 }

@@ -54,6 +54,8 @@ cdc_row_equal(CdcRelation *rel, const CdcRow *base, const CdcRow *top)
 {
 	for (int i = -1; (i = bms_next_member(top->present, i)) >= 0;)
 	{
+		if (!rel->columns[i].counts)
+			continue;
 		if (base->nulls[i] != top->nulls[i])
 			return false;
 		if (!base->nulls[i] &&
@@ -106,7 +108,7 @@ canonical_text(StringInfo buf, CdcRelation *rel, const CdcRow *row, const Bitmap
 		char	   *text;
 		uint32		len;
 
-		if (!bms_is_member(i, columns))
+		if (!bms_is_member(i, columns) || !rel->columns[i].counts)
 			continue;
 		if (row->nulls[i])
 		{

@@ -307,7 +307,7 @@ find_insert(CdcRelation *rel, Bitmapset *present)
 		if (bms_equal(insert->present, present))
 			return insert;
 	}
-	old = MemoryContextSwitchTo(rel->context);
+	old = MemoryContextSwitchTo(rel->table.context);
 	insert = palloc0(sizeof(CdcInsert));
 	insert->present = bms_copy(present);
 	rel->inserts = lappend(rel->inserts, insert);

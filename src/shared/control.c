@@ -72,6 +72,7 @@ typedef struct CdcSlot
 	bool		has_unseen;		/* partitions that found no place in stat */
 	CdcOwnTopics own_topics;
 	uint64		generation;
+	uint64		ddl;			/* of the last command that may have mended something */
 	uint64		ticket_drawn;	/* the highest */
 	uint64		ticket_answered;
 	int64		started_at;		/* in ticks */
@@ -111,6 +112,7 @@ typedef struct CdcDatabase
 /* in the worker */
 static CdcSlot *my_slot = NULL;
 static uint64 generation_read = 0;	/* the last one that was asked for */
+static uint64 ddl_read = 0;		/* likewise */
 
 static CdcSlot *next_slot(Oid dboid, CdcSlot *slot);
 
@@ -252,6 +254,19 @@ cdc_control_notify(Oid dboid)
 		want_slot(first);
 	LWLockRelease(control_lock);
 	return first != NULL;
+}
+
+/* A user's DDL, of what may concern nobody here: what is tried again waits its time */
+void
+cdc_control_note_ddl(Oid dboid)
+{
+	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	for_slots_of(dboid, slot)
+	{
+		slot->ddl = ++control->counter;
+		wake_slot(slot);
+	}
+	LWLockRelease(control_lock);
 }
 
 void
@@ -608,6 +623,18 @@ cdc_control_generation(void)
 	return generation_read;
 }
 
+/* For the worker: has there been any since the last call? */
+bool
+cdc_control_take_ddl(void)
+{
+	uint64		last = ddl_read;
+
+	LWLockAcquire(control_lock, LW_SHARED);
+	ddl_read = my_slot->ddl;
+	LWLockRelease(control_lock);
+	return ddl_read != last;
+}
+
 bool
 cdc_control_finish(uint64 generation)
 {
@@ -669,7 +696,8 @@ cdc_control_draw_ticket(void)
 
 /*
  * Who calls resume() and then wait_for() must not be answered by a worker that has not
- * seen the resume() yet: while there is an unread notice, no ticket is pending.
+ * seen the resume() yet: while there is an unread notice, no ticket is pending.  The same
+ * goes for DDL that mends.
  */
 uint64
 cdc_control_pending_ticket(void)
@@ -677,7 +705,7 @@ cdc_control_pending_ticket(void)
 	uint64		ticket = 0;
 
 	LWLockAcquire(control_lock, LW_SHARED);
-	if (my_slot->generation == generation_read &&
+	if (my_slot->generation == generation_read && my_slot->ddl == ddl_read &&
 		my_slot->ticket_drawn > my_slot->ticket_answered)
 		ticket = my_slot->ticket_drawn;
 	LWLockRelease(control_lock);

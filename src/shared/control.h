@@ -28,7 +28,7 @@ extern void cdc_control_require(void);
  * sees another generation.
  */
 extern void cdc_control_notify_at_commit(void);
-extern void cdc_control_retry_at_commit(void);
+extern void cdc_control_retry_at_commit(bool concerned);
 
 /*
  * Does the worker of this database have a partition in error (so that DDL concerns
@@ -66,6 +66,7 @@ extern void cdc_control_notify_others(void);
 extern bool cdc_control_is_outdated(void);
 extern void cdc_control_dismiss(void);
 extern uint64 cdc_control_generation(void);
+extern bool cdc_control_take_ddl(void);
 extern bool cdc_control_finish(uint64 generation);
 
 /*
@@ -107,6 +108,7 @@ extern List *cdc_control_long_applying(void);
 /* For control_xact.c; false: no slot free now */
 extern bool cdc_control_reserve(Oid dboid);
 extern bool cdc_control_notify(Oid dboid);
+extern void cdc_control_note_ddl(Oid dboid);
 extern bool cdc_control_hold_place(Oid dboid);
 extern void cdc_control_hold_release(Oid dboid);
 extern int	cdc_control_count_workers(Oid dboid);

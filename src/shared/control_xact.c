@@ -24,7 +24,8 @@
 typedef struct CdcPending
 {
 	bool		notify;			/* a cdcsync function changed something */
-	bool		retry;			/* a user's DDL did */
+	bool		retry;			/* a user's DDL did, to a registered table; */
+	bool		ddl;			/* or to something else */
 	bool		interrupt;		/* what is applied now is not to be waited for */
 	List	   *probes;			/* databases to look into */
 	List	   *holds;			/* databases held */
@@ -84,6 +85,8 @@ give_notices(void)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many databases want a cdcsync worker"),
 				 errhint("Increase \"max_worker_processes\" and restart the server.")));
+	else if (pending.ddl)
+		cdc_control_note_ddl(MyDatabaseId);
 	foreach(lc, pending.probes)
 		(void) cdc_control_want(lfirst_oid(lc));
 	foreach(lc, pending.gone)
@@ -148,14 +151,19 @@ cdc_control_notify_at_commit(void)
 	pending.notify = true;
 }
 
-/* The same for DDL of users, which concerns a worker with a partition in error only */
+/*
+ * The same for DDL of users, which concerns a worker with a partition in error only; at
+ * once if it was of a registered table.  The rest may be anybody's (CREATE TEMP TABLE):
+ * it brings the next try, but not before its time.
+ */
 void
-cdc_control_retry_at_commit(void)
+cdc_control_retry_at_commit(bool concerned)
 {
 	if (cdc_control_is_worker() || !cdc_control_has_errors(MyDatabaseId))
 		return;
 	watch_transaction();
-	pending.retry = true;
+	pending.retry |= concerned;
+	pending.ddl = true;
 }
 
 /* At once, too: a transaction of the worker may have a lock that this one is about to need */

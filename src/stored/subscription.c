@@ -23,7 +23,7 @@
 #include "base/extension.h"
 #include "base/result.h"
 #include "base/unixtime.h"
-#include "kafka/consumer_query.h"
+#include "event/event.h"
 #include "stored/option.h"
 #include "stored/subscription.h"
 #include "stored/subscription_check.h"

@@ -10,12 +10,17 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "base/compat.h"
 #include "base/extension.h"
 #include "base/result.h"
 #include "stored/table_rule.h"
@@ -189,6 +194,22 @@ cdc_table_rule_for_topic(const char *topic, int *n)
 	return read_rule(&select, &value, n);
 }
 
+/* The name that events have for a column of the rule's table; without a rule, its own */
+const char *
+cdc_table_rule_remote_name(const CdcTableRule *rule, const char *local)
+{
+	ListCell   *lc;
+
+	foreach(lc, rule ? rule->column_map : NIL)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (strcmp(pair->local, local) == 0)
+			return pair->remote;
+	}
+	return local;
+}
+
 /* Is that the local table's own name now? */
 bool
 cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
@@ -197,6 +218,26 @@ cdc_table_rule_is_name(Oid relid, const char *schema, const char *table)
 
 	return name != NULL && strcmp(name, table) == 0 &&
 		strcmp(get_namespace_name(get_rel_namespace(relid)), schema) == 0;
+}
+
+/*
+ * May it stand for the rule's table?  A table it must be, and of somebody who could have
+ * renamed the other himself: any name in a schema is free to all who may create there.
+ */
+static bool
+is_successor(Oid relid, const CdcTableRule *rule)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	result = (form->relkind == RELKIND_RELATION || form->relkind == RELKIND_PARTITIONED_TABLE) &&
+		object_ownercheck(RelationRelationId, rule->relid, form->relowner);
+	ReleaseSysCache(tuple);
+	return result && cdc_table_rule_for_relation(relid) == NULL;
 }
 
 /*
@@ -212,7 +253,7 @@ cdc_table_rule_usurper(const CdcTableRule *rule)
 		cdc_table_rule_is_name(rule->relid, rule->source_schema, rule->source_table))
 		return InvalidOid;
 	other = get_relname_relid(rule->source_table, get_namespace_oid(rule->source_schema, true));
-	return OidIsValid(other) && cdc_table_rule_for_relation(other) == NULL ? other : InvalidOid;
+	return OidIsValid(other) && is_successor(other, rule) ? other : InvalidOid;
 }
 
 /* Raises the error that there is no rule for it */

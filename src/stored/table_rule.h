@@ -34,6 +34,7 @@ extern CdcTableRule *cdc_table_rule_for_source(const char *schema, const char *t
 extern CdcTableRule *cdc_table_rule_for_relation(Oid relid);
 extern CdcTableRule *cdc_table_rule_for_topic(const char *topic, int *n);
 pg_noreturn extern void cdc_table_rule_missing(Oid relid);
+extern const char *cdc_table_rule_remote_name(const CdcTableRule *rule, const char *local);
 extern bool cdc_table_rule_is_name(Oid relid, const char *schema, const char *table);
 extern Oid	cdc_table_rule_usurper(const CdcTableRule *rule);
 

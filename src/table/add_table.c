@@ -14,8 +14,12 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -24,6 +28,8 @@
 
 #include "base/own_row.h"
 #include "base/owner.h"
+#include "base/result.h"
+#include "base/subxact.h"
 #include "base/table_name.h"
 #include "shared/control.h"
 #include "shared/stat.h"
@@ -33,6 +39,7 @@
 #include "table/add_table_check.h"
 #include "table/key.h"
 #include "table/publication.h"
+#include "table/sequence_key.h"
 #include "table/table_query.h"
 #include "table/table_setup.h"
 #include "table/tombstone_key.h"
@@ -150,40 +157,48 @@ table_arg(FunctionCallInfo fcinfo)
 
 /* ---- SQL interface ---- */
 
-PG_FUNCTION_INFO_V1(cdcsync_add_table);
-Datum
-cdcsync_add_table(PG_FUNCTION_ARGS)
+/* One table, with the options that the function was given; SPI is not connected */
+static void
+add(FunctionCallInfo fcinfo, Oid relid)
 {
-	CdcTableRule rule = {.relid = table_arg(fcinfo)};
+	CdcTableRule rule = {.relid = relid};
 	CdcOwnRow	row;
 	List	   *members;
 
 	SPI_connect();
-	begin_change(rule.relid);
+	begin_change(relid);
 	forget_gone_tables();
-	members = lock_table(rule.relid);
-	if (cdc_table_rule_for_relation(rule.relid) != NULL)
+	members = lock_table(relid);
+	if (cdc_table_rule_for_relation(relid) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("table \"%s\" is registered already", get_rel_name(rule.relid)),
+				 errmsg("table \"%s\" is registered already", get_rel_name(relid)),
 				 errhint("Change its rule with cdcsync.alter_table_rule.")));
 	cdc_table_setup_identity(members);
-	cdc_add_table_check_table(rule.relid, members);
+	cdc_add_table_check_table(relid, members);
 	row = cdc_table_rule_read_args(fcinfo, &rule);
 	if (rule.version_column == NULL)
-		cdc_add_table_check_commit_clock(rule.relid);
+		cdc_add_table_check_commit_clock(relid);
 	else
-		cdc_add_table_check_version_column(rule.relid, rule.version_column);
+		cdc_add_table_check_version_column(relid, rule.version_column);
 	cdc_table_rule_default_source(&rule, &row);
 	refuse_shared_source(&rule);
 
 	(void) cdc_own_row_insert(&row, 0);
-	set_up(rule.relid, rule.version_column != NULL);
-	follow_key(rule.relid);
+	set_up(relid, rule.version_column != NULL);
+	follow_key(relid);
 	if (rule.version_column == NULL)
 		cdc_subscription_warn_of_paths();
-	cdc_unsent_note_rows(rule.relid, rule.relid);
+	cdc_unsent_note_rows(relid, relid);
+	cdc_sequence_key_notice(relid);
 	SPI_finish();
+}
+
+PG_FUNCTION_INFO_V1(cdcsync_add_table);
+Datum
+cdcsync_add_table(PG_FUNCTION_ARGS)
+{
+	add(fcinfo, table_arg(fcinfo));
 	PG_RETURN_VOID();
 }
 
@@ -269,4 +284,102 @@ cdcsync_add_version_column(PG_FUNCTION_ARGS)
 								  cdc_table_name(relid), column));
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/* ---- all of a schema ---- */
+
+/* A table that is to be registered, as the work of a subtransaction */
+typedef struct Candidate
+{
+	FunctionCallInfo fcinfo;
+	Oid			relid;
+} Candidate;
+
+static void
+add_candidate(void *arg)
+{
+	add(((Candidate *) arg)->fcinfo, ((Candidate *) arg)->relid);
+}
+
+/* What is wrong with the table, or with who asks; neither with the server nor with the command */
+static bool
+is_about_table(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_INSUFFICIENT_RESOURCES &&
+		category != ERRCODE_SYSTEM_ERROR && category != ERRCODE_INTERNAL_ERROR;
+}
+
+/*
+ * Plain and partitioned tables by name, in which order they are locked.  Partitions go with
+ * their table, and an extension's tables are its own.
+ */
+static List *
+tables_of(Oid schema)
+{
+	static CdcStatement select = {
+		.sql = "SELECT c.oid FROM pg_catalog.pg_class AS c "
+		"WHERE c.relnamespace OPERATOR(pg_catalog.=) $1 AND NOT c.relispartition "
+		"AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) ORDER BY c.relname",
+		.nargs = 1,
+		.argtypes = {OIDOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		arg = ObjectIdGetDatum(schema);
+	List	   *result = NIL;
+
+	SPI_connect();
+	cdc_extension_execute(&select, &arg, NULL);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Oid			relid = (Oid) cdc_result_int8(i, "oid", 0);
+
+		if (!OidIsValid(getExtensionOfObject(RelationRelationId, relid)))
+			result = lappend_oid(result, relid);
+	}
+	SPI_finish();
+	return result;
+}
+
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+/*
+ * add_tables(schema, ...): add_table of each, and a row that says what was done.  What one
+ * is refused for stops no other.  Those that were registered stay locked to the end of the
+ * transaction.
+ */
+PG_FUNCTION_INFO_V1(cdcsync_add_tables);
+Datum
+cdcsync_add_tables(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("schema must not be null")));
+	foreach(lc, tables_of(PG_GETARG_OID(0)))
+	{
+		Candidate	candidate = {fcinfo, lfirst_oid(lc)};
+		bool		known = cdc_table_rule_for_relation(candidate.relid) != NULL;
+		ErrorData  *error = known ? NULL : cdc_subxact_attempt(add_candidate, &candidate, is_about_table);
+		Datum		values[5] = {ObjectIdGetDatum(candidate.relid)};
+		bool		nulls[5] = {false};
+
+		values[1] = CStringGetTextDatum(known ? "unchanged" : error ? "refused" : "registered");
+		values[2] = text_or_null(error ? error->message : NULL, &nulls[2]);
+		values[3] = text_or_null(error ? error->detail : NULL, &nulls[3]);
+		values[4] = text_or_null(error ? error->hint : NULL, &nulls[4]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -21,7 +20,8 @@
 #include "base/compat.h"
 #include "base/table_name.h"
 #include "stored/table_rule.h"
-#include "table/registered_table.h"
+#include "table/column.h"
+#include "table/key.h"
 #include "table/table_query.h"
 
 /* A column by the name that it has in events */
@@ -32,34 +32,19 @@ typedef struct DigestColumn
 	bool		in_key;
 } DigestColumn;
 
-static const char *
-remote_name(const CdcTableRule *rule, const char *local)
-{
-	ListCell   *lc;
-
-	foreach(lc, rule ? rule->column_map : NIL)
-	{
-		const CdcColumnPair *pair = lfirst(lc);
-
-		if (strcmp(pair->local, local) == 0)
-			return pair->remote;
-	}
-	return local;
-}
-
 static int
 compare_names(const ListCell *a, const ListCell *b)
 {
 	return strcmp(((DigestColumn *) lfirst(a))->remote, ((DigestColumn *) lfirst(b))->remote);
 }
 
-/* By remote name, in byte order; generated ones do not travel */
+/* Those that count, by remote name in byte order */
 static List *
 sorted_columns(Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	CdcTableRule *rule = cdc_table_rule_for_relation(RelationGetRelid(rel));
-	Bitmapset  *key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	Bitmapset  *key = cdc_key_attnums(rel);
 	List	   *columns = NIL;
 
 	for (int i = 0; i < desc->natts; i++)
@@ -67,12 +52,12 @@ sorted_columns(Relation rel)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		DigestColumn *column;
 
-		if (att->attisdropped || att->attgenerated)
+		if (!cdc_column_counts(rule, att))
 			continue;
 		column = palloc(sizeof(DigestColumn));
 		column->local = NameStr(att->attname);
-		column->remote = remote_name(rule, column->local);
-		column->in_key = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, key);
+		column->remote = cdc_table_rule_remote_name(rule, column->local);
+		column->in_key = bms_is_member(att->attnum, key);
 		columns = lappend(columns, column);
 	}
 	list_sort(columns, compare_names);

@@ -86,6 +86,23 @@ cdc_key_find_index(Relation rel)
 	return found;
 }
 
+/* The columns of that index, as attribute numbers; NULL if there is none */
+Bitmapset *
+cdc_key_attnums(Relation rel)
+{
+	Oid			indexoid = cdc_key_find_index(rel);
+	Bitmapset  *attnums = NULL;
+	Relation	index;
+
+	if (!OidIsValid(indexoid))
+		return NULL;
+	index = index_open(indexoid, AccessShareLock);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		attnums = bms_add_member(attnums, index->rd_index->indkey.values[i]);
+	index_close(index, AccessShareLock);
+	return attnums;
+}
+
 static Node *
 stored_tree(Relation index, AttrNumber column)
 {

@@ -40,6 +40,7 @@ typedef struct CdcKey
 } CdcKey;
 
 extern Oid	cdc_key_find_index(Relation rel);
+extern Bitmapset *cdc_key_attnums(Relation rel);
 extern List *cdc_key_find_unique_indexes(Relation rel, Oid key_index);
 extern bool cdc_key_index_is_of(Oid index, const Bitmapset *attnums);
 extern bool cdc_key_has_column(const CdcKey *key, AttrNumber attnum);

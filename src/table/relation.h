@@ -9,9 +9,7 @@
 #include "executor/spi.h"
 
 #include "event/event.h"
-#include "stored/table_rule.h"
-#include "table/clock.h"
-#include "table/key.h"
+#include "table/registered_table.h"
 #include "value/value.h"
 
 /* A local column that takes part: all but dropped and generated ones */
@@ -23,6 +21,7 @@ typedef struct CdcColumn
 	CdcValueType vt;
 	Oid			collation;
 	FmgrInfo	output;
+	bool		counts;			/* says what its row is: compared, in canonical text and digest */
 	bool		referable;		/* in a unique index: foreign keys may point to it */
 	bool		updatable;		/* UPDATE may set it: not GENERATED ALWAYS AS IDENTITY */
 } CdcColumn;
@@ -67,24 +66,22 @@ typedef struct CdcInsert
 
 typedef struct CdcRelation
 {
-	char	   *source_name;	/* schema.table as events say it: hash key */
-	bool		valid;
-	TimestampTz opened_at;		/* start of the last transaction that opened it */
-	MemoryContext context;
-	CdcTableRule *rule;
-	Oid			relid;
-	Oid			owner;
+	CdcRegisteredTable table;	/* what every backend keeps of it */
+	char	   *source_name;	/* schema.table as events say it */
 	char	   *qualified_name; /* quoted */
+	TimestampTz opened_at;		/* start of the last transaction that opened it */
+	Oid			relid;			/* these five are the table's, for short */
+	Oid			owner;
+	CdcTableRule *rule;
 	CdcKey	   *key;
+	CdcClock	clock;
 	int			ncolumns;
 	CdcColumn  *columns;
 	int			key_column[INDEX_MAX_KEYS]; /* per key column: index in columns */
 	int			version;		/* index of the version column; -1 under the commit clock */
-	CdcClock	clock;
 	int		   *by_remote_name; /* columns in the byte order of their remote names */
 	bool		partitioned;
 	bool		plain;			/* a statement would but check, store and index its rows */
-	List	   *partitions;		/* their oids */
 	char	   *fires;			/* which triggers of users fire where changes are applied, as commands that */
 	char	   *fires_before;	/* end it; those before a row is written, which may change it; or NULL */
 	Bitmapset  *all_columns;
@@ -98,6 +95,8 @@ typedef struct CdcRelation
 } CdcRelation;
 
 extern CdcRelation *cdc_relation_open(const char *schema, const char *table);
+extern void cdc_relation_fill(CdcRelation *map, Relation rel, CdcTableRule *rule);
+extern const CdcColumn *cdc_relation_find_column(const CdcRelation *rel, const CdcField *field);
 extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, bool of_key);
 
 /* The name of the ephemeral relation, and its columns before those of the table */
@@ -106,7 +105,5 @@ extern CdcShape *cdc_relation_shape(CdcRelation *rel, const CdcImage *image, boo
 #define CDC_BATCH_TID	1
 #define CDC_BATCH_XID	2
 #define CDC_BATCH_FIRST	3
-
-extern void cdc_relation_reset(void);
 
 #endif							/* CDC_RELATION_H */

@@ -266,8 +266,8 @@ tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
 		warn_of_name(rule);
 }
 
-/* warned: tables of which it has been said already, for another partition */
-static void
+/* Returns whether it is registered; warned: those of which it has been said already, for another partition */
+static bool
 tend(const CdcDdl *ddl, Oid relid, List **warned)
 {
 	CdcTableRule *rule = cdc_registered_table_rule(relid);
@@ -289,26 +289,29 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
 	else
 		tend_registered(ddl, relid, rule);
 	SPI_finish();
+	return rule != NULL;
 }
 
 /*
  * After it, with the relations that it changed: gives partitions what add_table gave
  * their table, warns of what other nodes will not know, and raises an error if the table
- * may not be so.
+ * may not be so.  Returns whether it has changed a registered one.
  */
-void
+bool
 cdc_table_ddl_end(const CdcDdl *ddl, const List *altered)
 {
 	const ListCell *lc;
 	List	   *warned = NIL;
+	bool		any = false;
 
 	if (altered == NIL || !is_set_up())
-		return;
+		return false;
 	foreach(lc, altered)
 	{
 		Oid			relid = lfirst_oid(lc);
 
 		if (cdc_objection_is_table(relid) && is_locked(relid))
-			tend(ddl, relid, &warned);
+			any |= tend(ddl, relid, &warned);
 	}
+	return any;
 }

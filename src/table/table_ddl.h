@@ -21,6 +21,6 @@ typedef struct CdcDdl
 } CdcDdl;
 
 extern CdcDdl cdc_table_ddl_begin(Node *stmt);
-extern void cdc_table_ddl_end(const CdcDdl *ddl, const List *altered);
+extern bool cdc_table_ddl_end(const CdcDdl *ddl, const List *altered);
 
 #endif							/* CDC_TABLE_DDL_H */

@@ -26,8 +26,8 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "event/decode_json.h"
 #include "event/decode_schema.h"
+#include "event/format.h"
 #include "event/token.h"
 #include "value/value.h"
 #include "value/value_convert.h"
@@ -407,7 +407,7 @@ void
 cdc_value_members(CdcConversion *c, const char *const *names, int n, CdcToken *found)
 {
 	int			nmembers;
-	CdcField   *members = cdc_decode_members(c->token, &nmembers);
+	CdcField   *members = cdc_token_members(c->token, &nmembers);
 
 	memset(found, 0, n * sizeof(CdcToken));
 	for (int i = 0; i < nmembers; i++)
@@ -431,12 +431,9 @@ cdc_value_text(CdcConversion *c, int *len)
 	char	   *text;
 
 	if (!c->token->escaped)
-	{
-		*len = c->token->len;
-		return unconstify(char *, c->token->text);
-	}
+		return unconstify(char *, cdc_token_chars(c->token, len));
 	error_context_stack = &callback;
-	text = cdc_decode_string(c->token);
+	text = cdc_token_string(c->token);
 	error_context_stack = callback.previous;
 	*len = strlen(text);
 	return text;
@@ -458,13 +455,14 @@ cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len)
 bool
 cdc_value_token_is_placeholder(CdcConversion *c)
 {
-	int			len = c->token->len;
-	char	   *text;
+	int			len;
+	const char *text;
 
 	if (c->token->type != CDC_TOKEN_STRING)
 		return false;
+	text = cdc_token_chars(c->token, &len);
 	if (!c->token->escaped)
-		return cdc_value_is_placeholder(c, c->token->text, len);
+		return cdc_value_is_placeholder(c, text, len);
 	if (len > strlen("\\uxxxx") * strlen(c->producer->placeholder))
 		return false;
 	text = cdc_value_text(c, &len);
@@ -493,16 +491,13 @@ static bool
 is_avro_union(const CdcToken *token)
 {
 	static const char *const types[] = {"boolean", "int", "long", "float", "double", "bytes", "string"};
-	const char *s = token->text + 1;
-	const char *end = token->text + token->len;
+	int			n = 0;
+	CdcField   *members = token->type == CDC_TOKEN_OBJECT ? cdc_token_members(token, &n) : NULL;
 
-	while (s < end && strchr(" \t\r\n", *s))
-		s++;
-	for (int i = 0; token->type == CDC_TOKEN_OBJECT && i < lengthof(types); i++)
+	for (int i = 0; n > 0 && i < lengthof(types); i++)
 	{
-		int			len = strlen(types[i]);
-
-		if (end - s > len + 2 && s[0] == '"' && memcmp(s + 1, types[i], len) == 0 && s[len + 1] == '"')
+		if (members->namelen == strlen(types[i]) &&
+			memcmp(members->name, types[i], members->namelen) == 0)
 			return true;
 	}
 	return false;
@@ -542,9 +537,9 @@ cdc_value_invalid(CdcConversion *c)
 					c->vt->column, cdc_value_type_name(c->vt)),
 			 c->schema == &c->implied ?
 			 errdetail("It is the %s \"%s\".", form_name(c->token->type),
-					   cdc_decode_excerpt(c->token->text, c->token->len)) :
+					   cdc_token_excerpt(c->token)) :
 			 errdetail("It is the %s \"%s\" of Debezium type %s.", form_name(c->token->type),
-					   cdc_decode_excerpt(c->token->text, c->token->len),
+					   cdc_token_excerpt(c->token),
 					   cdc_decode_schema_name(c->schema))));
 }
 
@@ -555,7 +550,7 @@ cdc_value_out_of_range(CdcConversion *c)
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("value for column \"%s\" of type %s is out of range",
 					c->vt->column, format_type_be(c->vt->base_type)),
-			 errdetail("It is %s.", cdc_decode_excerpt(c->token->text, c->token->len))));
+			 errdetail("It is %s.", cdc_token_excerpt(c->token))));
 }
 
 void

@@ -10,7 +10,6 @@
 #include "common/md5.h"
 #include "utils/array.h"
 
-#include "event/decode_json.h"
 #include "event/decode_schema.h"
 #include "event/token.h"
 #include "value/value_convert.h"
@@ -27,7 +26,7 @@ is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n)
 		int64		code;
 
 		if (tokens[i].type != CDC_TOKEN_NUMBER ||
-			!cdc_decode_integer(&tokens[i], &code) || code != (unsigned char) placeholder[i])
+			!cdc_token_integer(&tokens[i], &code) || code != (unsigned char) placeholder[i])
 			return false;
 	}
 	return true;
@@ -42,7 +41,7 @@ is_placeholder_uuid(CdcConversion *c, const CdcToken *token)
 	pg_uuid_t	uuid;
 	const char *error;
 
-	if (token->type != CDC_TOKEN_STRING || !cdc_value_parse_uuid(token->text, token->len, &uuid) ||
+	if (!cdc_value_parse_uuid(token, &uuid) ||
 		!pg_md5_binary(placeholder, strlen(placeholder), expected.data, &error))
 		return false;
 	expected.data[6] = (expected.data[6] & 0x0f) | 0x30;
@@ -73,11 +72,16 @@ is_array_placeholder(CdcConversion *c, const CdcToken *tokens, int n)
 static bool
 is_java_array(const CdcToken *token)
 {
-	const char *p = token->text;
-	const char *end = p + token->len;
+	const char *p;
+	const char *end;
 	const char *at;
+	int			len;
 
-	if (token->type != CDC_TOKEN_STRING || token->len == 0 || *p != '[')
+	if (token->type != CDC_TOKEN_STRING)
+		return false;
+	p = cdc_token_chars(token, &len);
+	end = p + len;
+	if (len == 0 || *p != '[')
 		return false;
 	while (p < end && *p == '[')
 		p++;
@@ -152,7 +156,7 @@ convert_array(CdcConversion *c, Datum *value)
 {
 	CdcValueType *vt = c->vt->element;
 	int			n;
-	CdcToken   *tokens = cdc_decode_elements(c->token, &n);
+	CdcToken   *tokens = cdc_token_elements(c->token, &n);
 	Datum	   *elems;
 	bool	   *nulls;
 	int			lower_bound = 1;

@@ -18,6 +18,8 @@
 #include "utils/builtins.h"
 #include "utils/varbit.h"
 
+#include "base/base64.h"
+#include "event/token.h"
 #include "value/value_convert.h"
 
 const CdcConversionRule cdc_value_opaque_rules[] = {
@@ -35,14 +37,10 @@ cdc_value_imply_bytea(CdcConversion *c)
 					CDC_SCHEMA_BYTES : CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
 }
 
+/* bytes: behind room for a header; NULL if the value was none */
 static CdcValueStatus
-from_base64(CdcConversion *c, bool url_safe, Datum *value)
+set_bytes(CdcConversion *c, char *bytes, int nbytes, Datum *value)
 {
-	int			len;
-	int			nbytes;
-	char	   *text = cdc_value_text(c, &len);
-	char	   *bytes = cdc_value_base64(text, len, url_safe, VARHDRSZ, &nbytes);
-
 	if (bytes == NULL)
 		cdc_value_invalid(c);
 	SET_VARSIZE(bytes, nbytes + VARHDRSZ);
@@ -50,11 +48,33 @@ from_base64(CdcConversion *c, bool url_safe, Datum *value)
 	return CDC_VALUE_SET;
 }
 
+/* Of Connect's type bytes, as the wire format has it */
+static CdcValueStatus
+from_bytes(CdcConversion *c, Datum *value)
+{
+	int			nbytes;
+	char	   *bytes = cdc_token_bytes(c->token, VARHDRSZ, &nbytes);
+
+	return set_bytes(c, bytes, nbytes, value);
+}
+
+/* Of a text, in which Debezium has encoded them */
+static CdcValueStatus
+from_base64(CdcConversion *c, bool url_safe, Datum *value)
+{
+	int			len;
+	int			nbytes;
+	char	   *text = cdc_value_text(c, &len);
+	char	   *bytes = cdc_base64(text, len, url_safe, VARHDRSZ, &nbytes);
+
+	return set_bytes(c, bytes, nbytes, value);
+}
+
 /* Only in this mode the placeholder of a value that was not sent is encoded too */
 static CdcValueStatus
 convert_bytes(CdcConversion *c, Datum *value)
 {
-	from_base64(c, false, value);
+	from_bytes(c, value);
 	if (cdc_value_is_placeholder(c, VARDATA(DatumGetPointer(*value)),
 								 VARSIZE(DatumGetPointer(*value)) - VARHDRSZ))
 		return CDC_VALUE_UNCHANGED;
@@ -124,7 +144,7 @@ cdc_value_imply_opaque(CdcConversion *c)
 }
 
 static CdcValueStatus
-from_bytes(CdcConversion *c, Datum bytes, Datum *value)
+set_opaque(CdcConversion *c, Datum bytes, Datum *value)
 {
 	char	   *data = VARDATA(DatumGetPointer(bytes));
 	int			len = VARSIZE(DatumGetPointer(bytes)) - VARHDRSZ;
@@ -140,7 +160,7 @@ cdc_value_opaque(CdcConversion *c, Datum *value)
 	Datum		bytes;
 	CdcValueStatus status = convert_bytes(c, &bytes);
 
-	return status == CDC_VALUE_SET ? from_bytes(c, bytes, value) : status;
+	return status == CDC_VALUE_SET ? set_opaque(c, bytes, value) : status;
 }
 
 /* If bytes come as bytes, a string is a text that needs no decoding */
@@ -152,7 +172,7 @@ cdc_value_opaque_string(CdcConversion *c, Datum *value)
 	if (c->producer->binary == CDC_BINARY_BYTES)
 		return cdc_value_by_input(c, value);
 	convert_string(c, &bytes);
-	return from_bytes(c, bytes, value);
+	return set_opaque(c, bytes, value);
 }
 
 void
@@ -208,7 +228,7 @@ convert_bits(CdcConversion *c, Datum *value)
 	int			length;
 	char	   *text;
 
-	from_base64(c, false, &datum);
+	from_bytes(c, &datum);
 	bytes = (unsigned char *) VARDATA(DatumGetPointer(datum));
 	nbits = (VARSIZE(DatumGetPointer(datum)) - VARHDRSZ) * BITS_PER_BYTE;
 	while (nbits > 0 && (bytes[(nbits - 1) / 8] >> (nbits - 1) % 8 & 1) == 0)
@@ -220,66 +240,6 @@ convert_bits(CdcConversion *c, Datum *value)
 		text[length - 1 - i] = i < nbits && (bytes[i / 8] >> i % 8 & 1) ? '1' : '0';
 	text[length] = '\0';
 	return cdc_value_set_input(c, text, value);
-}
-
-static int
-base64_digit(char c, bool url_safe)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == (url_safe ? '-' : '+'))
-		return 62;
-	if (c == (url_safe ? '_' : '/'))
-		return 63;
-	return -1;
-}
-
-/*
- * The bytes of base64, in either alphabet as asked, in CurrentMemoryContext after
- * reserve free bytes; NULL if it is not base64.
- */
-char *
-cdc_value_base64(const char *text, int len, bool url_safe, int reserve, int *nbytes)
-{
-	char	   *result = palloc(reserve + (Size) len / 4 * 3 + 3);
-	char	   *out = result + reserve;
-	uint32		bits = 0;
-	int			ndigits;
-
-	/* padding completes the last group of four; the URL alphabet may do without */
-	ndigits = len;
-	while (ndigits > 0 && ndigits > len - 2 && text[ndigits - 1] == '=')
-		ndigits--;
-	if ((len % 4 != 0 && !(url_safe && ndigits == len)) || ndigits % 4 == 1)
-		return NULL;
-
-	for (int i = 0; i < ndigits; i++)
-	{
-		int			digit = base64_digit(text[i], url_safe);
-
-		if (digit < 0)
-			return NULL;
-		bits = bits << 6 | digit;
-		if (i % 4 == 3)
-		{
-			*out++ = (char) (bits >> 16);
-			*out++ = (char) (bits >> 8);
-			*out++ = (char) bits;
-		}
-	}
-	if (ndigits % 4 == 2)
-		*out++ = (char) (bits >> 4);
-	if (ndigits % 4 == 3)
-	{
-		*out++ = (char) (bits >> 10);
-		*out++ = (char) (bits >> 2);
-	}
-	*nbytes = out - result - reserve;
-	return result;
 }
 
 const CdcConversionRule cdc_value_bytea_rules[] = {

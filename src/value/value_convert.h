@@ -121,8 +121,6 @@ extern void cdc_value_imply_bits(CdcConversion *c);
 /* The text of a type that Debezium does not know, as its binary mode writes it */
 extern CdcValueStatus cdc_value_opaque(CdcConversion *c, Datum *value);
 extern CdcValueStatus cdc_value_opaque_string(CdcConversion *c, Datum *value);
-extern char *cdc_value_base64(const char *text, int len, bool url_safe, int reserve,
-							  int *nbytes);
 
 /* value_text.c */
 extern const CdcConversionRule cdc_value_uuid_rules[];
@@ -133,7 +131,7 @@ extern const CdcConversionRule cdc_value_tsvector_rules[];
 extern const CdcConversionRule cdc_value_hstore_rules[];
 
 /* False if it is none */
-extern bool cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid);
+extern bool cdc_value_parse_uuid(const CdcToken *token, pg_uuid_t *uuid);
 
 /* value_fit.c: how to find out for a type whether texts fit; the error if one does not */
 extern CdcFits cdc_value_find_fits(Oid type, int32 typmod);

@@ -17,7 +17,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "event/decode_json.h"
+#include "event/token.h"
 #include "value/value_convert.h"
 
 /* As many as Java writes of a float, of which the server needs no more, either */
@@ -120,7 +120,7 @@ cdc_value_misfit(CdcConversion *c)
 			 errmsg("value does not fit into column \"%s\" of type %s", c->vt->column,
 					cdc_value_type_name(c->vt)),
 			 errdetail("Rounded or cut, %s would differ from the author's.",
-					   cdc_decode_excerpt(c->token->text, c->token->len)),
+					   cdc_token_excerpt(c->token)),
 			 errhint("Give the column a type that is as wide as the author's, by ALTER TABLE ... ALTER COLUMN %s TYPE.",
 					 quote_identifier(c->vt->column))));
 }

@@ -145,10 +145,8 @@ static void
 wkb_open(CdcConversion *c, const CdcToken *token, Wkb *wkb)
 {
 	int			n = 0;
-	char	   *bytes = NULL;
+	char	   *bytes = cdc_token_bytes(token, 0, &n);
 
-	if (token->type == CDC_TOKEN_STRING)
-		bytes = cdc_value_base64(token->text, token->len, false, 0, &n);
 	if (bytes == NULL || n < 1 || (unsigned char) bytes[0] > 1)
 		cdc_value_invalid(c);
 	wkb->p = (unsigned char *) bytes + 1;
@@ -247,6 +245,8 @@ is_closed(CdcConversion *c, const CdcToken *extensions)
 {
 	static const char *const names[] = {"type", "closed"};
 	const char *type = format_type_be(c->vt->base_type);
+	const char *chars;
+	int			len;
 	CdcToken	found[lengthof(names)];
 	CdcConversion inner = *c;
 
@@ -254,10 +254,12 @@ is_closed(CdcConversion *c, const CdcToken *extensions)
 		cdc_value_invalid(c);
 	inner.token = extensions;
 	cdc_value_members(&inner, names, lengthof(names), found);
-	if (found[0].type != CDC_TOKEN_STRING || found[0].len != strlen(type) ||
-		memcmp(found[0].text, type, found[0].len) != 0)
+	if (found[0].type != CDC_TOKEN_STRING)
 		cdc_value_invalid(c);
-	return cdc_decode_is(found[1].text, found[1].len, "true");
+	chars = cdc_token_chars(&found[0], &len);
+	if (len != strlen(type) || memcmp(chars, type, len) != 0)
+		cdc_value_invalid(c);
+	return cdc_token_is(&found[1], "true");
 }
 
 /* {"wkb":"…","srid":null,"extensions":{"type":"path","closed":"true"}} */
@@ -291,7 +293,7 @@ convert_geometry(CdcConversion *c, Datum *value)
 
 	cdc_value_members(c, names, lengthof(names), found);
 	if (found[1].type != CDC_TOKEN_NULL &&
-		(!cdc_decode_integer(&found[1], &srid) || srid < 0 || srid > PG_INT32_MAX))
+		(!cdc_token_integer(&found[1], &srid) || srid < 0 || srid > PG_INT32_MAX))
 		cdc_value_invalid(c);
 	wkb_open(c, &found[0], &wkb);
 	initStringInfo(&buf);
@@ -308,7 +310,7 @@ static CdcValueStatus
 convert_vector(CdcConversion *c, Datum *value)
 {
 	int			n;
-	CdcToken   *elements = cdc_decode_elements(c->token, &n);
+	CdcToken   *elements = cdc_token_elements(c->token, &n);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -326,10 +328,10 @@ append_sparse_element(StringInfo buf, CdcConversion *c, const CdcToken *pair)
 	CdcToken   *tokens = NULL;
 
 	if (pair->type == CDC_TOKEN_ARRAY)
-		tokens = cdc_decode_elements(pair, &n);
+		tokens = cdc_token_elements(pair, &n);
 	if (n != 2 || tokens[0].type != CDC_TOKEN_NUMBER)
 		cdc_value_invalid(c);
-	appendStringInfo(buf, "%s:%s", cdc_decode_string(&tokens[0]),
+	appendStringInfo(buf, "%s:%s", cdc_token_string(&tokens[0]),
 					 cdc_value_double_text(c, &tokens[1]));
 }
 
@@ -346,7 +348,7 @@ convert_sparse_vector(CdcConversion *c, Datum *value)
 	cdc_value_members(c, names, lengthof(names), found);
 	if (found[0].type != CDC_TOKEN_NUMBER || found[1].type != CDC_TOKEN_ARRAY)
 		cdc_value_invalid(c);
-	pairs = cdc_decode_elements(&found[1], &n);
+	pairs = cdc_token_elements(&found[1], &n);
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
 	for (int i = 0; i < n; i++)
@@ -355,7 +357,7 @@ convert_sparse_vector(CdcConversion *c, Datum *value)
 			appendStringInfoChar(&buf, ',');
 		append_sparse_element(&buf, c, &pairs[i]);
 	}
-	appendStringInfo(&buf, "}/%s", cdc_decode_string(&found[0]));
+	appendStringInfo(&buf, "}/%s", cdc_token_string(&found[0]));
 	return cdc_value_set_input(c, buf.data, value);
 }
 

@@ -79,7 +79,7 @@ integer_datum(Oid type, int64 n, Datum *value)
 static CdcValueStatus
 convert_number(CdcConversion *c, Datum *value)
 {
-	return cdc_value_set_input(c, cdc_decode_string(c->token), value);
+	return cdc_value_set_input(c, cdc_token_string(c->token), value);
 }
 
 static CdcValueStatus
@@ -88,7 +88,7 @@ convert_integer(CdcConversion *c, Datum *value)
 	int64		n;
 
 	/* what does not fit is for the input function to complain of */
-	if (!cdc_decode_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
+	if (!cdc_token_integer(c->token, &n) || !integer_datum(c->vt->base_type, n, value))
 		return convert_number(c, value);
 	return CDC_VALUE_SET;
 }
@@ -99,7 +99,7 @@ convert_oid(CdcConversion *c, Datum *value)
 {
 	int64		n;
 
-	if (!cdc_decode_integer(c->token, &n))
+	if (!cdc_token_integer(c->token, &n))
 		cdc_value_invalid(c);
 	if (n < 0 || n > PG_UINT32_MAX)
 		cdc_value_out_of_range(c);
@@ -112,16 +112,16 @@ static CdcToken
 variable_decimal(CdcConversion *c, int *scale)
 {
 	int			n;
-	CdcField   *members = cdc_decode_members(c->token, &n);
+	CdcField   *members = cdc_token_members(c->token, &n);
 	CdcToken	value = {CDC_TOKEN_NULL};
 	int64		number = PG_INT64_MAX;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (cdc_decode_is(members[i].name, members[i].namelen, "value"))
+		if (cdc_field_is(&members[i], "value"))
 			value = members[i].token;
-		else if (cdc_decode_is(members[i].name, members[i].namelen, "scale") &&
-				 !cdc_decode_integer(&members[i].token, &number))
+		else if (cdc_field_is(&members[i], "scale") &&
+				 !cdc_token_integer(&members[i].token, &number))
 			cdc_value_invalid(c);
 	}
 	if (value.type != CDC_TOKEN_STRING || number > PG_INT32_MAX || number < PG_INT32_MIN)
@@ -216,13 +216,13 @@ decimal_text(CdcConversion *c)
 	char	   *text;
 
 	if (token.type == CDC_TOKEN_NUMBER)
-		return cdc_decode_string(&token);
+		return cdc_token_string(&token);
 	if (token.type == CDC_TOKEN_OBJECT)
 		token = variable_decimal(c, &scale);
 	else if (scale < 0)
 		no_scale(c);
 
-	bytes = (unsigned char *) cdc_value_base64(token.text, token.len, false, 0, &nbytes);
+	bytes = (unsigned char *) cdc_token_bytes(&token, 0, &nbytes);
 	if (bytes == NULL || nbytes == 0)
 		cdc_value_invalid(c);
 	if (nbytes > MAX_DECIMAL_BYTES || scale > MAX_SCALE || scale < MIN_SCALE)
@@ -290,9 +290,14 @@ cdc_value_double_text(CdcConversion *c, const CdcToken *token)
 	char	   *special = NULL;
 
 	if (token->type == CDC_TOKEN_NUMBER)
-		return cdc_decode_string(token);
+		return cdc_token_string(token);
 	if (token->type == CDC_TOKEN_STRING)
-		special = special_number(token->text, token->len);
+	{
+		int			len;
+		const char *chars = cdc_token_chars(token, &len);
+
+		special = special_number(chars, len);
+	}
 	if (special == NULL)
 		cdc_value_invalid(c);
 	return special;
@@ -306,7 +311,7 @@ convert_float_to_double(CdcConversion *c, Datum *value)
 
 	if (c->token->type != CDC_TOKEN_NUMBER)
 		return convert_double(c, value);
-	narrow = DirectFunctionCall1(float4in, CStringGetDatum(cdc_decode_string(c->token)));
+	narrow = DirectFunctionCall1(float4in, CStringGetDatum(cdc_token_string(c->token)));
 	*value = DirectFunctionCall1(ftod, narrow);
 	return CDC_VALUE_SET;
 }
@@ -363,7 +368,7 @@ convert_text_to_money(CdcConversion *c, Datum *value)
 static CdcValueStatus
 convert_double_to_money(CdcConversion *c, Datum *value)
 {
-	return set_money(c, cdc_decode_string(c->token), value);
+	return set_money(c, cdc_token_string(c->token), value);
 }
 
 const CdcConversionRule cdc_value_integer_rules[] = {

@@ -44,9 +44,9 @@ infinite(CdcConversion *c)
 	cdc_value_members(c, names, 1, &special);
 	if (special.type == CDC_TOKEN_NULL)
 		return 0;
-	if (cdc_decode_is(special.text, special.len, "POSITIVE_INFINITY"))
+	if (cdc_token_is(&special, "POSITIVE_INFINITY"))
 		return 1;
-	if (cdc_decode_is(special.text, special.len, "NEGATIVE_INFINITY"))
+	if (cdc_token_is(&special, "NEGATIVE_INFINITY"))
 		return -1;
 	cdc_value_invalid(c);
 }
@@ -63,7 +63,7 @@ read_members(CdcConversion *c, const char *const *names, int n, int64 *values)
 	{
 		values[i] = 0;
 		if (found[i].type != CDC_TOKEN_NULL &&
-			(found[i].type != CDC_TOKEN_NUMBER || !cdc_decode_integer(&found[i], &values[i])))
+			(found[i].type != CDC_TOKEN_NUMBER || !cdc_token_integer(&found[i], &values[i])))
 			cdc_value_invalid(c);
 		if ((values[i] > PG_INT32_MAX || values[i] < PG_INT32_MIN) &&
 			strcmp(names[i], "seconds") != 0)

@@ -7,6 +7,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "event/decode_json.h"
 #include "event/token.h"
 #include "value/value_convert.h"
 
@@ -51,7 +52,10 @@ cdc_value_imply_hstore(CdcConversion *c)
 static CdcValueStatus
 convert_tsvector(CdcConversion *c, Datum *value)
 {
-	if (c->token->len > 0 && c->token->text[0] != '\'')
+	int			len;
+	const char *chars = cdc_token_chars(c->token, &len);
+
+	if (len > 0 && chars[0] != '\'')
 		cdc_value_invalid(c);
 	return cdc_value_by_input(c, value);
 }
@@ -78,7 +82,7 @@ append_pair(StringInfo buf, const CdcField *pair)
 		appendStringInfoString(buf, "NULL");
 	else
 	{
-		char	   *text = cdc_decode_string(&pair->token);
+		char	   *text = cdc_token_string(&pair->token);
 
 		append_quoted(buf, text, strlen(text));
 		pfree(text);
@@ -88,16 +92,17 @@ append_pair(StringInfo buf, const CdcField *pair)
 static bool
 is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n)
 {
-	return n == 1 && pairs->token.type == CDC_TOKEN_STRING &&
-		cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
-		cdc_value_is_placeholder(c, pairs->token.text, pairs->token.len);
+	CdcConversion only = {.token = &pairs->token, .producer = c->producer, .vt = c->vt};
+
+	return n == 1 && cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
+		cdc_value_token_is_placeholder(&only);
 }
 
 static CdcValueStatus
 set_hstore(CdcConversion *c, const CdcToken *object, Datum *value)
 {
 	int			n;
-	CdcField   *pairs = cdc_decode_members(object, &n);
+	CdcField   *pairs = cdc_token_members(object, &n);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -117,11 +122,13 @@ set_hstore(CdcConversion *c, const CdcToken *object, Datum *value)
 static CdcValueStatus
 convert_hstore_json(CdcConversion *c, Datum *value)
 {
-	CdcToken	object = {CDC_TOKEN_OBJECT};
+	int			len;
+	const char *text = cdc_value_text(c, &len);
+	CdcToken	object;
 
-	object.text = cdc_value_text(c, &object.len);
-	if (object.len < 2 || object.text[0] != '{')
+	if (len < 2 || text[0] != '{')
 		cdc_value_invalid(c);
+	object = cdc_decode_token(text, len);
 	return set_hstore(c, &object, value);
 }
 
@@ -136,7 +143,7 @@ convert_uuid(CdcConversion *c, Datum *value)
 {
 	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
 
-	if (!cdc_value_parse_uuid(c->token->text, c->token->len, uuid))
+	if (!cdc_value_parse_uuid(c->token, uuid))
 		return cdc_value_by_input(c, value);
 	*value = UUIDPGetDatum(uuid);
 	return CDC_VALUE_SET;
@@ -144,11 +151,16 @@ convert_uuid(CdcConversion *c, Datum *value)
 
 /* The usual form: 8-4-4-4-12 */
 bool
-cdc_value_parse_uuid(const char *text, int len, pg_uuid_t *uuid)
+cdc_value_parse_uuid(const CdcToken *token, pg_uuid_t *uuid)
 {
 	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	const char *text;
+	int			len;
 	int			n = 0;
 
+	if (token->type != CDC_TOKEN_STRING)
+		return false;
+	text = cdc_token_chars(token, &len);
 	if (len != sizeof(form) - 1)
 		return false;
 	for (int i = 0; i < len; i++)

@@ -158,7 +158,7 @@ read_number(CdcConversion *c)
 {
 	int64		n;
 
-	if (!cdc_decode_integer(c->token, &n))
+	if (!cdc_token_integer(c->token, &n))
 		cdc_value_invalid(c);
 	return n;
 }
@@ -183,12 +183,6 @@ convert_date(CdcConversion *c, Datum *value)
 		default:
 			return cdc_value_set_date(c, days, value);
 	}
-}
-
-static bool
-text_is(CdcConversion *c, const char *text)
-{
-	return c->token->len == strlen(text) && memcmp(c->token->text, text, c->token->len) == 0;
 }
 
 static bool
@@ -251,14 +245,14 @@ convert_iso_date(CdcConversion *c, Datum *value)
 	const char *end = p + len;
 	int64		days;
 
-	if (text_is(c, "-5877611-06-21Z") ||
-		text_is(c, "+292278994-08-16Z") || text_is(c, "+292278994-08-17Z"))
+	if (cdc_token_is(c->token, "-5877611-06-21Z") ||
+		cdc_token_is(c->token, "+292278994-08-16Z") || cdc_token_is(c->token, "+292278994-08-17Z"))
 	{
 		*value = DateADTGetDatum(DATEVAL_NOEND);
 		return CDC_VALUE_SET;
 	}
-	if (text_is(c, "-5877611-06-22Z") ||
-		text_is(c, "+292269055-12-02Z") || text_is(c, "+292269055-12-03Z"))
+	if (cdc_token_is(c->token, "-5877611-06-22Z") ||
+		cdc_token_is(c->token, "+292269055-12-02Z") || cdc_token_is(c->token, "+292269055-12-03Z"))
 	{
 		*value = DateADTGetDatum(DATEVAL_NOBEGIN);
 		return CDC_VALUE_SET;
@@ -293,7 +287,7 @@ out_of_range(CdcConversion *c)
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 			 errmsg("value for column \"%s\" of type %s is out of range",
 					c->vt->column, format_type_be(c->vt->base_type)),
-			 errdetail("It is %s.", cdc_decode_string(c->token))));
+			 errdetail("It is %s.", cdc_token_string(c->token))));
 }
 
 static CdcValueStatus
@@ -439,7 +433,7 @@ convert_iso_timestamp(CdcConversion *c, Datum *value)
 {
 	Timestamp	timestamp;
 
-	if (text_is(c, "-290308-12-21T19:59:27.6Z"))
+	if (cdc_token_is(c->token, "-290308-12-21T19:59:27.6Z"))
 		timestamp = DT_NOBEGIN;
 	else if (!parse_iso_timestamp(c, false, &timestamp))
 		cdc_value_invalid(c);
@@ -453,10 +447,10 @@ convert_zoned_timestamp(CdcConversion *c, Datum *value)
 {
 	Timestamp	timestamp;
 
-	if (text_is(c, "infinity"))
+	if (cdc_token_is(c->token, "infinity"))
 		timestamp = DT_NOEND;
-	else if (text_is(c, "-infinity") || text_is(c, "+292269055-12-02T23:00:00.000000Z") ||
-			 text_is(c, "+292269055-12-02T23:00:00Z"))
+	else if (cdc_token_is(c->token, "-infinity") || cdc_token_is(c->token, "+292269055-12-02T23:00:00.000000Z") ||
+			 cdc_token_is(c->token, "+292269055-12-02T23:00:00Z"))
 		timestamp = DT_NOBEGIN; /* the long ones are of an array's element */
 	else if (!parse_iso_timestamp(c, true, &timestamp))
 		cdc_value_invalid(c);

@@ -29,7 +29,6 @@
 #include "worker/discovery.h"
 #include "worker/partition.h"
 
-#define QUERY_TIMEOUT_MS	1000
 #define RETENTION_INTERVAL_MS 60000
 #define MAX_TYPOS			3
 #define HEARTBEAT_PREFIX	"__debezium-heartbeat."
@@ -319,7 +318,7 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 		positions[n].partition = f->offset.partition;
 		asked[n++] = f;
 	}
-	if (n > 0 && !cdc_consumer_query_offsets(positions, n, time, QUERY_TIMEOUT_MS, &error))
+	if (n > 0 && !cdc_consumer_query_offsets(positions, n, time, &error))
 	{
 		CdcError	trouble = cdc_error_own(error, NULL);
 
@@ -605,7 +604,7 @@ look_at_retention(bool any_found)
 		if (n == 0 || strcmp(retentions[n - 1].topic, p->offset.topic) != 0)
 			retentions[n++].topic = p->offset.topic;
 	}
-	cdc_consumer_query_retention(retentions, n, QUERY_TIMEOUT_MS);
+	cdc_consumer_query_retention(retentions, n);
 	for (int i = 0; i < n; i++)
 		set_retention(&retentions[i]);
 }

@@ -6,6 +6,7 @@
  *		STARTING, STREAMING --transient fault--> WAITING, read again after a pause
  *		WAITING --a message applied, or the end--> STREAMING
  *		STARTING, STREAMING --data error--> ERROR --any cdcsync command--> STARTING
+ *		ERROR --any DDL, after a pause that grows--> STARTING
  *		any --pause()--> PAUSED --resume()--> STARTING
  *
  * Only set_state changes the state.  A partition is read from its stored offset, and
@@ -35,7 +36,6 @@
 #define RETRY_FIRST_MS		100
 #define RETRY_LAST_MS		30000
 #define HOLD_MS				1000
-#define QUERY_TIMEOUT_MS	1000
 
 List	   *cdc_partition_list = NIL;
 
@@ -132,6 +132,8 @@ adopt(CdcPartition *p, CdcSubscription *sub)
 	{
 		p->retries = 0;
 		p->retry_at = 0;
+		p->ddl_retries = 0;
+		p->maybe_mended = false;
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 	}
 }
@@ -150,6 +152,20 @@ publish_errors(void)
 		any |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
 	}
 	cdc_control_set_errors(any);
+}
+
+/* Somebody's DDL: it may have mended what has stopped, or is about to */
+void
+cdc_partition_note_ddl(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		p->maybe_mended |= p->state == CDC_PARTITION_ERROR || p->failed_at >= 0;
+	}
 }
 
 /*
@@ -232,6 +248,12 @@ cdc_partition_set_cluster(const char *cluster_id)
 
 /* ---- states ---- */
 
+static int
+retry_delay(int retries)
+{
+	return retries < 9 ? Min(RETRY_FIRST_MS << retries, RETRY_LAST_MS) : RETRY_LAST_MS;
+}
+
 /*
  * The first failure of a message is tried again once: DDL that mends it may have
  * committed before this worker was known to have an error, and then nobody says so.
@@ -247,6 +269,7 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 		return;
 	}
 	unassign(p);
+	p->retry_at = cdc_ticks_now() + retry_delay(p->ddl_retries++);
 	set_state(p, CDC_PARTITION_ERROR, error);
 	cdc_stat_partition_position(p->stat, -1, p->end_offset, 0);
 	publish_errors();
@@ -261,13 +284,8 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 void
 cdc_partition_wait(CdcPartition *p, const CdcError *error)
 {
-	int			delay = RETRY_LAST_MS;
-
 	unassign(p);
-	if (p->retries < 9)
-		delay = Min(RETRY_FIRST_MS << p->retries, RETRY_LAST_MS);
-	p->retries++;
-	p->retry_at = cdc_ticks_now() + delay;
+	p->retry_at = cdc_ticks_now() + retry_delay(p->retries++);
 	set_state(p, CDC_PARTITION_WAITING, error);
 }
 
@@ -370,7 +388,7 @@ rewind_to_time(CdcPartition *p)
 	MemoryContext context;
 	bool		stored;
 
-	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, QUERY_TIMEOUT_MS, &error) ||
+	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, &error) ||
 		(error = position.error) != NULL)
 	{
 		wait_saying(p, error);
@@ -398,6 +416,7 @@ start(CdcPartition *p)
 	char	   *error;
 	int64		from;
 
+	p->maybe_mended = false;
 	if (p->offset.cluster_id && current_cluster &&
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
 	{
@@ -419,8 +438,16 @@ start(CdcPartition *p)
 		return;
 	}
 	p->assigned = true;
-	if (p->retries == 0)
+	if (p->retries == 0 || p->state == CDC_PARTITION_ERROR)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
+}
+
+/* Is it to be read again at its time? */
+static bool
+has_time(const CdcPartition *p)
+{
+	return !p->assigned && (p->state == CDC_PARTITION_WAITING ||
+							(p->state == CDC_PARTITION_ERROR && p->maybe_mended));
 }
 
 void
@@ -434,10 +461,8 @@ cdc_partition_start_due(int64 now)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (p->assigned)
-			continue;
-		if (p->state == CDC_PARTITION_STARTING ||
-			(p->state == CDC_PARTITION_WAITING && p->retry_at <= now))
+		if ((p->state == CDC_PARTITION_STARTING && !p->assigned) ||
+			(has_time(p) && p->retry_at <= now))
 			start(p);
 	}
 }
@@ -454,7 +479,7 @@ cdc_partition_next_due(void)
 	{
 		CdcPartition *p = lfirst(lc);
 
-		if (!p->assigned && p->state == CDC_PARTITION_WAITING)
+		if (has_time(p))
 			due = Min(due, p->retry_at);
 	}
 	return due;
@@ -569,8 +594,8 @@ cdc_partition_out_of_range(CdcPartition *p)
 
 	if (!p->assigned)
 		return;
-	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, QUERY_TIMEOUT_MS, &error) ||
-		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, QUERY_TIMEOUT_MS, &error) ||
+	if (!cdc_consumer_query_offsets(&low, 1, CDC_OFFSET_BEGINNING, &error) ||
+		!cdc_consumer_query_offsets(&high, 1, CDC_OFFSET_END, &error) ||
 		(error = low.error) != NULL || (error = high.error) != NULL)
 		wait_saying(p, error);
 	else if (next < low.offset)
@@ -609,6 +634,7 @@ cdc_partition_applied(CdcPartition *p, const CdcOffset *stored, int64 event_time
 	if (p->failed_at >= 0)
 	{
 		p->failed_at = -1;
+		p->ddl_retries = 0;
 		publish_errors();
 	}
 	take_end(p, p->offset.next_offset);
@@ -675,7 +701,7 @@ cdc_partition_query_ends(List *topics, bool *known, char **error)
 		ends[foreach_current_index(lc)].topic = p->offset.topic;
 		ends[foreach_current_index(lc)].partition = p->offset.partition;
 	}
-	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, QUERY_TIMEOUT_MS, error))
+	if (n > 0 && !cdc_consumer_query_offsets(ends, n, CDC_OFFSET_END, error))
 		return false;
 	*known = true;
 	foreach(lc, cdc_partition_list)

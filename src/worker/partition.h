@@ -22,8 +22,10 @@ typedef struct CdcPartition
 	int64		end_offset;		/* the log's end as last heard of, or -1 */
 	CdcLogTail	tail;
 	int			retries;
-	int64		retry_at;		/* of a waiting one, in ticks */
+	int64		retry_at;		/* of a waiting one, in ticks; of a stopped one, if maybe_mended */
 	int64		failed_at;		/* offset that failed once and is tried again, or -1 */
+	int			ddl_retries;	/* since it stopped, for DDL that may have mended it */
+	bool		maybe_mended;	/* by DDL since the last of them */
 	int			order;			/* place among the partitions, to sort a batch by */
 	int			stat;			/* handle in stat.c */
 } CdcPartition;
@@ -32,6 +34,7 @@ typedef struct CdcPartition
 extern List *cdc_partition_list;
 
 extern void cdc_partition_configure(List *subscriptions, List *offsets);
+extern void cdc_partition_note_ddl(void);
 extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
 extern void cdc_partition_set_cluster(const char *cluster_id);
 extern CdcPartition *cdc_partition_find(const char *topic, int32 partition);

@@ -6,8 +6,9 @@
  * themselves: it is held off, from before the command to the end of the transaction.
  * Only for who may give the command: a hold is not a way to stop somebody's worker.
  * What the dropped database or extension leaves outside its catalogs goes after it.
- * Any DDL may mend what a stopped partition has stumbled over; that of registered tables
- * is register_ddl.c's.
+ * Any DDL may mend what a stopped partition has stumbled over: that of a registered table
+ * lets it try again at once, other DDL at growing intervals.  What it must not do to such
+ * a table is table_ddl.c's.
  */
 #include "postgres.h"
 
@@ -301,8 +302,6 @@ after_command(const Aftermath *aftermath)
 			cdc_peer_forget_database(MyDatabaseId);
 		}
 	}
-	if (aftermath->retry)
-		cdc_control_retry_at_commit();
 }
 
 static void
@@ -312,6 +311,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 {
 	Aftermath	aftermath = {0};
 	CdcAltered	altered = {0};
+	bool		concerned;
 
 	if (!IsParallelWorker())
 		aftermath = before_command(pstmt->utilityStmt);
@@ -335,7 +335,9 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	}
 	PG_END_TRY();
 	after_command(&aftermath);
-	cdc_table_ddl_end(&aftermath.of_tables, altered.relids);
+	concerned = cdc_table_ddl_end(&aftermath.of_tables, altered.relids);
+	if (aftermath.retry)
+		cdc_control_retry_at_commit(concerned);
 }
 
 void

@@ -47,7 +47,7 @@
 #include "stored/identity.h"
 #include "stored/offset.h"
 #include "table/origin.h"
-#include "table/relation.h"
+#include "table/registered_table.h"
 #include "worker/apply_limit.h"
 #include "worker/batch.h"
 #include "worker/deliver.h"
@@ -56,7 +56,6 @@
 #include "worker/retention.h"
 #include "worker/worker.h"
 
-#define QUERY_TIMEOUT_MS	1000
 #define INCOMPLETE_REFRESH_MS 1000	/* between looks while something subscribed is missing */
 #define PRUNE_INTERVAL_MS	(10 * 60 * 1000)
 #define PRUNE_PAUSE_MS		100	/* between turns of pruning */
@@ -144,7 +143,7 @@ load_configuration(void)
 	subscriptions = loaded;
 	cdc_partition_configure(subscriptions, offsets);
 	cdc_discovery_configure(subscriptions);
-	cdc_relation_reset();
+	cdc_registered_table_reset();
 	MemoryContextDelete(config_context);
 	config_context = fresh;
 	if (subscriptions == NIL)
@@ -281,7 +280,7 @@ refresh_topics(int64 now)
 
 	if (!open_client())
 		return;
-	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	if (!cdc_consumer_list_topics(&topics, &cluster_id, &error))
 		client_says(error, false);
 	else
 	{
@@ -422,7 +421,7 @@ answer_waiters(void)
 	if (ticket == 0 || !cdc_consumer_is_open())
 		return;
 	/* what is in the topics now may stand in a topic that is new */
-	if (!cdc_consumer_list_topics(QUERY_TIMEOUT_MS, &topics, &cluster_id, &error))
+	if (!cdc_consumer_list_topics(&topics, &cluster_id, &error))
 	{
 		client_says(error, false);
 		return;
@@ -480,6 +479,8 @@ run_loop(void)
 			reload_settings();
 		if (refresh_due <= now)
 			refresh_topics(now);
+		if (cdc_control_take_ddl())
+			cdc_partition_note_ddl();
 		cdc_partition_start_due(now);
 		/* behind what waits for the broker: what has been paused meanwhile is not read */
 		if (known_generation != cdc_control_generation())

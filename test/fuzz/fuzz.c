@@ -167,7 +167,7 @@ same_fields(const CdcFieldList *a, const CdcFieldList *b)
 		const CdcField *y = &b->fields[i];
 
 		if (x->name != y->name || x->namelen != y->namelen || x->token.type != y->token.type ||
-			x->token.text != y->token.text || x->token.len != y->token.len ||
+			x->token.raw != y->token.raw || x->token.rawlen != y->token.rawlen ||
 			x->token.escaped != y->token.escaped)
 			return false;
 	}

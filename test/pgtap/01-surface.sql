@@ -26,6 +26,7 @@ SELECT results_eq(
 		ORDER BY p.proname, p.pronargs, p.proretset, 1 $$,
 	ARRAY[
 	'add_table(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT false) void',
+	'add_tables(schema regnamespace, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, truncate boolean DEFAULT false) TABLE(relation regclass, result text, message text, detail text, hint text)',
 	'add_version_column(relation regclass, column_name name DEFAULT ''cdcsync_version''::name) void',
 	'alter_subscription(subscription text, topics text[] DEFAULT NULL::text[], conflicts text DEFAULT NULL::text, origin text DEFAULT NULL::text, event_time text DEFAULT NULL::text, on_error text DEFAULT NULL::text, on_unknown_table text DEFAULT NULL::text, producer jsonb DEFAULT NULL::jsonb, peers text[] DEFAULT NULL::text[]) void',
 	'alter_table_rule(relation regclass, version_column name DEFAULT NULL::name, conflicts text DEFAULT NULL::text, source_table text DEFAULT NULL::text, column_map jsonb DEFAULT NULL::jsonb, truncate boolean DEFAULT NULL::boolean) void',

@@ -52,6 +52,14 @@ like(house($tree, 'includes'), qr{^need each other: low/(?:a -> low/b -> low/a|b
 put('src/low/a.h', '#include "b.h"');
 like(house($tree, 'includes'), qr{^src/low/a\.h: includes "b\.h" without its folder}m, 'an include without its folder');
 build();
+put('src/low/b.c', 'int n = token->rawlen;', '/* token->raw */');
+like(house($tree, 'includes'), qr{\Asrc/low/b\.c: is not to know the bytes of a token.*\Z}m, 'a token read as if its format were known');
+put('src/low/b.c', '#include <librdkafka/rdkafka.h>', '#if PG_VERSION_NUM < 160000', '#endif');
+like(house($tree, 'includes'), qr{^src/low/b\.c: is not to know librdkafka$}m, 'librdkafka outside of its folder');
+like(house($tree, 'includes'), qr{^src/low/b\.c: is not to know versions}m, 'a difference between servers outside of compat.h');
+put('src/low/b.c', '/* token->raw */', 'char *s = "x->raw";');
+is(house($tree, 'includes'), '', 'comments and texts know everything');
+build();
 put('src/d.c', '');
 like(house($tree, 'includes'), qr{^src/d\.c: no file stands outside}m, 'a file outside of the folders');
 unlink "$tree/src/d.c";

@@ -271,6 +271,7 @@ my %role = (mallory => 'owner', dave => 'writer', carol => 'admin', mona => 'mon
 # is empty), and arguments that would hurt.
 my %function = (
 	'add_table(regclass,name,text,text,jsonb,boolean)' => [ 'admin', 'own', '', 'apply to his own tables', "'secret'" ],
+	'add_tables(regnamespace,name,text,boolean)' => [ 'admin', 'each', 'names of tables', 'apply to his own tables', "'public'" ],
 	'add_version_column(regclass,name)' => [ 'admin', 'own', '', 'his own table, locked', "'secret'" ],
 	'alter_subscription(text,text[],text,text,text,text,text,jsonb,text[])' => [ 'admin', '', '', 'the subscription', "'peer', origin => 'none'" ],
 	'alter_table_rule(regclass,name,text,text,jsonb,boolean)' => [ 'admin', 'own', '', 'apply to his own tables', "'secret'" ],
@@ -406,6 +407,7 @@ foreach my $function (sort keys %function)
 		    !$granted ? qr/permission denied for (?:schema|function)/
 		  : $wants eq 'trigger' ? qr/trigger/
 		  : $wants eq 'own' ? qr/must be owner of table secret/
+		  : $wants eq 'each' ? qr/refused\|must be owner of table/
 		  : $wants eq 'read' ? qr/permission denied for table secret/
 		  : $wants eq 'write' ? qr/conflict \d+ does not exist/
 		  : undef;

@@ -115,6 +115,21 @@ becomes($node, "$state 'slow'", 'paused', '... does not keep anybody from pausin
 $node->sql('ALTER TABLE slow DISABLE TRIGGER wait');
 go_on('it');
 
+# --- DDL of somebody, which mends nothing ---------------------------------------------------------------------------
+
+my $stopped = qq{LOG:  subscription "slow" stopped at topic "$slow"};
+$node->sql('ALTER TABLE slow ADD CONSTRAINT small CHECK (id < 5000); CREATE ROLE plain');
+produce($slow, change(0, 'c', 'slow', undef, { id => 5000, body => 'x', v => 1 }));
+becomes($node, "$state 'slow'", 'error', 'a partition stops at a constraint');
+my $stops = log_lines($node, $stopped);
+$node->sql(join "\n", 'SET ROLE plain;', ('CREATE TEMP TABLE mine (); DROP TABLE mine;') x 1500);
+ok(wait_until('a try', sub { log_lines($node, $stopped) > $stops }), '... DDL of anybody lets it try again');
+# the pauses are 0.1 s, 0.2 s, 0.4 s ...
+cmp_ok(log_lines($node, $stopped) - $stops, '<=', 8, '... 3000 commands do not let it try all the time');
+$node->sql('ALTER TABLE slow DROP CONSTRAINT small');
+is($node->sql("SELECT cdcsync.wait_for('slow', '60s')"), 't', '... DDL of its table does, at once');
+is($node->sql('SELECT count(*) FROM slow WHERE id = 5000'), 1, '... and mends it');
+
 # --- a handler that waits ---------------------------------------------------------------------------------------
 
 $node->sql(<<'END');
