@@ -190,6 +190,6 @@ main(void)
 	/* a worker that is gone already has closed the socket: that is seen below */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	volunteer();
-	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_DUMPABLE, 0);	/* passwords will be in its memory */
 	run();
 }
