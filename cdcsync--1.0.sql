@@ -1663,7 +1663,7 @@ FROM cdcsync.subscription AS s, made_elsewhere AS m WHERE NOT s.enabled AND m.is
 UNION ALL
 SELECT 'warning', 'table ' || r.relation,
 	'it has no version column, and when its rows were written is not known any more, for the database was made elsewhere: the oldest event wins over them',
-	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README'
+	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in doc/operations.md'
 FROM cdcsync.table_rule AS r, made_elsewhere AS m WHERE r.version_column IS NULL AND m.is
 
 UNION ALL
