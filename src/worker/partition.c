@@ -210,6 +210,47 @@ enter(CdcPartition *p)
 	entry->partition = p;
 }
 
+/* In stat, where somebody else may have left one; false if there is none */
+static bool
+seek_place(CdcPartition *p)
+{
+	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
+										 p->offset.partition);
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+	cdc_stat_partition_state(p->stat, p->state);
+	return p->stat >= 0;
+}
+
+/*
+ * Those that found no place in stat look for one again; the entries of a subscription say
+ * that some of it have none.  Returns whether there are such.
+ */
+bool
+cdc_partition_seek_places(void)
+{
+	static bool before = false;
+	List	   *subs = NIL;		/* of CdcSubscription * */
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (p->stat < 0 && !seek_place(p))
+			subs = list_append_unique_ptr(subs, p->sub);
+	}
+	if (subs == NIL && !before)
+		return false;
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		cdc_stat_partition_set_unseen(p->stat, list_member_ptr(subs, p->sub));
+	}
+	before = subs != NIL;
+	return before;
+}
+
 /* A partition of a subscription, to be read from its offset; copies what it keeps */
 void
 cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
@@ -225,13 +266,12 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 		p->offset.cluster_id = pstrdup(offset->cluster_id);
 	if (offset->table)
 		p->tail.table = pstrdup(offset->table);
+	p->offset.table = p->tail.table;
 	p->position = p->offset.next_offset;
 	p->end_offset = -1;
 	p->failed_at = -1;
 	p->order = order++;
-	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
-										 p->offset.partition);
-	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
+	seek_place(p);
 	cdc_partition_list = lappend(cdc_partition_list, p);
 	enter(p);
 	MemoryContextSwitchTo(old);

@@ -45,7 +45,7 @@ demo_start() {
 	need_free_port "$(demo_port)" "the demo"
 	for ((i = 0; i <= CLIENTS; i++)); do nodes+=("$(node_name "$i")=127.0.0.1:$(node_port "$i")"); done
 	proc_start demo "$(python_environment "$DEMO/requirements.txt")/bin/python" "$DEMO/app.py" --port "$(demo_port)" \
-		--connect "http://127.0.0.1:$CONNECT_PORT" --database "$DATABASE" "${nodes[@]}"
+		--connect "http://127.0.0.1:$CONNECT_PORT" --kafka "127.0.0.1:$KAFKA_PORT" --database "$DATABASE" "${nodes[@]}"
 	if ! wait_until "the demo" 30 demo_ready; then
 		show_tail "$DIR/log/demo.log"
 		die "the demo does not come up" "the whole log is $DIR/log/demo.log"
