@@ -269,6 +269,21 @@ DROP FUNCTION looks_up(), looks_up(text), fine(text);
 DROP SCHEMA evil CASCADE;
 RESET client_min_messages;
 
+--
+-- Who may write all data writes rules, too; one of a table that nobody may register is none.
+--
+CREATE ROLE regress_cdcsync_writer IN ROLE pg_write_all_data, cdcsync_admin;
+SET SESSION AUTHORIZATION regress_cdcsync_writer;
+INSERT INTO cdcsync.table_rule (relation, source_table, own_name) VALUES ('pg_authid', 'public.roles', false), ('cdcsync.unsent', 'public.unsent', false);
+SELECT cdcsync.apply('peer.public.roles', NULL, event('u', 'roles', NULL,
+	jsonb_build_object('oid', current_user::regrole::oid, 'rolname', current_user, 'rolsuper', true), at => now()));
+SELECT cdcsync.apply('peer.public.unsent', NULL, event('u', 'unsent', NULL, '{"relation": 1, "what": "rows"}', at => now()));
+RESET SESSION AUTHORIZATION;
+SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_cdcsync_writer';
+TABLE cdcsync.unsent;
+DELETE FROM cdcsync.table_rule WHERE NOT own_name;
+DROP ROLE regress_cdcsync_writer;
+
 SELECT cdcsync.remove_table('note'), cdcsync.remove_table('trap');
 DROP TABLE note, trap;
 DROP DOMAIN spied;
