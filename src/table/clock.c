@@ -4,7 +4,7 @@
  *
  * A table rule names one of two kinds of clock.  A version column is a hybrid clock per
  * row: remote changes carry their version, local ones get theirs from a trigger
- * (version_trigger.c).  Under the commit clock the version of a row is the commit time
+ * (trigger.c).  Under the commit clock the version of a row is the commit time
  * of the transaction that wrote it; what the worker writes is stamped with the time of
  * its source transaction (origin.c), so that it keeps the version it came with.
  */
