@@ -22,6 +22,7 @@
 #include "utils/xid8.h"
 
 #include "base/extension.h"
+#include "base/result.h"
 #include "base/unixtime.h"
 #include "table/clock.h"
 #include "table/origin.h"
@@ -225,7 +226,7 @@ read_commits_known(void)
 	SPI_connect();
 	cdc_extension_execute(&select, NULL, NULL);
 	if (SPI_processed > 0)
-		from = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		from = cdc_result(0, "commits_known_from", &isnull);
 	commits_known_from = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(from));
 	SPI_finish();
 	/* not if it failed, and what came in meanwhile makes it stale again */
