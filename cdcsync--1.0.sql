@@ -1549,8 +1549,8 @@ JOIN (VALUES
 		'SELECT * FROM cdcsync.republish(%L, ''-infinity'')'),
 	('truncate', 'it was emptied by TRUNCATE here (%s), which other nodes do not know',
 		'TRUNCATE it on all nodes, or have the rows sent again by one that has them (cdcsync.resync_table there); then: SELECT cdcsync.alter_table_rule(%L)'),
-	('detach', 'a partition was detached here (%s), whose rows other nodes keep',
-		'Detach it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
+	('detach', 'a partition was detached or dropped here (%s), whose rows other nodes keep',
+		'Detach or drop it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
 WHERE NOT cdcsync.only_receives()
 
 UNION ALL

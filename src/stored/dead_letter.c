@@ -20,6 +20,7 @@
 #include "base/guc.h"
 #include "base/own_row.h"
 #include "base/result.h"
+#include "event/headers.h"
 #include "shared/control.h"
 #include "stored/dead_letter.h"
 
@@ -49,6 +50,7 @@ void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
 	CdcOwnRow	row = {.table = "dead_letter_data"};
+	char	   *headers = cdc_headers_to_json(m->headers, m->headers_len);
 
 	cdc_own_row_set_text(&row, "subscription", subscription);
 	cdc_own_row_set_text(&row, "topic", m->topic);
@@ -56,7 +58,7 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	cdc_own_row_set(&row, "offset", INT8OID, Int64GetDatum(m->offset));
 	set_bytes(&row, "key", m->key, m->key_len);
 	set_bytes(&row, "value", m->value, m->value_len);
-	set_bytes(&row, "headers", m->headers, m->headers ? strlen(m->headers) : 0);
+	set_bytes(&row, "headers", headers, headers ? strlen(headers) : 0);
 	cdc_own_row_set(&row, "record_time", INT8OID, Int64GetDatum(m->timestamp));
 	set_error(&row, error);
 	(void) cdc_own_row_insert(&row, 0);
