@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
@@ -110,6 +111,17 @@ Oid
 cdc_extension_table(const char *name)
 {
 	return get_relname_relid(name, get_namespace_oid(CDC_EXTENSION_NAME, false));
+}
+
+/* Raises an error where the database is not in UTF8, in which events are written */
+void
+cdc_extension_check_encoding(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("database encoding %s is not supported", GetDatabaseEncodingName()),
+				 errhint("Use cdcsync in a database with encoding UTF8.")));
 }
 
 MemoryContext
