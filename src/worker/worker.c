@@ -48,6 +48,7 @@
 #include "stored/offset.h"
 #include "table/origin.h"
 #include "table/registered_table.h"
+#include "table/writing.h"
 #include "worker/apply_limit.h"
 #include "worker/batch.h"
 #include "worker/deliver.h"
@@ -115,6 +116,7 @@ initialize(void)
 										 ALLOCSET_DEFAULT_SIZES);
 	cdc_batch_init();
 	cdc_session_pin();
+	cdc_writing_expect();
 	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
 	letters_due = CDC_TICKS_NEVER;
 }
