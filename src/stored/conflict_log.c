@@ -22,6 +22,7 @@
 #include "base/log_limit.h"
 #include "base/printable.h"
 #include "base/subxact.h"
+#include "stored/conflict_limit.h"
 #include "stored/conflict_log.h"
 
 /* A record whose transaction was undone, with the message it is about */
@@ -178,6 +179,7 @@ insert_records(void *arg)
 	for (int i = 0; i < CDC_CONFLICT_COLUMNS; i++)
 		args[i] = cdc_extension_array(values + i * n, nulls + i * n, n, types[i]);
 	cdc_extension_execute(&insert, args, NULL);
+	cdc_conflict_limit_keep(records);
 }
 
 /*

@@ -57,7 +57,28 @@ bytes_datum(const char *bytes, int len, char *null)
 	return PointerGetDatum(cstring_to_text_with_len(bytes, len));
 }
 
-/* Keep a message, with what the server said; SPI is connected */
+/* Of those that wait for somebody: are there as many as there may be? */
+static bool
+is_full(void)
+{
+	static CdcStatement select = {
+		.sql = "SELECT FROM cdcsync.dead_letter_data WHERE done_at IS NULL ORDER BY id OFFSET $1 LIMIT 1",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Datum		offset = Int64GetDatum(cdc_max_dead_letters - 1);
+
+	if (cdc_max_dead_letters <= 0)
+		return cdc_max_dead_letters == 0;
+	cdc_extension_execute(&select, &offset, NULL);
+	return SPI_processed > 0;
+}
+
+/*
+ * Keep a message, with what the server said; SPI is connected.  Raises an error, of what is
+ * not mended by waiting, if there are too many: then its partition stops there, and
+ * nothing is lost.
+ */
 void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
@@ -73,6 +94,12 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	char		nulls[ERROR_ARGS + 8];
 	int			n = ERROR_ARGS;
 
+	if (is_full())
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("there are as many dead letters as this database may keep"),
+				 errdetail("This message cannot be applied: %s", error->message),
+				 errhint("Look into cdcsync.dead_letter, and run cdcsync.retry_dead_letter or cdcsync.skip_dead_letter; or increase \"cdcsync.max_dead_letters\".")));
 	memset(nulls, ' ', sizeof(nulls));
 	set_error_args(error, args, nulls);
 	args[n++] = CStringGetTextDatum(subscription);

@@ -331,11 +331,11 @@ my %function = (
 
 # Every relation: who may read it, and what he learns. Nobody writes one.
 my %relation = (
-	conflict_data => [ '', '' ],
+	conflict_data => [ '', 'id, time and table, for admin and monitor' ],
 	conflict_data_id_seq => [ '', '' ],
 	conflict_history => [ 'admin', 'rows, of tables that he may read' ],
 	dead_letter => [ 'admin', 'messages, of tables that he may read' ],
-	dead_letter_data => [ '', 'subscription and status, for admin and monitor' ],
+	dead_letter_data => [ '', 'number, subscription and status, for admin and monitor' ],
 	dead_letter_data_id_seq => [ '', '' ],
 	local_identity => [ '', 'which database it is, for admin and monitor' ],
 	signal => [ '', '' ],
@@ -354,7 +354,7 @@ my %relation = (
 # Every setting: its context, and whether everybody sees it. Superusers alone set one.
 my %setting = (
 	(map { ("cdcsync.$_" => [ 'sighup', 1 ]) }
-		qw(apply_timeout apply_workers batch_rows batch_size conflict_log_limit conflict_retention dead_letter_retention max_clock_skew
+		qw(apply_timeout apply_workers batch_rows batch_size conflict_log_limit conflict_retention dead_letter_retention max_clock_skew max_conflicts max_dead_letters
 		tombstone_retention topic_refresh_interval)),
 	(map { ("cdcsync.$_" => [ 'postmaster', 1 ]) } qw(max_partitions max_tables)),
 	(map { ("cdcsync.$_" => [ 'superuser', 1 ]) } qw(max_origins node_name)),
