@@ -1551,8 +1551,8 @@ JOIN (VALUES
 		'SELECT * FROM cdcsync.republish(%L, ''-infinity'')'),
 	('truncate', 'it was emptied by TRUNCATE here (%s), which other nodes do not know',
 		'TRUNCATE it on all nodes, or have the rows sent again by one that has them (cdcsync.resync_table there); then: SELECT cdcsync.alter_table_rule(%L)'),
-	('detach', 'a partition was detached here (%s), whose rows other nodes keep',
-		'Detach it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
+	('detach', 'a partition was detached or dropped here (%s), whose rows other nodes keep',
+		'Detach or drop it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
 WHERE NOT cdcsync.only_receives()
 
 UNION ALL
@@ -1683,7 +1683,7 @@ FROM cdcsync.subscription AS s, made_elsewhere AS m WHERE NOT s.enabled AND m.is
 UNION ALL
 SELECT 'warning', 'table ' || r.relation,
 	'it has no version column, and when its rows were written is not known any more, for the database was made elsewhere: the oldest event wins over them',
-	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README'
+	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in doc/operations.md'
 FROM cdcsync.table_rule AS r, made_elsewhere AS m WHERE r.version_column IS NULL AND m.is
 
 UNION ALL

@@ -18,6 +18,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/guc.h"
+#include "event/headers.h"
 #include "shared/control.h"
 #include "stored/dead_letter.h"
 
@@ -92,6 +93,7 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	};
 	Datum		args[ERROR_ARGS + 8];
 	char		nulls[ERROR_ARGS + 8];
+	char	   *headers = cdc_headers_to_json(m->headers, m->headers_len);
 	int			n = ERROR_ARGS;
 
 	if (is_full())
@@ -108,7 +110,7 @@ cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcE
 	args[n++] = Int64GetDatum(m->offset);
 	args[n] = bytes_datum(m->key, m->key_len, &nulls[n]), n++;
 	args[n] = bytes_datum(m->value, m->value_len, &nulls[n]), n++;
-	args[n] = bytes_datum(m->headers, m->headers ? strlen(m->headers) : 0, &nulls[n]), n++;
+	args[n] = bytes_datum(headers, headers ? strlen(headers) : 0, &nulls[n]), n++;
 	args[n++] = Int64GetDatum(m->timestamp);
 	cdc_extension_execute(&insert, args, nulls);
 }

@@ -266,6 +266,7 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 		p->offset.cluster_id = pstrdup(offset->cluster_id);
 	if (offset->table)
 		p->tail.table = pstrdup(offset->table);
+	p->offset.table = p->tail.table;
 	p->position = p->offset.next_offset;
 	p->end_offset = -1;
 	p->failed_at = -1;
