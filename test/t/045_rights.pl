@@ -486,6 +486,15 @@ foreach my $command (map { @{ $hook{$_} } } sort keys %hook)
 }
 is(state(), $state, 'no command of theirs has stopped anything');
 
+# --- what Debezium's role may: without a right on a table it has what is published of it ---------------------------
+
+$node->sql(q{CREATE ROLE reader REPLICATION LOGIN; SELECT pg_create_logical_replication_slot('leak', 'pgoutput')});
+$node->sql(q{INSERT INTO secret (id, body) VALUES (4711, 'for nobody')});
+like(run_as('reader', 'SELECT * FROM secret'), qr/permission denied for table secret/, 'a role with REPLICATION may not SELECT');
+like(run_as('reader', q{SELECT count(*) > 0 FROM pg_logical_slot_peek_binary_changes('leak', NULL, NULL, 'proto_version', '1', 'publication_names', 'cdcsync')
+	AS c WHERE position('for nobody'::bytea IN c.data) > 0}), qr/^t$/, '... and reads it in the log');
+$node->sql(q{SELECT pg_drop_replication_slot('leak')});
+
 $node->sql("SELECT cdcsync.remove_table('$_')") foreach @tables;
 nothing_ran('at the end');
 
