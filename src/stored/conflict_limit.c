@@ -16,7 +16,6 @@
 #include "base/extension.h"
 #include "base/guc.h"
 #include "stored/conflict_limit.h"
-#include "stored/conflict_log.h"
 
 /* Records that one transaction forgets besides as many as it has written */
 #define FORGET_AT_ONCE (10 * CDC_PRUNE_AT_ONCE)
@@ -79,12 +78,15 @@ forget(Oid relid, int64 n)
 	return SPI_processed;
 }
 
-static void
-keep(Oid relid, int64 nwritten)
+/* So many records of a table have just been written: forget its oldest, if there are too many */
+void
+cdc_conflict_limit_keep(Oid relid, int64 nwritten)
 {
 	Estimate   *e = find_estimate(relid);
 	int64		at_once = FORGET_AT_ONCE + nwritten;
 
+	if (cdc_max_conflicts < 0)
+		return;
 	e->nrecords += nwritten;
 	if (e->nrecords <= cdc_max_conflicts)
 		return;
@@ -92,26 +94,4 @@ keep(Oid relid, int64 nwritten)
 	if (e->nrecords > cdc_max_conflicts)
 		e->nrecords -= forget(relid, Min(e->nrecords - (cdc_max_conflicts - cdc_max_conflicts / 10),
 										 at_once));
-}
-
-/* Records of this list have just been written: forget the oldest of their tables that are too many */
-void
-cdc_conflict_limit_keep(List *records)
-{
-	List	   *relids = NIL;
-	ListCell   *lc;
-	ListCell   *r;
-
-	if (cdc_max_conflicts < 0)
-		return;
-	foreach(lc, records)
-		relids = list_append_unique_oid(relids, ((const CdcConflictRecord *) lfirst(lc))->relation);
-	foreach(lc, relids)
-	{
-		int64		n = 0;
-
-		foreach(r, records)
-			n += ((const CdcConflictRecord *) lfirst(r))->relation == lfirst_oid(lc) ? 1 : 0;
-		keep(lfirst_oid(lc), n);
-	}
 }

@@ -5,8 +5,6 @@
 #ifndef CDC_CONFLICT_LIMIT_H
 #define CDC_CONFLICT_LIMIT_H
 
-#include "nodes/pg_list.h"
-
-extern void cdc_conflict_limit_keep(List *records);
+extern void cdc_conflict_limit_keep(Oid relid, int64 nwritten);
 
 #endif							/* CDC_CONFLICT_LIMIT_H */
