@@ -31,7 +31,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "apply/peer.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/guc.h"
@@ -42,6 +41,7 @@
 #include "kafka/kafka_config.h"
 #include "shared/apply_context.h"
 #include "shared/control.h"
+#include "shared/peer_stat.h"
 #include "stored/conflict_log.h"
 #include "stored/dead_letter.h"
 #include "stored/identity.h"
@@ -97,7 +97,7 @@ leave(int code, Datum arg)
 	cdc_consumer_close();
 	cdc_origin_reset();
 	cdc_stat_partition_release_all();
-	cdc_peer_forget();
+	cdc_peer_stat_forget();
 }
 
 static void
