@@ -473,11 +473,11 @@ is_transient(int sqlstate)
  * code that fails so, or no room; but who cancels wants the whole to let go.
  */
 static bool
-is_of_some(CdcMessage **messages, int n, int sqlstate)
+is_of_some(CdcDelivery **deliveries, int n, int sqlstate)
 {
 	if (sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
 		return n > 1;
-	return sqlstate != ERRCODE_QUERY_CANCELED && !of_one_partition(messages, n);
+	return sqlstate != ERRCODE_QUERY_CANCELED && !of_one_partition(deliveries, n);
 }
 
 static void
