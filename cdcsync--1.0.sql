@@ -1556,6 +1556,17 @@ LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN 
 WHERE r.own_name AND parse_ident(r.source_table) <> ARRAY[r.nspname::text, r.relname::text]
 
 UNION ALL
+-- the rule is of the one that went, until a table is registered
+SELECT 'error', 'table ' || o.oid::regclass,
+	'the table of this name that was registered was dropped: changes of this one are neither captured nor applied',
+	format('If it takes its place: SELECT cdcsync.add_table(%L%s)', o.oid::regclass::text,
+		', version_column => ' || quote_literal(r.version_column))
+FROM cdcsync.table_rule AS r
+JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN ('r', 'p') AND NOT o.relispartition
+WHERE r.own_name AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation)
+	AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
+
+UNION ALL
 SELECT DISTINCT 'warning', 'table ' || m.relation,
 	format('subscription %I of PostgreSQL itself writes to it: what it brings has an origin, and nodes that subscribe to this one with origin => ''none'' leave it out', s.subname),
 	'Let those nodes subscribe with origin => ''any'', or make the publisher a node of its own.'

@@ -627,7 +627,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 	if (message->offset < p->position)
 		return false;
 	p->position = message->offset + 1;
-	take_end(p, cdc_consumer_cached_end(p->offset.topic, p->offset.partition));
+	take_end(p, message->end);
 	return true;
 }
 
