@@ -66,7 +66,7 @@ unlink "$tree/src/d.c";
 mkdir "$tree/src/other";
 like(house($tree, 'includes'), qr{^src/other: is not in the table}m, 'a folder that nobody declared');
 
-# The look, in the same way
+# What make lint says of the look, in the same way
 sub look
 {
 	my (@lines) = @_;
@@ -76,11 +76,6 @@ sub look
 	return $out;
 }
 
-{
-	local $ENV{HOUSE} = $root;
-	run [ "$root/test/format" ], '>', \my $out, '2>&1';
-	is($out, '', 'the code looks as it should');
-}
 mkdir "$tree/bench";
 is(look('static int', 'f(void)', '{', "\tint\t\t\tn = 0;", "\tCdcField   *field;", "\tMemoryContext context;", '', "\tif (n)", "\t\treturn 1;", '}'),
 	'', 'code as pgindent leaves it');
