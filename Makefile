@@ -33,7 +33,8 @@ ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
 ISOLATION_OPTS = --inputdir=test/isolation --encoding=UTF8 --no-locale --load-extension=cdcsync
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# make run installs what is missing
+PGXS := $(shell $(PG_CONFIG) --pgxs $(if $(filter run,$(MAKECMDGOALS)),2>/dev/null))
 include $(PGXS)
 
 # the database that installcheck makes; some of the expected output has its name

@@ -5,13 +5,32 @@
 
 --
 -- The role that administers; roles are of the whole cluster, so another
--- database may have made it already, or be making it at this moment.
+-- database may have made it already, or be making it at this moment; or
+-- somebody who may create roles has, and keeps a hand on it.
 --
 DO $$
+DECLARE
+	granters text := (
+		SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(m.rolname), ', ')
+		FROM pg_catalog.pg_auth_members AS a
+		JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
+		JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
+		WHERE r.rolname = 'cdcsync_admin' AND a.admin_option AND NOT m.rolsuper);
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin') THEN
 		CREATE ROLE cdcsync_admin NOLOGIN;
 		COMMENT ON ROLE cdcsync_admin IS 'may administer cdcsync in every database that has it';
+	END IF;
+	IF granters IS NOT NULL THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and others than superusers may grant it',
+			DETAIL = 'Who may: ' || granters || '.',
+			HINT = 'If they are not to administer cdcsync: REVOKE cdcsync_admin FROM ' || granters || '.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin' AND rolcanlogin) THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and may log in',
+			HINT = 'If it is not to: ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL.';
 	END IF;
 EXCEPTION
 	WHEN duplicate_object OR unique_violation THEN
@@ -1533,6 +1552,17 @@ LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN 
 	AND pg_has_role(o.relowner, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = r.relation), 'USAGE')
 	AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
 WHERE r.own_name AND parse_ident(r.source_table) <> ARRAY[r.nspname::text, r.relname::text]
+
+UNION ALL
+-- the rule is of the one that went, until a table is registered
+SELECT 'error', 'table ' || o.oid::regclass,
+	'the table of this name that was registered was dropped: changes of this one are neither captured nor applied',
+	format('If it takes its place: SELECT cdcsync.add_table(%L%s)', o.oid::regclass::text,
+		', version_column => ' || quote_literal(r.version_column))
+FROM cdcsync.table_rule AS r
+JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN ('r', 'p') AND NOT o.relispartition
+WHERE r.own_name AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation)
+	AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
 
 UNION ALL
 SELECT DISTINCT 'warning', 'table ' || m.relation,

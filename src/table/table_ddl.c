@@ -301,10 +301,9 @@ static bool
 tend(const CdcDdl *ddl, Oid relid, List **warned)
 {
 	CdcTableRule *rule = cdc_registered_table_rule(relid);
-	MemoryContext caller = CurrentMemoryContext;	/* SPI's does not last */
+	MemoryContext caller = CurrentMemoryContext;
 
 	SPI_connect();
-	MemoryContextSwitchTo(caller);
 	if (rule == NULL)
 	{
 		if (ddl->names)
@@ -314,6 +313,7 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
 	{
 		if (!list_member_oid(*warned, rule->relid))
 			warn_of_truncate(rule);
+		MemoryContextSwitchTo(caller);	/* a statement has left SPI's */
 		*warned = lappend_oid(*warned, rule->relid);
 	}
 	else

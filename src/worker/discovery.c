@@ -25,7 +25,6 @@
 #include "shared/control.h"
 #include "shared/stat.h"
 #include "stored/offset.h"
-#include "stored/subscription_check.h"
 #include "stored/topic_name.h"
 #include "worker/discovery.h"
 #include "worker/partition.h"
