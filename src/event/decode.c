@@ -211,6 +211,7 @@ make_image(const CdcPayload *payload, const CdcSchema *schema, const CdcField *f
 	}
 }
 
+/* A null key is as none: Debezium sends it of a table without a primary key */
 static void
 decode_key(CdcEvent *event)
 {
@@ -232,6 +233,10 @@ decode_key(CdcEvent *event)
 	cdc_tree_free(&payload.tree);
 }
 
+/*
+ * In either case of letters.  A logical message (m) is for those who write it; what a
+ * later Debezium adds may be a change, and so is an error.
+ */
 static CdcOp
 decode_op(const CdcToken *token)
 {
@@ -250,6 +255,7 @@ decode_op(const CdcToken *token)
 			 errdetail("Known are c, u, d, r, t and m.")));
 }
 
+/* The fields of a member that is an object */
 static const CdcField *
 children(const CdcPayload *payload, const CdcField *member, int *n)
 {
@@ -298,6 +304,7 @@ source_time(const CdcField *ts_us, const CdcField *ts_ms)
 	return time;
 }
 
+/* As it stands, for peer.c; of type null if it is not there */
 static CdcToken
 source_token(const CdcField *field)
 {
@@ -359,6 +366,10 @@ decode_image(const CdcPayload *payload, const CdcField *member, CdcImage *image)
 	make_image(payload, schema, fields, nfields, image);
 }
 
+/*
+ * before need not be there.  It has all columns only if the table has REPLICA IDENTITY FULL,
+ * which the event does not say: else it is made up of the key.
+ */
 static void
 decode_change(CdcEvent *event, const CdcPayload *payload, const CdcField *const *envelope)
 {
@@ -378,6 +389,7 @@ decode_change(CdcEvent *event, const CdcPayload *payload, const CdcField *const 
 						   cdc_token_string(&envelope[ENVELOPE_OP]->token))));
 }
 
+/* The key is decoded already: Debezium's own records are told by it, too */
 static void
 decode_value(CdcEvent *event)
 {

@@ -46,6 +46,7 @@ typedef struct ElementCollector
 	int			max;
 } ElementCollector;
 
+/* The server's parser calls itself, and trusts its caller with the depth of the stack */
 static CdcJsonActionResult
 nesting_start(void *state)
 {
@@ -58,6 +59,10 @@ nesting_start(void *state)
 	CDC_JSON_ACTION_RETURN;
 }
 
+/*
+ * The parser's own words, of which the first part is shown: they quote the text.  A zero
+ * character is valid JSON that no text of the server can hold, an error of another class.
+ */
 pg_noreturn static void
 json_error(JsonParseErrorType error, JsonLexContext *lex, const char *what, bool is_message)
 {
@@ -114,6 +119,7 @@ find_name(const JsonLexContext *lex, CdcField *field)
 	}
 }
 
+/* In JSON the first character says what a value is; whether it is one, the parser has seen */
 static CdcTokenType
 token_type(char first)
 {
@@ -164,6 +170,7 @@ field_start(void *state, char *fname, bool isnull)
 	CDC_JSON_ACTION_RETURN;
 }
 
+/* The text up to the end of the last token, without the quotes of a string */
 static void
 end_token(const JsonLexContext *lex, CdcToken *token)
 {
@@ -206,6 +213,10 @@ parse_text(FieldCollector *fc, const char *text, int len)
 	return pg_parse_json(fc->lex, &sem);
 }
 
+/*
+ * The fields of the first depth levels.  The quick scan takes what connectors write; what it
+ * has found before it gave up is dropped, and the parser begins anew.
+ */
 static JsonParseErrorType
 collect_fields(FieldCollector *fc, const char *text, int len, int depth)
 {
@@ -282,6 +293,7 @@ element_end(void *state, bool isnull)
 	CDC_JSON_ACTION_RETURN;
 }
 
+/* No quick scan: arrays are rare, and their elements few */
 static CdcToken *
 json_elements(const CdcToken *token, int *nelems)
 {
@@ -344,6 +356,7 @@ json_bytes(const CdcToken *token, int reserve, int *nbytes)
 		cdc_base64(token->raw, token->rawlen, false, reserve, nbytes);
 }
 
+/* Escapes stay: to resolve them could fail, and this is asked for when something has failed */
 static char *
 json_print(const CdcToken *token)
 {

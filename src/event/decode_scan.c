@@ -43,6 +43,7 @@ skip_space(Cursor *c)
 		c->p++;
 }
 
+/* Step over this character, if it is the next */
 static bool
 take(Cursor *c, char wanted)
 {
@@ -124,6 +125,7 @@ scan_array(Cursor *c, CdcFieldLevels *found, int level)
 	return take(c, ']');
 }
 
+/* true, false or null.  What may not stand behind it, the caller sees */
 static bool
 scan_word(Cursor *c, const char *word, int len)
 {
@@ -161,6 +163,10 @@ scan_number(Cursor *c)
 	return true;
 }
 
+/*
+ * Any value, at the level of the object that it stands in.  token becomes its extent; of a
+ * string without the quotes.
+ */
 static bool
 scan_value(Cursor *c, CdcFieldLevels *found, int level, CdcToken *token)
 {
@@ -263,6 +269,11 @@ cdc_decode_scan(const char *text, int len, CdcFieldLevels *found)
 }
 
 /* ---- what is found ---- */
+
+/*
+ * Levels are lists of their own, each in one piece of memory, so that the children of a
+ * member stand together though its siblings were found before and after them.
+ */
 
 /* A new last field of a level; of the first, the children to come are its own */
 CdcField *

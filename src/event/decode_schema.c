@@ -127,6 +127,10 @@ static SchemaPrefix *hinted_prefixes[NHINTS];
 static CdcSchema *parse_schema(const CdcToken *token, MemoryContext context, int depth,
 							   const char **field_name);
 
+/*
+ * The end is compared first: schemas of one connector begin alike, and differ where they
+ * have the table's name.
+ */
 static bool
 prefix_matches(const SchemaPrefix *prefix, const char *text, int len)
 {
@@ -137,6 +141,10 @@ prefix_matches(const SchemaPrefix *prefix, const char *text, int len)
 		memcmp(text, prefix->text, head) == 0;
 }
 
+/*
+ * Where the hint was wrong: a topic of several tables, or two topics of one hint.  Those of
+ * one batch are found at the beginning.
+ */
 static SchemaPrefix *
 search_prefixes(const char *text, int len)
 {
@@ -226,6 +234,7 @@ schema_type(const CdcToken *token)
 	schema_error("a \"type\" is none of Connect's");
 }
 
+/* Copied to where the schema is kept; NULL if it is not there */
 static const char *
 string_member(const CdcToken *token, SchemaMember member, MemoryContext context)
 {
@@ -236,6 +245,10 @@ string_member(const CdcToken *token, SchemaMember member, MemoryContext context)
 	return MemoryContextStrdup(context, cdc_token_string(token));
 }
 
+/*
+ * A name that is not in the list is no error: most structs have one of their own, and some
+ * names say nothing of the encoding.  A type's rules then take it or refuse it.
+ */
 static CdcSemantic
 schema_semantic(const char *name)
 {
@@ -323,6 +336,10 @@ parse_schema(const CdcToken *token, MemoryContext context, int depth, const char
 	return schema;
 }
 
+/*
+ * The schema and its prefix are in one context, which is the caller's up to here: it
+ * becomes the cache's only once nothing can fail any more.
+ */
 static void
 keep_prefix(const char *text, int len, const CdcSchema *schema, MemoryContext context)
 {

@@ -15,6 +15,7 @@
 
 #include "event/log_tail.h"
 
+/* Each delete is followed by one null value, so it is taken out; a handful of bytes are compared */
 static bool
 take_delete(CdcLogTail *tail, const CdcMessage *message)
 {
@@ -41,6 +42,10 @@ cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message)
 	return message->after_delete;
 }
 
+/*
+ * A delete was seen: its null value is to come.  The oldest one gives way, which then costs
+ * no more than looking for a row that is not there.
+ */
 void
 cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message)
 {
@@ -70,6 +75,7 @@ cdc_log_tail_reset(CdcLogTail *tail)
 	tail->next = 0;
 }
 
+/* An event was seen, of this table; once a log has had two its null values are of nobody's knowing */
 void
 cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
 {
@@ -107,6 +113,7 @@ set_by_topic(CdcEvent *event)
 	event->table = table ? table : peer;
 }
 
+/* seen: as cdc_log_tail_note_table() has written it */
 static void
 set_seen(const char *seen, CdcEvent *event)
 {

@@ -1,6 +1,11 @@
 /*
  * producer.c
  *		The modes of a peer's connector, as the subscription states them.
+ *
+ * The object has the connector's own names and values, so that its configuration can be
+ * copied.  A property that is not in the list is an error, for it is mostly a misspelt one;
+ * some that change the form of values, but speak for themselves in each value, may be given
+ * and are only checked.  Where a message has a schema, that is believed instead.
  */
 #include "postgres.h"
 
@@ -137,6 +142,7 @@ find_mode(const Property *property, const char *text)
 			 errhint("Valid values are: %s.", names.data)));
 }
 
+/* Of money.fraction.digits: 0 to 9 */
 static int
 small_number(const char *name, const char *text)
 {

@@ -44,6 +44,11 @@ static const Oid unsent_elements[] = {
 	BITOID, INTERVALOID, MONEYOID, NAMEOID, POINTOID, REFCURSOROID, VARBITOID, XMLOID
 };
 
+/*
+ * The kind of a type is looked for once per column, when the table's map is made; what is
+ * done for each value is find_rule(), over a handful of rules.
+ */
+
 /* By name if name is not NULL, else by type; NULL if there is none */
 static const CdcValueKind *
 search_kinds(Oid type, const char *name)

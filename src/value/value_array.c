@@ -1,6 +1,12 @@
 /*
  * value_array.c
  *		Arrays: each element by the rules of its type.
+ *
+ * Connect has arrays of one dimension only.  Of others Debezium sends the outer dimension
+ * with something else in place of the rows, which must not be taken for elements.
+ *
+ * The placeholder of an array that was not sent is an array of one element or of several,
+ * as the type of the elements can take it; it is looked for before anything is converted.
  */
 #include "postgres.h"
 
@@ -13,6 +19,7 @@
 #include "event/token.h"
 #include "value/value_convert.h"
 
+/* Of integers: the bytes of the placeholder, one by one */
 static bool
 is_placeholder_codes(CdcConversion *c, const CdcToken *tokens, int n)
 {

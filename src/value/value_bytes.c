@@ -55,6 +55,7 @@ from_base64(CdcConversion *c, bool url_safe, Datum *value)
 	return set_bytes(c, bytes, nbytes, value);
 }
 
+/* The digit's value, or -1 */
 static int
 hex_digit(char c)
 {
@@ -67,6 +68,7 @@ hex_digit(char c)
 	return -1;
 }
 
+/* Of binary.handling.mode=hex: digits without a prefix, in either case */
 static CdcValueStatus
 from_hex(CdcConversion *c, Datum *value)
 {
@@ -125,6 +127,7 @@ convert_bytes(CdcConversion *c, Datum *value)
 	return CDC_VALUE_SET;
 }
 
+/* The bytes are the value's text, of any type; it is verified, for bytes may be anything */
 static CdcValueStatus
 set_opaque(CdcConversion *c, Datum bytes, Datum *value)
 {
@@ -157,6 +160,7 @@ convert_opaque_string(CdcConversion *c, Datum *value)
 	return set_opaque(c, bytes, value);
 }
 
+/* A bit(1) or varbit(1) as Connect's boolean */
 static CdcValueStatus
 convert_bit(CdcConversion *c, Datum *value)
 {
@@ -192,6 +196,10 @@ bits_length(CdcConversion *c, int nsignificant)
 	return length;
 }
 
+/*
+ * Bit i stands in byte i / 8, lowest first; the text has the highest first.  Zeros above the
+ * highest that is set are not in the bytes, and are added up to the length.
+ */
 static CdcValueStatus
 convert_bits(CdcConversion *c, Datum *value)
 {

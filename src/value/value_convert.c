@@ -61,7 +61,7 @@ cdc_value_set_input(CdcConversion *c, char *text, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-/* The token's text as it stands */
+/* The token's text as it stands, by the input function of its type: for types whose text is what comes */
 CdcValueStatus
 cdc_value_by_input(CdcConversion *c, Datum *value)
 {

@@ -46,7 +46,10 @@ cdc_value_mismatch(CdcConversion *c)
 					cdc_decode_schema_name(c->schema), cdc_value_type_name(c->vt), c->vt->column)));
 }
 
-/* {"string": "x"} */
+/*
+ * {"string": "x"}: Avro's own JSON encoding, which is not JsonConverter's, has an object
+ * around each value that may be null, with the name of its type.
+ */
 static bool
 is_avro_union(const CdcToken *token)
 {

@@ -44,6 +44,7 @@ numeric_fits(CdcConversion *c, const char *text, Datum value)
 	return DatumGetBool(DirectFunctionCall2(numeric_eq, exact, value));
 }
 
+/* By the three fields: the type's own equality takes a month for 30 days */
 static bool
 interval_fits(CdcConversion *c, const char *text, Datum value)
 {
@@ -74,6 +75,7 @@ float4_fits(CdcConversion *c, const char *text, Datum value)
 	return ndigits - nzeros <= FLOAT4_DIGITS;
 }
 
+/* The input function cuts it, as it does an identifier */
 static bool
 name_fits(CdcConversion *c, const char *text, Datum value)
 {

@@ -91,6 +91,10 @@ convert_circle(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, buf.data, value);
 }
 
+/*
+ * WKB begins with its byte order: 1 little, 0 big.  Both are valid, and all numbers behind
+ * it are of that order.
+ */
 static void
 wkb_open(CdcConversion *c, const CdcToken *token, Wkb *wkb)
 {
@@ -134,6 +138,10 @@ wkb_double(CdcConversion *c, Wkb *wkb)
 	return result;
 }
 
+/*
+ * The points of a line string, or of a polygon of one ring; what is behind them would be
+ * another shape.  The count is checked against the bytes that there are.
+ */
 static Vertex *
 wkb_vertices(CdcConversion *c, Wkb *wkb, int *n)
 {
@@ -155,6 +163,7 @@ wkb_vertices(CdcConversion *c, Wkb *wkb, int *n)
 	return vertices;
 }
 
+/* In the shortest text that is read as the same double */
 static void
 append_vertex(StringInfo buf, const Vertex *v)
 {
@@ -255,7 +264,7 @@ convert_geometry(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, buf.data, value);
 }
 
-/* [1.0,2.0] */
+/* [1.0,2.0], which is pgvector's own text but for the elements' form */
 static CdcValueStatus
 convert_vector(CdcConversion *c, Datum *value)
 {

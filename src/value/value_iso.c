@@ -24,6 +24,11 @@
 /* infinity in a timestamp without zone */
 #define PLUS_INFINITY	(INT64CONST(9223372036825200000) - CDC_UNIX_EPOCH_USECS)
 
+/*
+ * Readers of a part: they move *p behind it, and are false if it does not stand there.
+ * *p then is anywhere; the whole text is refused.
+ */
+
 static bool
 parse_char(const char **p, const char *end, char c)
 {
@@ -72,6 +77,7 @@ parse_end(const char **p, const char *end)
 	return *p == end;
 }
 
+/* The infinities are those of convert_date() in value_time.c, as texts: of the log, and of a snapshot */
 static CdcValueStatus
 convert_iso_date(CdcConversion *c, Datum *value)
 {
@@ -181,6 +187,7 @@ parse_iso_timestamp(CdcConversion *c, bool zoned, Timestamp *timestamp)
 	return true;
 }
 
+/* Infinity is a microsecond of the year 294247, and minus infinity one of the year -290308 */
 static CdcValueStatus
 convert_iso_timestamp(CdcConversion *c, Datum *value)
 {

@@ -59,6 +59,7 @@ convert_boolean(CdcConversion *c, Datum *value)
 	return CDC_VALUE_SET;
 }
 
+/* False if n is out of the range of the type */
 static bool
 integer_datum(Oid type, int64 n, Datum *value)
 {
@@ -73,12 +74,14 @@ integer_datum(Oid type, int64 n, Datum *value)
 	return true;
 }
 
+/* Text to text: of any type whose input function reads a number */
 static CdcValueStatus
 convert_number(CdcConversion *c, Datum *value)
 {
 	return cdc_value_set_input(c, cdc_token_string(c->token), value);
 }
 
+/* The most frequent conversion: no text is made, no function of the type is called */
 static CdcValueStatus
 convert_integer(CdcConversion *c, Datum *value)
 {
@@ -104,7 +107,7 @@ convert_oid(CdcConversion *c, Datum *value)
 	return CDC_VALUE_SET;
 }
 
-/* {"scale":1,"value":"Dw=="} */
+/* {"scale":1,"value":"Dw=="}: of a numeric column without a scale of its own; 1.5 */
 static CdcToken
 variable_decimal(CdcConversion *c, int *scale)
 {
@@ -179,6 +182,7 @@ integer_digits(const unsigned char *bytes, int nbytes)
 	return digits;
 }
 
+/* A negative scale moves the point to the right: zeros are added */
 static char *
 insert_point(const char *digits, bool negative, int scale)
 {
@@ -249,6 +253,7 @@ convert_decimal_to_integer(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, text, value);
 }
 
+/* Digits go to the type as they came: a double in between could change the last of them */
 static CdcValueStatus
 convert_double(CdcConversion *c, Datum *value)
 {
@@ -319,6 +324,7 @@ convert_decimal(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, decimal_text(c), value);
 }
 
+/* The input function would take "infinity" and blanks, too, which Debezium never writes */
 static char *
 numeric_text(CdcConversion *c)
 {
@@ -337,6 +343,10 @@ convert_numeric_text(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, numeric_text(c), value);
 }
 
+/*
+ * By way of numeric, as money's own input depends on lc_monetary; cents that lc_monetary
+ * has no digits for would be rounded, which is an error.
+ */
 static CdcValueStatus
 set_money(CdcConversion *c, char *text, Datum *value)
 {

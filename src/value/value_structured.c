@@ -34,7 +34,7 @@ typedef enum TimeMember
 	MEMBER_OFFSET
 } TimeMember;
 
-/* 1, -1, or 0 if it is finite */
+/* 1, -1, or 0 if it is finite.  Of one that is not, no other member is read */
 static int
 infinite(CdcConversion *c)
 {

@@ -34,6 +34,10 @@ is_as_long(CdcConversion *c, const char *text, int len)
 	return !padded || nchars == limit;
 }
 
+/*
+ * A copy of the message's bytes, which the decoder has verified to be UTF-8, as the
+ * database is.  The type's input function would do the same, and count letters.
+ */
 static CdcValueStatus
 convert_text(CdcConversion *c, Datum *value)
 {
@@ -76,6 +80,7 @@ append_quoted(StringInfo buf, const char *text, int len)
 	appendStringInfoChar(buf, '"');
 }
 
+/* As hstore's input function reads it: "key"=>"value", or NULL without quotes */
 static void
 append_pair(StringInfo buf, const CdcField *pair)
 {
@@ -92,6 +97,7 @@ append_pair(StringInfo buf, const CdcField *pair)
 	}
 }
 
+/* It comes as a pair of the placeholder with itself */
 static bool
 is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n)
 {

@@ -106,6 +106,10 @@ read_number(CdcConversion *c)
 	return n;
 }
 
+/*
+ * Each infinity comes as three numbers: one of events that were read from the log, and two
+ * of a snapshot, by the connector's time zone.  All are far outside of the server's dates.
+ */
 static CdcValueStatus
 convert_date(CdcConversion *c, Datum *value)
 {
@@ -128,6 +132,7 @@ convert_date(CdcConversion *c, Datum *value)
 	}
 }
 
+/* With a schema, its name says the unit; all numbers of one name have the same */
 static Unit
 unit_of(CdcSemantic semantic)
 {
@@ -146,6 +151,7 @@ unit_of(CdcSemantic semantic)
 	}
 }
 
+/* Nanoseconds lose their last three digits, which the server has none of */
 static CdcValueStatus
 convert_time(CdcConversion *c, Datum *value)
 {
@@ -200,6 +206,7 @@ convert_timestamp(CdcConversion *c, Datum *value)
 	return cdc_value_set_timestamp(c, timestamp, value);
 }
 
+/* A rule of its own, so that the error can say what was lost, and how to keep it */
 pg_noreturn static CdcValueStatus
 refuse_duration(CdcConversion *c, Datum *value)
 {
