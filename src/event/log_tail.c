@@ -70,8 +70,9 @@ cdc_log_tail_reset(CdcLogTail *tail)
 	tail->next = 0;
 }
 
-void
-cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
+/* It changes twice at most */
+static void
+add_table(CdcLogTail *tail, const CdcEvent *event)
 {
 	char	   *name;
 
@@ -83,8 +84,24 @@ cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
 	if (tail->table == NULL)
 		tail->table = MemoryContextStrdup(TopMemoryContext, name);
 	else if (strcmp(tail->table, name) != 0)
-		tail->table[0] = '\0';
+		tail->table = "";
 	pfree(name);
+}
+
+/*
+ * event is NULL if nothing is applied of the message.  What the log's events are of so far
+ * is noted in the message as well: of a batch that is repeated in parts, a part knows
+ * nothing of what comes after it.
+ */
+void
+cdc_log_tail_note_table(CdcLogTail *tail, CdcMessage *message, const CdcEvent *event)
+{
+	if (message->log_table_known)
+		return;
+	if (event)
+		add_table(tail, event);
+	message->log_table = tail->table;
+	message->log_table_known = true;
 }
 
 /* <topic.prefix>.<schema>.<table> by default */
@@ -142,9 +159,12 @@ may_be_another(const char *topic, const CdcEvent *event)
 void
 cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event)
 {
+	const CdcMessage *message = event->message;
+	const char *table = message->log_table_known ? message->log_table : tail->table;
+
 	set_by_topic(event);
-	if (tail->table)
-		set_seen(tail->table, event);
+	if (table)
+		set_seen(table, event);
 	else
 		event->table_by_name = may_be_another(event->message->topic, event);
 }

@@ -110,18 +110,21 @@ upsert(CdcOffset *offset)
 {
 	static CdcStatement upsert = {
 		.sql = "INSERT INTO cdcsync.subscription_offset "
-		"(subscription, topic, partition, next_offset, record_time, cluster_id) "
-		"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription, topic, partition) "
+		"(subscription, topic, partition, next_offset, record_time, cluster_id, rewind_to) "
+		"VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.to_timestamp($7 OPERATOR(pg_catalog./) 1000.0)) "
+		"ON CONFLICT (subscription, topic, partition) "
 		"DO UPDATE SET next_offset = excluded.next_offset, "
-		"record_time = excluded.record_time, cluster_id = excluded.cluster_id "
+		"record_time = excluded.record_time, cluster_id = excluded.cluster_id, rewind_to = excluded.rewind_to "
 		"RETURNING ctid",
-		.nargs = NARGS - 2,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID}
+		.nargs = NARGS - 1,
+		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID}
 	};
 	Datum		args[NARGS];
 	char		nulls[NARGS + 1];
 
-	set_args(offset, -1, args, nulls);
+	set_args(offset, offset->rewind_to, args, nulls);
+	if (offset->rewind_to < 0)
+		nulls[6] = 'n';
 	cdc_extension_execute(&upsert, args, nulls);
 }
 

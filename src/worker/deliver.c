@@ -206,7 +206,7 @@ offset_after(const CdcMessage *m)
 	*offset = m->owner->offset;
 	offset->next_offset = m->offset + 1;
 	offset->record_time = m->marker ? -1 : m->timestamp;
-	offset->table = m->owner->tail.table;
+	offset->table = m->log_table_known ? m->log_table : m->owner->tail.table;
 	return offset;
 }
 
