@@ -15,12 +15,16 @@ MODULE_big = cdcsync
 DATA = $(sort $(wildcard cdcsync--*.sql))
 PGFILEDESC = "cdcsync - keeps databases in sync through Debezium and Kafka"
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
+OBJS = $(patsubst %.c,%.o,$(filter-out src/consumer/%,$(sort $(wildcard src/*/*.c))))
+
+# the Kafka client, a program of its own; the library has nothing of librdkafka
+CONSUMER = cdcsync-consumer
+CONSUMER_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/consumer/*.c)))
+EXTRA_CLEAN = $(CONSUMER) $(CONSUMER_OBJS)
 
 # domain.h marks the errors that are cdcsync's own
 PG_CPPFLAGS = -Isrc -include $(srcdir)/src/base/domain.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
-SHLIB_LINK = -lrdkafka
 
 REGRESS = setup fixtures every decode types extensions columns ddl keys collation errors rules before forward version fired tombstone horizon rekey commit presets handling unique nulls history connector security reading check republish digest schema
 REGRESS_OPTS = --encoding=UTF8 --no-locale
@@ -29,14 +33,30 @@ ISOLATION = setup $(filter-out setup,$(patsubst test/isolation/specs/%.spec,%, \
 ISOLATION_OPTS = --inputdir=test/isolation --encoding=UTF8 --no-locale --load-extension=cdcsync
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# make run installs what is missing
+PGXS := $(shell $(PG_CONFIG) --pgxs $(if $(filter run,$(MAKECMDGOALS)),2>/dev/null))
 include $(PGXS)
 
 # the database that installcheck makes; some of the expected output has its name
 CONTRIB_TESTDB = regress
 
 # a changed header rebuilds all: the library is small
-$(OBJS): $(wildcard src/*/*.h)
+$(OBJS) $(CONSUMER_OBJS): $(wildcard src/*/*.h)
+
+all: $(CONSUMER)
+$(CONSUMER): $(CONSUMER_OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LDFLAGS_EX) $^ -lrdkafka -o $@
+# nothing of the server's is in it, its headers neither
+$(CONSUMER_OBJS): %.o: %.c
+	$(CC) $(CFLAGS) -D_GNU_SOURCE -I$(srcdir)/src -c -o $@ $<
+
+install: install-consumer
+.PHONY: install-consumer uninstall-consumer
+install-consumer: $(CONSUMER) installdirs
+	$(INSTALL_PROGRAM) $(CONSUMER) '$(DESTDIR)$(pkglibdir)/'
+uninstall: uninstall-consumer
+uninstall-consumer:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(CONSUMER)'
 
 include test/stack/stack.mk
 

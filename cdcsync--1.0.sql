@@ -5,13 +5,32 @@
 
 --
 -- The role that administers; roles are of the whole cluster, so another
--- database may have made it already, or be making it at this moment.
+-- database may have made it already, or be making it at this moment; or
+-- somebody who may create roles has, and keeps a hand on it.
 --
 DO $$
+DECLARE
+	granters text := (
+		SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(m.rolname), ', ')
+		FROM pg_catalog.pg_auth_members AS a
+		JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
+		JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
+		WHERE r.rolname = 'cdcsync_admin' AND a.admin_option AND NOT m.rolsuper);
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin') THEN
 		CREATE ROLE cdcsync_admin NOLOGIN;
 		COMMENT ON ROLE cdcsync_admin IS 'may administer cdcsync in every database that has it';
+	END IF;
+	IF granters IS NOT NULL THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and others than superusers may grant it',
+			DETAIL = 'Who may: ' || granters || '.',
+			HINT = 'If they are not to administer cdcsync: REVOKE cdcsync_admin FROM ' || granters || '.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin' AND rolcanlogin) THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and may log in',
+			HINT = 'If it is not to: ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL.';
 	END IF;
 EXCEPTION
 	WHEN duplicate_object OR unique_violation THEN
@@ -1129,13 +1148,15 @@ CREATE FUNCTION cdcsync.check_facts(
 	OUT workers integer,
 	OUT own_topics boolean,
 	OUT wal_room bigint,
-	OUT applying_since timestamptz)
+	OUT applying_since timestamptz,
+	OUT partitions_short boolean,
+	OUT tables_short boolean)
 RETURNS record
 AS 'MODULE_PATHNAME', 'cdcsync_check_facts'
 LANGUAGE C;
 
 COMMENT ON FUNCTION cdcsync.check_facts() IS
-'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system, applying_since since when a worker has been in a transaction that takes longer than a second';
+'what check() needs to know of the server and of Kafka: own_topics says whether there are topics of this node, wal_room the free bytes of the WAL''s file system, applying_since since when a worker has been in a transaction that takes longer than a second, partitions_short and tables_short whether some found no place in the statistics';
 
 -- names stand in these lines, which may be anything, and the lines are for a terminal
 CREATE FUNCTION cdcsync.printable(line text)
@@ -1308,6 +1329,16 @@ SELECT 'warning', 'worker', format('it has been applying one transaction for %s:
 		date_trunc('second', clock_timestamp() - applying_since)),
 	'SELECT cdcsync.pause(), which interrupts it; or SELECT cdcsync.restart_workers()'
 FROM facts WHERE applying_since < clock_timestamp() - interval '5 seconds'
+
+UNION ALL
+SELECT 'warning', s.name, format('it is %s, of which a database may have three times as many as the others leave free: %s', s.value, s.what),
+	format('ALTER SYSTEM SET %s = %s; and restart the server', s.name, 2 * s.value)
+FROM facts, LATERAL (VALUES
+	(partitions_short, 'cdcsync.max_partitions', current_setting('cdcsync.max_partitions', true)::integer,
+		'some partitions of this database are not in stat_subscription, and wait_for fails for their subscriptions, or some peers are not looked at here'),
+	(tables_short, 'cdcsync.max_tables', current_setting('cdcsync.max_tables', true)::integer,
+		'some tables of this database are not in stat_table')) AS s(short, name, value, what)
+WHERE s.short
 
 UNION ALL
 SELECT 'info', 'worker', 'this server is a standby: nothing is applied before its promotion', 'SELECT pg_promote()'
@@ -1537,8 +1568,8 @@ JOIN (VALUES
 		'SELECT * FROM cdcsync.republish(%L, ''-infinity'')'),
 	('truncate', 'it was emptied by TRUNCATE here (%s), which other nodes do not know',
 		'TRUNCATE it on all nodes, or have the rows sent again by one that has them (cdcsync.resync_table there); then: SELECT cdcsync.alter_table_rule(%L)'),
-	('detach', 'a partition was detached here (%s), whose rows other nodes keep',
-		'Detach it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
+	('detach', 'a partition was detached or dropped here (%s), whose rows other nodes keep',
+		'Detach or drop it on all nodes; then: SELECT cdcsync.alter_table_rule(%L)')) AS k(what, problem, remedy) ON k.what = u.what
 WHERE NOT cdcsync.only_receives()
 
 UNION ALL
@@ -1651,7 +1682,7 @@ FROM cdcsync.subscription AS s, made_elsewhere AS m WHERE NOT s.enabled AND m.is
 UNION ALL
 SELECT 'warning', 'table ' || r.relation,
 	'it has no version column, and when its rows were written is not known any more, for the database was made elsewhere: the oldest event wins over them',
-	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README'
+	'cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in doc/operations.md'
 FROM cdcsync.table_rule AS r, made_elsewhere AS m WHERE r.version_column IS NULL AND m.is
 
 UNION ALL

@@ -1,10 +1,11 @@
 """The todo app that `make run` opens: one page on all nodes, and what it asks for.
 
-app.py --port 25532 --connect http://localhost:25531 server=25430 client-1=25431 client-2=db.example:5432 …
+app.py --port 25532 --connect http://localhost:25531 --kafka localhost:25530 server=25430 client-1=25431 client-2=db.example:5432 …
 """
 
 import argparse
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +21,14 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 
 from board import Board
+from kafka import Kafka
 from kafka_connect import ConnectError, KafkaConnect
 from node import Node, NotThere, Unreachable
+from topics import Topics
 
 STATIC = Path(__file__).parent / "static"
+# what a message or a row holds is data, whatever it looks like
+CONTENT_POLICY = "default-src 'self'; img-src data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 
 class OwnPageOnly:
@@ -76,7 +81,7 @@ class Choice(BaseModel):
     choice: Literal["local", "remote"]
 
 
-def make_app(board, connect, hosts):
+def make_app(board, connect, topics, hosts):
     @asynccontextmanager
     async def lifespan(_app):
         await board.start()
@@ -87,7 +92,7 @@ def make_app(board, connect, hosts):
     app.add_middleware(OwnPageOnly, hosts=hosts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
-    add_page(app, board)
+    add_page(app, board, topics)
     add_actions(app, board)
     add_switch(app, board, connect)
     return app
@@ -114,10 +119,13 @@ def sentence(error):
     return str(error)
 
 
-def add_page(app, board):
+def add_page(app, board, topics):
+    def events_of(stream):
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
     @app.get("/")
     async def page():
-        return FileResponse(STATIC / "index.html")
+        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": CONTENT_POLICY})
 
     @app.get("/events")
     async def events():
@@ -125,7 +133,18 @@ def add_page(app, board):
             async for state in board.subscribe():
                 yield f"data: {state}\n\n"
 
-        return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return events_of(stream())
+
+    @app.get("/events/topics")
+    async def topic_events(topic: str | None = None, node: str | None = None):
+        if node is not None and node not in board.nodes:
+            raise HTTPException(404, f"There is no node {node}.")
+
+        async def stream():
+            async for event, data in topics.follow(topic, node):
+                yield f"event: {event}\ndata: {json.dumps(data, default=str)}\n\n"
+
+        return events_of(stream())
 
     @app.get("/api/nodes")
     async def nodes():
@@ -201,6 +220,7 @@ def main():
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--connect", required=True, metavar="URL", help="Kafka Connect")
+    parser.add_argument("--kafka", required=True, metavar="HOST:PORT")
     parser.add_argument("--database", default="app")
     parser.add_argument("nodes", nargs="+", metavar="NAME=[HOST:]PORT", help="the server first, then its clients")
     args = parser.parse_args()
@@ -210,7 +230,8 @@ def main():
         host, _, port = address.rpartition(":")
         nodes.append(Node(name, number, f"host={host or '127.0.0.1'} port={port} user=postgres dbname={args.database}"))
     connect = KafkaConnect(args.connect)
-    app = make_app(Board(nodes, connect), connect, {"localhost", "127.0.0.1", "::1", args.host})
+    board = Board(nodes, connect)
+    app = make_app(board, connect, Topics(Kafka(args.kafka), board), {"localhost", "127.0.0.1", "::1", args.host})
     uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_graceful_shutdown=1)
 
 

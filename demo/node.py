@@ -28,13 +28,26 @@ DELETED = """
     WHERE relation IN ('todos'::regclass, 'shared_note'::regclass)
 """
 SUBSCRIPTIONS = """
-    SELECT subscription, topic, partition, state, lag, last_error
+    SELECT subscription, topic, partition, state, next_offset, lag, last_error
     FROM cdcsync.stat_subscription ORDER BY subscription, topic, partition
 """
 CONFLICTS = """
     SELECT id, at, relation::text AS table, key, conflict_type, resolution, local_row, remote_row,
         local_version, remote_version, local_origin, remote_origin
     FROM cdcsync.conflict_history ORDER BY id DESC LIMIT %s
+"""
+# with the modes that the subscription, if any, knows the connector to have
+DECODED = """
+    SELECT d.op, d.peer, d.source_table, d.relation::text AS table, d.source_time, d.origin, d.key_row, d.before_row, d.after_row
+    FROM cdcsync.decode(%s, %s, %s, (SELECT producer FROM cdcsync.subscription WHERE name = %s)) AS d
+"""
+DECISIONS = """
+    SELECT partition, "offset", conflict_type AS type, resolution, local_origin, local_version, remote_version
+    FROM cdcsync.conflict_history WHERE topic = %(topic)s AND "offset" >= %(first)s
+    UNION ALL
+    SELECT partition, "offset", 'dead_letter', concat_ws(': ', status, message), NULL, NULL, NULL
+    FROM cdcsync.dead_letter WHERE topic = %(topic)s AND "offset" >= %(first)s
+    ORDER BY 1, 2, 3
 """
 
 
@@ -73,11 +86,11 @@ class Node:
     async def close(self):
         await self.pool.close(timeout=1)
 
-    async def query(self, statement, *args):
+    async def query(self, statement, *args, **named):
         """The rows of a statement; raises Unreachable, or the server's own error."""
         try:
             async with self.pool.connection() as connection:
-                cursor = await connection.execute(statement, args or None)
+                cursor = await connection.execute(statement, named or args or None)
                 return await cursor.fetchall() if cursor.description else []
         except PoolTimeout as error:
             raise Unreachable(str(error)) from error
@@ -110,6 +123,14 @@ class Node:
             "subscriptions": await self.query(SUBSCRIPTIONS),
             "conflicts": await self.query(CONFLICTS, CONFLICTS_SHOWN),
         }
+
+    async def decode(self, topic, key, value, subscription):
+        """What a message means here."""
+        return (await self.query(DECODED, topic, key, value, subscription))[0]
+
+    async def decisions(self, topic, first):
+        """Conflicts and dead letters of a topic's messages, from an offset on."""
+        return await self.query(DECISIONS, topic=topic, first=first)
 
     # what the page does
 

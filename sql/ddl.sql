@@ -119,6 +119,23 @@ SELECT cdcsync.alter_table_rule('child'), cdcsync.alter_table_rule('day');
 ALTER TABLE day DETACH PARTITION day_2;
 TABLE unsent;
 SELECT cdcsync.alter_table_rule('day');
+-- one of whatever level, and one that is dropped, too
+ALTER TABLE day_4 DETACH PARTITION day_4b;
+TABLE unsent;
+SELECT cdcsync.alter_table_rule('day');
+DROP TABLE day_4a;
+TABLE unsent;
+SELECT cdcsync.alter_table_rule('day');
+DO $$ BEGIN EXECUTE 'DROP TABLE day_4b, day_4'; END $$;
+TABLE unsent;
+SELECT level, subject, regexp_replace(problem, '\(.*\)', '(...)'), remedy FROM cdcsync.check(false) WHERE problem ~ 'partition was' ORDER BY subject;
+SELECT cdcsync.alter_table_rule('day');
+-- a partition of another table, or a whole one, is nobody's loss
+CREATE TABLE other_day (LIKE day) PARTITION BY RANGE (day);
+CREATE TABLE other_day_1 PARTITION OF other_day DEFAULT;
+DROP TABLE other_day_1;
+DROP TABLE other_day;
+TABLE unsent;
 -- a partition may have rows: without a connector, its snapshot will have them
 INSERT INTO day_2 VALUES (1, '2026-02-03', 'a', 1);
 ALTER TABLE day ATTACH PARTITION day_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');

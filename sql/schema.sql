@@ -64,7 +64,7 @@ SELECT * FROM cdcsync.add_tables('shop', version_column => 'v', truncate => true
 SELECT relation, version_column, conflicts, truncate FROM cdcsync.table_rule WHERE relation::text ~ '^shop' ORDER BY relation::text;
 SELECT relation, relreplident, (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid) AS triggers,
 	EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid) AS published
-FROM (VALUES ('shop.article'::regclass), ('shop.no_key'), ('shop.event_1')) AS t(relation) JOIN pg_class AS c ON c.oid = relation;
+FROM (VALUES ('shop.article'::regclass), ('shop.no_key'), ('shop.event_1')) AS t(relation) JOIN pg_class AS c ON c.oid = relation ORDER BY t.relation::text;
 -- again: what can be mended by now, and an option that is wrong for all
 ALTER TABLE shop.no_key ADD PRIMARY KEY (id);
 SELECT relation, result, message FROM cdcsync.add_tables('shop', version_column => 'v') WHERE result <> 'unchanged';

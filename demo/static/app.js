@@ -1,17 +1,20 @@
 // All nodes, as the server tells of them.
 import {say} from './api.js';
-import {element, setAttribute, setText} from './dom.js';
+import {element, setAttribute} from './dom.js';
 import {makeNode} from './node.js';
 import {makeRace} from './note.js';
+import {makeTopics} from './topics.js';
 
 const EXPLAIN = {
 	todos: 'Each column is a database of its own. What you write in one is sent through Debezium and Kafka, and lights up where it arrives. Switch a client off, edit the same todo on two nodes, switch it on: the later edit stands everywhere.',
 	note: 'One row that every node has. Write it on several nodes at once, or while a client is offline: the later text stands, the other is on record below and can be taken back.',
+	topics: 'What Debezium wrote to Kafka, where each topic ends and how far each node has read it. Choose a topic to see its last messages as they come, what each means to a node (cdcsync.decode), and what that decided.',
 };
 const board = document.getElementById('board');
 const view = document.getElementById('view');
-const tabs = ['todos', 'note'].map(name => document.getElementById(`tab-${name}`));
+const tabs = ['todos', 'note', 'topics'].map(name => document.getElementById(`tab-${name}`));
 const race = makeRace();
+const topics = makeTopics(document.getElementById('topics'));
 const states = new Map();
 let tab = 'todos';
 let connected = false;
@@ -26,14 +29,18 @@ function show() {
 			view.append(element('option', {value: name}, name));
 		}
 		setAttribute(node, 'hidden', view.value !== '' && view.value !== name);
-		node.show(state, tab);
+		if (tab !== 'topics') node.show(state, tab);
 	}
+	topics.show([...states.keys()], tab === 'topics');
+	setAttribute(board, 'hidden', tab === 'topics');
+	setAttribute(document.getElementById('topics'), 'hidden', tab !== 'topics');
+	setAttribute(document.getElementById('view-label'), 'hidden', tab === 'topics');
 	for (const button of tabs) {
 		const chosen = button.id === `tab-${tab}`;
 		setAttribute(button, 'aria-selected', chosen ? 'true' : 'false');
 		setAttribute(button, 'tabindex', chosen ? '0' : '-1');
 	}
-	setAttribute(board, 'aria-labelledby', `tab-${tab}`);
+	if (tab !== 'topics') setAttribute(board, 'aria-labelledby', `tab-${tab}`);
 	const explain = document.getElementById('explain');
 	if (explain.dataset.tab !== tab) {
 		explain.dataset.tab = tab;
@@ -50,8 +57,9 @@ for (const button of tabs) {
 	const name = button.id.slice('tab-'.length);
 	button.addEventListener('click', () => choose(name));
 	button.addEventListener('keydown', event => {
-		if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-		const other = tabs.find(each => each !== button);
+		const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+		if (!step) return;
+		const other = tabs.at((tabs.indexOf(button) + step) % tabs.length);
 		choose(other.id.slice('tab-'.length));
 		other.focus();
 	});

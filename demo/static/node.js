@@ -76,7 +76,9 @@ function makeSwitch(name) {
 
 function describe(now) {
 	const states = [...new Set(now.subscriptions.map(subscription => subscription.state))];
-	const lag = now.subscriptions.reduce((sum, subscription) => sum + (subscription.lag ?? 0), 0);
+	// what is paused has heard of an end long ago
+	const known = now.subscriptions.every(({state, lag}) => state !== 'paused' && lag !== null);
+	const lag = known ? now.subscriptions.reduce((sum, {lag}) => sum + lag, 0) : '?';
 	return `receiving: ${states.join(', ') || 'no subscription'}, lag ${lag} · sending: ${now.sending.state.toLowerCase()}`;
 }
 

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 
 #include "apply/admission.h"
+#include "stored/topic_name.h"
 #include "base/compat.h"
 #include "base/guc.h"
 
@@ -32,7 +33,7 @@ matches_any(const List *peers, const char *peer)
 
 	foreach(lc, peers)
 	{
-		if (cdc_pattern_matches(lfirst(lc), peer))
+		if (cdc_topic_matches(lfirst(lc), peer))
 			return true;
 	}
 	return false;

@@ -30,7 +30,6 @@
 #include "rows/row.h"
 #include "shared/apply_context.h"
 #include "shared/error.h"
-#include "stored/subscription_check.h"
 #include "table/relation.h"
 
 #define DECODE_COLUMNS 9
@@ -50,7 +49,7 @@ message_from_texts(const char *topic, text *key, text *value, int64 offset)
 {
 	CdcMessage *m = palloc0(sizeof(CdcMessage));
 
-	cdc_check_encoding();
+	cdc_extension_check_encoding();
 	m->topic = topic;
 	m->offset = offset;
 	m->timestamp = cdc_unixtime_from_timestamptz(GetCurrentTimestamp()) / 1000;

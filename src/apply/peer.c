@@ -31,6 +31,7 @@
 #include "base/unixtime.h"
 #include "event/token.h"
 #include "shared/control.h"
+#include "shared/share.h"
 
 #define PEER_TRANCHE "cdcsync_peer"
 #define NPEER_COLUMNS 9
@@ -508,22 +509,12 @@ cdc_peer_see_outcome(const CdcApplyItem *item)
 
 /* ---- shared memory ---- */
 
-static int
-free_place(void)
-{
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (!OidIsValid(shared_peers[i].dboid))
-			return i;
-	}
-	return -1;
-}
-
 void
 cdc_peer_publish(void)
 {
 	HASH_SEQ_STATUS status;
 	PeerEntry  *entry;
+	bool		unseen = false;
 
 	if (peers == NULL)
 		return;
@@ -533,12 +524,17 @@ cdc_peer_publish(void)
 	{
 		PeerTable  *t = &entry->table;
 
-		if (!t->dirty || (t->shared < 0 && (t->shared = free_place()) < 0))
+		if (!t->dirty)
 			continue;
-		shared_peers[t->shared] = t->stat;
-		t->dirty = false;
+		if (t->shared < 0)
+			t->shared = cdc_share_find(shared_peers, sizeof(PeerStat), cdc_max_partitions);
+		if (t->shared >= 0)
+			shared_peers[t->shared] = t->stat;
+		t->dirty = t->shared < 0;
+		unseen |= t->dirty;
 	}
 	LWLockRelease(peer_lock);
+	cdc_control_set_short(CDC_SHORT_OF_PEERS, unseen);
 }
 
 void

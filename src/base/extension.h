@@ -42,5 +42,6 @@ extern Datum cdc_extension_array(Datum *values, bool *nulls, int n, Oid type);
 extern Oid	cdc_extension_oid(void);
 extern Oid	cdc_extension_owner(void);
 extern Oid	cdc_extension_table(const char *name);
+extern void cdc_extension_check_encoding(void);
 
 #endif							/* CDC_EXTENSION_H */

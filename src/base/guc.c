@@ -108,12 +108,12 @@ define_maxima(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_partitions",
 							"Sets the maximum number of partitions in stat_subscription.",
-							"It counts the partitions of all databases of the server.",
+							"It counts the partitions of all databases of the server.  A database may have three times as many as the others leave free.",
 							&cdc_max_partitions, 1024, 16, 1000000,
 							at_start, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_tables",
 							"Sets the maximum number of tables in stat_table.",
-							"It counts the tables of all databases of the server.",
+							"It counts the tables of all databases of the server.  A database may have three times as many as the others leave free.",
 							&cdc_max_tables, 1024, 16, 1000000,
 							at_start, 0, NULL, NULL, NULL);
 }

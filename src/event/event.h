@@ -150,7 +150,8 @@ typedef struct CdcMessage
 	int			key_len;
 	const char *value;
 	int			value_len;
-	const char *headers;		/* as JSON, [["name", "\\xhex" or null], ...]; NULL: none */
+	const char *headers;		/* as they came, see headers.h; NULL: none */
+	int			headers_len;
 	struct CdcPartition *owner; /* the worker's partition, NULL at the doors */
 	bool		marker;			/* no record: only says that the log goes on after offset */
 	bool		applied;		/* applied before; read again for what comes after it */

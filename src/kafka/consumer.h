@@ -33,22 +33,14 @@ typedef struct CdcConsumerEvent
 	const char *error;			/* what went wrong, in librdkafka's words */
 } CdcConsumerEvent;
 
-/* Open with the settings in force; raises an error that names a bad setting */
 extern void cdc_consumer_open(void);
 extern bool cdc_consumer_is_open(void);
-
-/* Close, in bounded time; harmless when it is not open */
 extern void cdc_consumer_close(void);
 
-/*
- * Becomes readable when cdc_consumer_poll has something; PGINVALID_SOCKET if closed.
- * Clear it, poll until there is nothing, then wait: no other order is safe.
- */
 extern pgsocket cdc_consumer_socket(void);
-extern void cdc_consumer_clear_socket(void);
+extern bool cdc_consumer_has_event(void);
 extern bool cdc_consumer_poll(CdcConsumerEvent *event);
 
-/* Start and stop reading one partition; already fetched messages of a stopped one never arrive */
 extern bool cdc_consumer_assign(const char *topic, int32 partition, int64 offset,
 								char **error);
 extern void cdc_consumer_unassign(const char *topic, int32 partition);

@@ -69,7 +69,7 @@ typedef struct CdcSlot
 	Latch	   *latch;			/* of the attached worker */
 	CdcLeave	leave;
 	bool		has_errors;
-	bool		has_unseen;		/* partitions that found no place in stat */
+	int			shortages;		/* CdcShortage, of the attached worker */
 	CdcOwnTopics own_topics;
 	uint64		generation;
 	uint64		ddl;			/* of the last command that may have mended something */
@@ -100,7 +100,7 @@ typedef struct CdcDatabase
 	int			nattached;
 	bool		held;
 	bool		has_errors;
-	bool		has_unseen;
+	int			shortages;
 	CdcOwnTopics own_topics;
 } CdcDatabase;
 
@@ -429,7 +429,7 @@ read_database(Oid dboid)
 	{
 		database.nattached += slot->pid != 0 ? 1 : 0;
 		database.has_errors |= slot->has_errors;
-		database.has_unseen |= slot->has_unseen;
+		database.shortages |= slot->pid != 0 ? slot->shortages : 0;
 		if (slot->number == CDC_FIRST_WORKER && slot->pid != 0)
 			database.own_topics = slot->own_topics;
 	}
@@ -473,17 +473,21 @@ cdc_control_set_errors(bool has_errors)
 	LWLockRelease(control_lock);
 }
 
+/* Of one of these? */
 bool
-cdc_control_has_unseen(Oid dboid)
+cdc_control_is_short(Oid dboid, int shortages)
 {
-	return read_database(dboid).has_unseen;
+	return control != NULL && (read_database(dboid).shortages & shortages) != 0;
 }
 
+/* For the worker, which alone writes its own; others apply by hand, and nobody waits for them */
 void
-cdc_control_set_unseen(void)
+cdc_control_set_short(CdcShortage shortage, bool yes)
 {
+	if (my_slot == NULL || ((my_slot->shortages & shortage) != 0) == yes)
+		return;
 	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->has_unseen = true;
+	my_slot->shortages ^= shortage;
 	LWLockRelease(control_lock);
 }
 
@@ -578,7 +582,7 @@ cdc_control_attach(int number, int nworkers)
 		slot->pid = MyProcPid;
 		slot->latch = MyLatch;
 		slot->has_errors = false;
-		slot->has_unseen = false;
+		slot->shortages = 0;
 		slot->own_topics = CDC_OWN_TOPICS_UNKNOWN;
 		slot->ticket_answered = 0;
 		my_slot = slot;

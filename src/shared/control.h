@@ -50,9 +50,16 @@ extern CdcOwnTopics cdc_control_own_topics(Oid dboid);
 extern void cdc_control_set_own_topics(bool seen);
 extern bool cdc_control_is_loaded(void);
 
-/* For stat.c: the worker has partitions that are not in stat (wait_for must not miss them) */
-extern bool cdc_control_has_unseen(Oid dboid);
-extern void cdc_control_set_unseen(void);
+/* What found no place in the statistics: wait_for must not miss it, check() says so */
+typedef enum CdcShortage
+{
+	CDC_SHORT_OF_PARTITIONS = 1,
+	CDC_SHORT_OF_TABLES = 2,
+	CDC_SHORT_OF_PEERS = 4
+} CdcShortage;
+
+extern bool cdc_control_is_short(Oid dboid, int shortages);
+extern void cdc_control_set_short(CdcShortage shortage, bool yes);
 extern bool cdc_control_attach(int number, int nworkers);
 
 /* Which one is it, and is a partition with that hash this one's? */

@@ -22,6 +22,7 @@
 
 #include "base/guc.h"
 #include "shared/control.h"
+#include "shared/share.h"
 #include "shared/stat.h"
 
 #define STAT_TRANCHE "cdcsync_stat"
@@ -136,17 +137,6 @@ find_partition(const char *subscription, const char *topic, int32 partition)
 	return -1;
 }
 
-static int
-free_partition(void)
-{
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (!OidIsValid(partitions[i].dboid))
-			return i;
-	}
-	return -1;
-}
-
 /* Once per process: the view is short of rows, nothing else */
 static void
 warn_full(bool *warned, const char *what, const char *setting)
@@ -157,6 +147,7 @@ warn_full(bool *warned, const char *what, const char *setting)
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many %s to show in the statistics views of cdcsync", what),
+			 errdetail("A database may have three times as many as the others leave free."),
 			 errhint("Increase \"%s\" and restart the server.", setting)));
 }
 
@@ -169,15 +160,13 @@ cdc_stat_partition_acquire(const char *subscription, const char *topic, int32 pa
 
 	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
 	handle = find_partition(subscription, topic, partition);
-	if (handle < 0 && (handle = free_partition()) >= 0)
+	if (handle < 0 &&
+		(handle = cdc_share_find(partitions, sizeof(CdcPartitionStat), cdc_max_partitions)) >= 0)
 		fill_partition(&partitions[handle], subscription, topic, partition);
 	LWLockRelease(stat_lock);
 
 	if (handle < 0)
-	{
-		cdc_control_set_unseen();
 		warn_full(&warned, "partitions", "cdcsync.max_partitions");
-	}
 	return handle;
 }
 
@@ -209,6 +198,15 @@ cdc_stat_partition_release_all(void)
 		if (partitions[i].pid == MyProcPid)
 			partitions[i].dboid = InvalidOid;
 	}
+	LWLockRelease(stat_lock);
+}
+
+void
+cdc_stat_partition_set_unseen(int handle, bool unseen)
+{
+	if (!lock_partition(handle))
+		return;
+	partitions[handle].unseen = unseen;
 	LWLockRelease(stat_lock);
 }
 
@@ -321,7 +319,6 @@ cdc_stat_partition_list(void)
 	return result;
 }
 
-/* A free entry is all zeros: find_table(InvalidOid, InvalidOid) */
 static CdcTableStat *
 find_table(Oid dboid, Oid relid)
 {
@@ -333,6 +330,37 @@ find_table(Oid dboid, Oid relid)
 	return NULL;
 }
 
+/* Its entry, a new one if need be; NULL if there is none left for this database */
+static CdcTableStat *
+take_table(Oid relid)
+{
+	CdcTableStat *stat = find_table(MyDatabaseId, relid);
+	int			place;
+
+	if (stat != NULL)
+		return stat;
+	place = cdc_share_find(tables, sizeof(CdcTableStat), cdc_max_tables);
+	if (place < 0)
+		return NULL;
+	stat = &tables[place];
+	stat->dboid = MyDatabaseId;
+	stat->relid = relid;
+	stat->since = GetCurrentTimestamp();
+	return stat;
+}
+
+/* Would another table find a place? */
+bool
+cdc_stat_table_has_room(void)
+{
+	int			place;
+
+	LWLockAcquire(stat_lock, LW_SHARED);
+	place = cdc_share_find(tables, sizeof(CdcTableStat), cdc_max_tables);
+	LWLockRelease(stat_lock);
+	return place >= 0;
+}
+
 void
 cdc_stat_table_add(Oid relid, const int64 *counters)
 {
@@ -342,22 +370,15 @@ cdc_stat_table_add(Oid relid, const int64 *counters)
 	if (stat_lock == NULL)
 		return;					/* not preloaded, applied by hand */
 	LWLockAcquire(stat_lock, LW_EXCLUSIVE);
-	stat = find_table(MyDatabaseId, relid);
-	if (stat == NULL && (stat = find_table(InvalidOid, InvalidOid)) != NULL)
-	{
-		stat->dboid = MyDatabaseId;
-		stat->relid = relid;
-		stat->since = GetCurrentTimestamp();
-	}
-	if (stat != NULL)
-	{
-		for (int i = 0; i < CDC_NCOUNTERS; i++)
-			stat->counters[i] += counters[i];
-	}
+	stat = take_table(relid);
+	for (int i = 0; stat != NULL && i < CDC_NCOUNTERS; i++)
+		stat->counters[i] += counters[i];
 	LWLockRelease(stat_lock);
 
-	if (stat == NULL)
-		warn_full(&warned, "tables", "cdcsync.max_tables");
+	if (stat != NULL)
+		return;
+	cdc_control_set_short(CDC_SHORT_OF_TABLES, true);
+	warn_full(&warned, "tables", "cdcsync.max_tables");
 }
 
 void

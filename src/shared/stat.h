@@ -63,6 +63,7 @@ typedef struct CdcPartitionStat
 	char		subscription[CDC_STAT_SUBSCRIPTION_SIZE];
 	char		topic[CDC_STAT_TOPIC_SIZE]; /* empty: none known */
 	int32		partition;		/* -1: none known */
+	bool		unseen;			/* its worker has others of the subscription that have no entry */
 	CdcPartitionState state;
 	int64		next_offset;
 	XLogRecPtr	commit_end;		/* of the transaction that stored it */
@@ -81,14 +82,15 @@ extern void cdc_stat_shmem_init(void);
 /*
  * Entries of this database's partitions: the worker acquires one per partition
  * and releases all at exit.  topic NULL and partition -1 stand for a subscription
- * or topic of which no partition is known.  Returns a handle, or -1 when
- * cdcsync.max_partitions are in use (a WARNING has said so): all other functions
+ * or topic of which no partition is known.  Returns a handle, or -1 when this database
+ * has its share of cdcsync.max_partitions (a WARNING has said so): all other functions
  * ignore -1.
  */
 extern int	cdc_stat_partition_acquire(const char *subscription, const char *topic,
 									   int32 partition);
 extern void cdc_stat_partition_release(int handle);
 extern void cdc_stat_partition_release_all(void);
+extern void cdc_stat_partition_set_unseen(int handle, bool unseen);
 extern void cdc_stat_partition_state(int handle, CdcPartitionState state);
 extern char *cdc_stat_shown_error(const CdcPartitionStat *stat);
 extern void cdc_stat_partition_error(int handle, CdcPartitionState state,
@@ -103,6 +105,7 @@ extern List *cdc_stat_partition_list(void);
 
 /* Add to a table's counters; entries are released when the table rule goes */
 extern void cdc_stat_table_add(Oid relid, const int64 *counters);
+extern bool cdc_stat_table_has_room(void);
 extern void cdc_stat_table_forget(Oid relid);
 extern void cdc_stat_forget_database(Oid dboid);
 

@@ -12,110 +12,69 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/guc.h"
+#include "base/own_row.h"
+#include "base/result.h"
+#include "event/headers.h"
 #include "shared/control.h"
 #include "stored/dead_letter.h"
 
-#define ERROR_ARGS 6			/* sqlstate, message, message_public, detail, context, source_table */
-
-static Datum
-text_datum(const char *text, char *null)
-{
-	if (text == NULL)
-	{
-		*null = 'n';
-		return (Datum) 0;
-	}
-	return CStringGetTextDatum(text);
-}
-
 static void
-set_error_args(const CdcError *error, Datum *args, char *nulls)
+set_error(CdcOwnRow *row, const CdcError *error)
 {
-	args[0] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
-	args[1] = CStringGetTextDatum(error->message);
-	args[2] = BoolGetDatum(cdc_error_is_public(error));
-	args[3] = text_datum(error->detail, &nulls[3]);
-	args[4] = text_datum(error->context, &nulls[4]);
-	args[5] = text_datum(error->source_table, &nulls[5]);
+	cdc_own_row_set_text(row, "sqlstate", unpack_sql_state(error->sqlstate));
+	cdc_own_row_set_text(row, "message", error->message);
+	cdc_own_row_set(row, "message_public", BOOLOID, BoolGetDatum(cdc_error_is_public(error)));
+	cdc_own_row_set_text(row, "detail", error->detail);
+	cdc_own_row_set_text(row, "context", error->context);
+	cdc_own_row_set_text(row, "source_table", error->source_table);
 }
 
 /* They may be anything: text in no encoding */
-static Datum
-bytes_datum(const char *bytes, int len, char *null)
+static void
+set_bytes(CdcOwnRow *row, const char *column, const char *bytes, int len)
 {
-	if (bytes == NULL)
-	{
-		*null = 'n';
-		return (Datum) 0;
-	}
-	return PointerGetDatum(cstring_to_text_with_len(bytes, len));
+	if (bytes)
+		cdc_own_row_set(row, column, BYTEAOID, PointerGetDatum(cstring_to_text_with_len(bytes, len)));
+	else
+		cdc_own_row_set_null(row, column, BYTEAOID);
 }
 
 /* Keep a message, with what the server said; SPI is connected */
 void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
-	static CdcStatement insert = {
-		.sql = "INSERT INTO cdcsync.dead_letter_data (sqlstate, message, message_public, detail, "
-		"context, source_table, subscription, topic, partition, \"offset\", key, value, headers, "
-		"record_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-		.nargs = ERROR_ARGS + 8,
-		.argtypes = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		INT4OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID}
-	};
-	Datum		args[ERROR_ARGS + 8];
-	char		nulls[ERROR_ARGS + 8];
-	int			n = ERROR_ARGS;
+	CdcOwnRow	row = {.table = "dead_letter_data"};
+	char	   *headers = cdc_headers_to_json(m->headers, m->headers_len);
 
-	memset(nulls, ' ', sizeof(nulls));
-	set_error_args(error, args, nulls);
-	args[n++] = CStringGetTextDatum(subscription);
-	args[n++] = CStringGetTextDatum(m->topic);
-	args[n++] = Int32GetDatum(m->partition);
-	args[n++] = Int64GetDatum(m->offset);
-	args[n] = bytes_datum(m->key, m->key_len, &nulls[n]), n++;
-	args[n] = bytes_datum(m->value, m->value_len, &nulls[n]), n++;
-	args[n] = bytes_datum(m->headers, m->headers ? strlen(m->headers) : 0, &nulls[n]), n++;
-	args[n++] = Int64GetDatum(m->timestamp);
-	cdc_extension_execute(&insert, args, nulls);
+	cdc_own_row_set_text(&row, "subscription", subscription);
+	cdc_own_row_set_text(&row, "topic", m->topic);
+	cdc_own_row_set(&row, "partition", INT4OID, Int32GetDatum(m->partition));
+	cdc_own_row_set(&row, "offset", INT8OID, Int64GetDatum(m->offset));
+	set_bytes(&row, "key", m->key, m->key_len);
+	set_bytes(&row, "value", m->value, m->value_len);
+	set_bytes(&row, "headers", headers, headers ? strlen(headers) : 0);
+	cdc_own_row_set(&row, "record_time", INT8OID, Int64GetDatum(m->timestamp));
+	set_error(&row, error);
+	(void) cdc_own_row_insert(&row, 0);
 }
 
-/* With a NUL behind them, as consumer.c has them; NULL for NULL */
+/* Of the first row; with a NUL behind them, as consumer.c has them; NULL for NULL */
 static char *
-tuple_bytes(HeapTuple tuple, TupleDesc desc, int column, int *len)
+result_bytes(const char *column, int *len)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+	Datum		value = cdc_result(0, column, &isnull);
 
 	if (isnull)
 		return NULL;
 	*len = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value));
 	return text_to_cstring(DatumGetTextPP(value));
-}
-
-static CdcDeadLetter *
-from_tuple(HeapTuple tuple, TupleDesc desc)
-{
-	CdcDeadLetter *letter = palloc0(sizeof(CdcDeadLetter));
-	CdcMessage *m = &letter->message;
-	bool		isnull;
-
-	letter->subscription = SPI_getvalue(tuple, desc, 1);
-	m->topic = SPI_getvalue(tuple, desc, 2);
-	m->partition = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	m->offset = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-	m->key = tuple_bytes(tuple, desc, 5, &m->key_len);
-	m->value = tuple_bytes(tuple, desc, 6, &m->value_len);
-	m->timestamp = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
-	m->dead_letter = DatumGetInt64(SPI_getbinval(tuple, desc, 8, &isnull));
-	m->tail_known = true;		/* a null value was judged when it came */
-	return letter;
 }
 
 /*
@@ -136,20 +95,41 @@ cdc_dead_letter_next(int64 after, MemoryContext context)
 	Datum		arg = Int64GetDatum(after);
 	MemoryContext old;
 	CdcDeadLetter *letter;
+	CdcMessage *m;
 
 	cdc_extension_execute(&select, &arg, NULL);
 	if (SPI_processed == 0)
 		return NULL;
 	old = MemoryContextSwitchTo(context);
-	letter = from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	letter = palloc0(sizeof(CdcDeadLetter));
+	letter->subscription = cdc_result_text(0, "subscription");
+	m = &letter->message;
+	m->topic = cdc_result_text(0, "topic");
+	m->partition = (int32) cdc_result_int8(0, "partition", 0);
+	m->offset = cdc_result_int8(0, "offset", 0);
+	m->key = result_bytes("key", &m->key_len);
+	m->value = result_bytes("value", &m->value_len);
+	m->timestamp = cdc_result_int8(0, "record_time", 0);
+	m->dead_letter = cdc_result_int8(0, "id", 0);
+	m->tail_known = true;		/* a null value was judged when it came */
 	MemoryContextSwitchTo(old);
 	return letter;
 }
 
+/* That it is still to be applied, and what becomes of it; raises object_in_use if somebody decided otherwise */
 static void
-check_written(int64 id)
+set_outcome(int64 id, const char *status, TimestampTz *done_at, const CdcError *error)
 {
-	if (SPI_processed == 0)
+	CdcOwnRow	row = {.table = "dead_letter_data"};
+
+	cdc_own_row_set(&row, "id", INT8OID, Int64GetDatum(id));
+	cdc_own_row_set_text(&row, "status", "retry");
+	cdc_own_row_set_text(&row, "status", status);
+	if (done_at)
+		cdc_own_row_set(&row, "done_at", TIMESTAMPTZOID, TimestampTzGetDatum(*done_at));
+	if (error)
+		set_error(&row, error);
+	if (!cdc_own_row_update(&row, 2))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("dead letter " INT64_FORMAT " is no longer to be applied", id)));
@@ -158,37 +138,15 @@ check_written(int64 id)
 void
 cdc_dead_letter_set_applied(int64 id)
 {
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.dead_letter_data "
-		"SET status = 'applied', done_at = pg_catalog.clock_timestamp() "
-		"WHERE id OPERATOR(pg_catalog.=) $1 AND status OPERATOR(pg_catalog.=) 'retry'",
-		.nargs = 1,
-		.argtypes = {INT8OID}
-	};
-	Datum		arg = Int64GetDatum(id);
+	TimestampTz now = GetCurrentTimestamp();
 
-	cdc_extension_execute(&update, &arg, NULL);
-	check_written(id);
+	set_outcome(id, "applied", &now, NULL);
 }
 
 void
 cdc_dead_letter_set_failed(int64 id, const CdcError *error)
 {
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.dead_letter_data "
-		"SET status = 'failed', sqlstate = $1, message = $2, message_public = $3, detail = $4, "
-		"context = $5, source_table = $6 "
-		"WHERE id OPERATOR(pg_catalog.=) $7 AND status OPERATOR(pg_catalog.=) 'retry'",
-		.nargs = ERROR_ARGS + 1,
-		.argtypes = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
-	};
-	Datum		args[ERROR_ARGS + 1];
-	char		nulls[] = "       ";
-
-	set_error_args(error, args, nulls);
-	args[ERROR_ARGS] = Int64GetDatum(id);
-	cdc_extension_execute(&update, args, nulls);
-	check_written(id);
+	set_outcome(id, "failed", NULL, error);
 }
 
 /*
@@ -231,14 +189,14 @@ refuse_status(int64 id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("dead letter " INT64_FORMAT " does not exist", id),
 				 errhint("See cdcsync.dead_letter.")));
-	if (strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "applied") == 0)
+	if (strcmp(cdc_result_text(0, "status"), "applied") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("dead letter " INT64_FORMAT " has been applied", id)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("subscription \"%s\" does not exist",
-					SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)),
+					cdc_result_text(0, "subscription")),
 			 errdetail("It brought dead letter " INT64_FORMAT ".", id),
 			 errhint("Apply it by hand with cdcsync.apply(topic, convert_from(key, 'UTF8'), convert_from(value, 'UTF8')), or run cdcsync.skip_dead_letter.")));
 }

@@ -16,6 +16,7 @@
 #include "utils/inval.h"
 
 #include "base/extension.h"
+#include "base/result.h"
 #include "stored/identity.h"
 
 static Datum *
@@ -63,15 +64,13 @@ is_remembered_by_now(void)
 {
 	static CdcStatement lock = {
 		.sql = "SELECT system_identifier OPERATOR(pg_catalog.=) $1 "
-		"AND database_oid OPERATOR(pg_catalog.=) $2 FROM cdcsync.local_identity FOR UPDATE",
+		"AND database_oid OPERATOR(pg_catalog.=) $2 AS same FROM cdcsync.local_identity FOR UPDATE",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
-	bool		isnull;
 
 	cdc_extension_execute(&lock, identity_args(), NULL);
-	return SPI_processed > 0 &&
-		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return SPI_processed > 0 && cdc_result_bool(0, "same");
 }
 
 static void

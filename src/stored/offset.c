@@ -23,12 +23,12 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/own_row.h"
+#include "base/result.h"
 #include "base/table_write.h"
 #include "base/unixtime.h"
 #include "shared/control.h"
 #include "stored/offset.h"
-
-#define NARGS 8
 
 /* Columns of cdcsync.subscription_offset, from 0 */
 #define SUBSCRIPTION	0
@@ -39,13 +39,46 @@
 #define CLUSTER_ID		5
 #define EVENTS_OF		7
 
+/* Where row n of SPI's result is */
+static void
+take_tid(CdcOffset *offset, uint64 n)
+{
+	bool		isnull;
+
+	offset->tid = *(ItemPointer) DatumGetPointer(cdc_result(n, "ctid", &isnull));
+}
+
+/* The row of a position, by its three key columns */
+static CdcOwnRow
+row_of(const CdcOffset *offset)
+{
+	CdcOwnRow	row = {.table = "subscription_offset"};
+
+	cdc_own_row_set_text(&row, "subscription", offset->subscription);
+	cdc_own_row_set_text(&row, "topic", offset->topic);
+	cdc_own_row_set(&row, "partition", INT4OID, Int32GetDatum(offset->partition));
+	return row;
+}
+
+/* What the position is, and by what the log is recognised */
+static void
+set_position(CdcOwnRow *row, const CdcOffset *offset)
+{
+	cdc_own_row_set(row, "next_offset", INT8OID, Int64GetDatum(offset->next_offset));
+	if (offset->record_time < 0)
+		cdc_own_row_set_null(row, "record_time", INT8OID);
+	else
+		cdc_own_row_set(row, "record_time", INT8OID, Int64GetDatum(offset->record_time));
+	cdc_own_row_set_text(row, "cluster_id", offset->cluster_id);
+}
+
 /* All stored offsets of this database: a list of CdcOffset in CurrentMemoryContext */
 List *
 cdc_offset_load_all(void)
 {
 	static CdcStatement load = {
 		.sql = "SELECT subscription, topic, partition, next_offset, record_time, cluster_id, ctid, "
-		"(EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint, events_of "
+		"(EXTRACT(epoch FROM rewind_to) OPERATOR(pg_catalog.*) 1000)::bigint AS rewind_to, events_of "
 		"FROM cdcsync.subscription_offset"
 	};
 	MemoryContext context = CurrentMemoryContext;
@@ -54,24 +87,18 @@ cdc_offset_load_all(void)
 	cdc_extension_execute(&load, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
 		MemoryContext old = MemoryContextSwitchTo(context);
 		CdcOffset  *offset = palloc0(sizeof(CdcOffset));
-		bool		isnull;
-		Datum		datum;
 
-		offset->subscription = SPI_getvalue(tuple, desc, 1);
-		offset->topic = SPI_getvalue(tuple, desc, 2);
-		offset->partition = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-		offset->next_offset = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-		datum = SPI_getbinval(tuple, desc, 5, &isnull);
-		offset->record_time = isnull ? -1 : DatumGetInt64(datum);
-		offset->cluster_id = SPI_getvalue(tuple, desc, 6);
-		offset->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 7, &isnull));
-		datum = SPI_getbinval(tuple, desc, 8, &isnull);
-		offset->rewind_to = isnull ? -1 : DatumGetInt64(datum);
-		offset->table = SPI_getvalue(tuple, desc, 9);
+		offset->subscription = cdc_result_text(i, "subscription");
+		offset->topic = cdc_result_text(i, "topic");
+		offset->partition = (int32) cdc_result_int8(i, "partition", 0);
+		offset->next_offset = cdc_result_int8(i, "next_offset", 0);
+		offset->record_time = cdc_result_int8(i, "record_time", -1);
+		offset->cluster_id = cdc_result_text(i, "cluster_id");
+		offset->rewind_to = cdc_result_int8(i, "rewind_to", -1);
+		offset->table = cdc_result_text(i, "events_of");
+		take_tid(offset, i);
 		offsets = lappend(offsets, offset);
 		MemoryContextSwitchTo(old);
 	}
@@ -80,71 +107,19 @@ cdc_offset_load_all(void)
 	return offsets;
 }
 
-static void
-set_args(const CdcOffset *offset, int64 from, Datum *args, char *nulls)
-{
-	memset(nulls, ' ', NARGS);
-	nulls[NARGS] = '\0';
-	args[0] = CStringGetTextDatum(offset->subscription);
-	args[1] = CStringGetTextDatum(offset->topic);
-	args[2] = Int32GetDatum(offset->partition);
-	args[3] = Int64GetDatum(offset->next_offset);
-	args[4] = Int64GetDatum(offset->record_time);
-	if (offset->record_time < 0)
-		nulls[4] = 'n';
-	args[5] = (Datum) 0;
-	if (offset->cluster_id)
-		args[5] = CStringGetTextDatum(offset->cluster_id);
-	else
-		nulls[5] = 'n';
-	args[6] = Int64GetDatum(from);
-	args[7] = (Datum) 0;
-	if (offset->table)
-		args[7] = CStringGetTextDatum(offset->table);
-	else
-		nulls[7] = 'n';
-}
-
-static void
-upsert(CdcOffset *offset)
-{
-	static CdcStatement upsert = {
-		.sql = "INSERT INTO cdcsync.subscription_offset "
-		"(subscription, topic, partition, next_offset, record_time, cluster_id, rewind_to) "
-		"VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.to_timestamp($7 OPERATOR(pg_catalog./) 1000.0)) "
-		"ON CONFLICT (subscription, topic, partition) "
-		"DO UPDATE SET next_offset = excluded.next_offset, "
-		"record_time = excluded.record_time, cluster_id = excluded.cluster_id, rewind_to = excluded.rewind_to "
-		"RETURNING ctid",
-		.nargs = NARGS - 1,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID}
-	};
-	Datum		args[NARGS];
-	char		nulls[NARGS + 1];
-
-	set_args(offset, offset->rewind_to, args, nulls);
-	if (offset->rewind_to < 0)
-		nulls[6] = 'n';
-	cdc_extension_execute(&upsert, args, nulls);
-}
-
-static void
-take_tid(CdcOffset *offset)
-{
-	bool		isnull;
-	Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-
-	offset->tid = *(ItemPointer) DatumGetPointer(tid);
-}
-
 /* Store the first position of a partition; sets offset->tid */
 void
 cdc_offset_create(CdcOffset *offset)
 {
 	MemoryContext context = CurrentMemoryContext;
+	CdcOwnRow	row = row_of(offset);
 
-	upsert(offset);
-	take_tid(offset);
+	set_position(&row, offset);
+	if (offset->rewind_to >= 0)
+		cdc_own_row_set(&row, "rewind_to", TIMESTAMPTZOID,
+						TimestampTzGetDatum(cdc_unixtime_to_timestamptz(offset->rewind_to * 1000)));
+	(void) cdc_own_row_upsert(&row, 3);
+	take_tid(offset, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
 }
@@ -215,27 +190,6 @@ update_in_place(CdcOffset *offset, int64 from)
 	return updated;
 }
 
-/* False if there is no row with that position any more: the worker has not heard of it yet */
-static bool
-update_by_key(CdcOffset *offset, int64 from)
-{
-	static CdcStatement update = {
-		.sql = "UPDATE cdcsync.subscription_offset "
-		"SET next_offset = $4, record_time = $5, cluster_id = $6, events_of = $8 "
-		"WHERE subscription OPERATOR(pg_catalog.=) $1 "
-		"AND topic OPERATOR(pg_catalog.=) $2 AND partition OPERATOR(pg_catalog.=) $3 "
-		"AND next_offset OPERATOR(pg_catalog.=) $7 RETURNING ctid",
-		.nargs = NARGS,
-		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID}
-	};
-	Datum		args[NARGS];
-	char		nulls[NARGS + 1];
-
-	set_args(offset, from, args, nulls);
-	cdc_extension_execute(&update, args, nulls);
-	return SPI_processed == 1;
-}
-
 /*
  * Store a new position over the one at offset->tid, which was from, and update that.
  * Raises object_in_use if the position was changed or the subscription removed
@@ -245,15 +199,20 @@ void
 cdc_offset_advance(CdcOffset *offset, int64 from)
 {
 	MemoryContext context = CurrentMemoryContext;
+	CdcOwnRow	row;
 
 	if (update_in_place(offset, from))
 		return;
-	if (!update_by_key(offset, from))
+	row = row_of(offset);
+	cdc_own_row_set(&row, "next_offset", INT8OID, Int64GetDatum(from));
+	set_position(&row, offset);
+	cdc_own_row_set_text(&row, "events_of", offset->table);
+	if (!cdc_own_row_update(&row, 4))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the position of subscription \"%s\" has just been changed or removed",
 						offset->subscription)));
-	take_tid(offset);
+	take_tid(offset, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
 }
@@ -275,19 +234,16 @@ cdc_offset_rewind(CdcOffset *offset)
 		.nargs = 5,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}
 	};
-	Datum		args[NARGS];
-	char		nulls[NARGS + 1];
 	MemoryContext context = CurrentMemoryContext;
+	Datum		args[5] = {CStringGetTextDatum(offset->subscription), CStringGetTextDatum(offset->topic),
+	Int32GetDatum(offset->partition), Int64GetDatum(offset->next_offset), Int64GetDatum(offset->rewind_to)};
 	bool		stored;
 
-	set_args(offset, -1, args, nulls);
-	args[4] = Int64GetDatum(offset->rewind_to);
-	nulls[4] = ' ';
-	cdc_extension_execute(&update, args, nulls);
+	cdc_extension_execute(&update, args, NULL);
 	stored = SPI_processed > 0;
 	if (stored)
 	{
-		take_tid(offset);
+		take_tid(offset, 0);
 		offset->record_time = -1;
 		offset->rewind_to = -1;
 	}
@@ -374,7 +330,6 @@ check_next_offset(Datum *position, int64 offset)
 		.nargs = 3,
 		.argtypes = {TEXTOID, TEXTOID, INT4OID}
 	};
-	bool		isnull;
 	int64		next;
 
 	cdc_extension_execute(&lock, position, NULL);
@@ -385,7 +340,7 @@ check_next_offset(Datum *position, int64 offset)
 						TextDatumGetCString(position[0]), TextDatumGetCString(position[1]),
 						DatumGetInt32(position[2])),
 				 errhint("See cdcsync.stat_subscription.")));
-	next = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	next = cdc_result_int8(0, "next_offset", 0);
 	if (next != offset)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -12,13 +12,46 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
+#include "base/guc.h"
 #include "base/own_row.h"
 #include "base/result.h"
 #include "shared/control.h"
 #include "stored/identity.h"
 #include "stored/option.h"
 #include "stored/subscription.h"
-#include "stored/subscription_check.h"
+
+/* A setting without which nothing can be subscribed */
+typedef struct NeededSetting
+{
+	const char *name;
+	char	  **value;
+	const char *hint;
+} NeededSetting;
+
+static const NeededSetting needed_settings[] = {
+	{"cdcsync.bootstrap_servers", &cdc_bootstrap_servers,
+	"Set cdcsync.bootstrap_servers to the addresses of the Kafka brokers, as in \"localhost:9092\"."},
+	{"cdcsync.node_name", &cdc_node_name,
+	"Set cdcsync.node_name, for example with ALTER DATABASE, to the topic.prefix of this database's Debezium connector, and connect again."},
+};
+
+/* Settings and encoding, without which nothing can be consumed */
+static void
+check_node(void)
+{
+	cdc_extension_check_encoding();
+	for (int i = 0; i < lengthof(needed_settings); i++)
+	{
+		const NeededSetting *needed = &needed_settings[i];
+
+		if (*needed->value == NULL || **needed->value == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("parameter \"%s\" is not set", needed->name),
+					 errhint("%s", needed->hint)));
+	}
+}
 
 /* The subscription's name, always the first argument */
 static char *
@@ -31,7 +64,15 @@ name_arg(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("subscription name must not be null")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	cdc_subscription_check_name(name);
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("subscription name must not be empty")));
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("subscription name \"%s\" is too long", name),
+				 errdetail("A name may have %d bytes.", NAMEDATALEN - 1)));
 	return name;
 }
 
@@ -157,7 +198,7 @@ cdcsync_subscribe(PG_FUNCTION_ARGS)
 	CdcSubscription sub = {.name = name};
 
 	cdc_control_notify_at_commit();
-	cdc_subscription_check_node();
+	check_node();
 	cdc_option_require_args(cdc_subscription_options, fcinfo);
 	cdc_option_read_args(cdc_subscription_options, fcinfo, InvalidOid, &sub, &row);
 	cdc_own_row_set(&row, "created_at", TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()));

@@ -15,19 +15,130 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
 #include "regex/regex.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "base/extension.h"
+#include "base/guc.h"
 #include "base/result.h"
 #include "base/unixtime.h"
 #include "event/event.h"
 #include "stored/option.h"
 #include "stored/subscription.h"
-#include "stored/subscription_check.h"
 #include "stored/topic_name.h"
+
+/* Names or regular expressions, each once */
+static void
+check_patterns(ArrayType *patterns, const char *what, void (*check_name) (const char *name))
+{
+	Datum	   *elems;
+	int			nelems;
+	List	   *checked = NIL;
+
+	if (ARR_NDIM(patterns) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%ss must be a one-dimensional array", what)));
+	if (array_contains_nulls(patterns))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%ss must not contain nulls", what)));
+
+	deconstruct_array(patterns, TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &nelems);
+	for (int i = 0; i < nelems; i++)
+	{
+		char	   *pattern = TextDatumGetCString(elems[i]);
+
+		if (cdc_topic_is_regex(pattern))
+			(void) RE_compile_and_cache(cstring_to_text(pattern), REG_ADVANCED, C_COLLATION_OID);
+		else
+			check_name(pattern);
+		if (list_member(checked, makeString(pattern)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s \"%s\" is named twice", what, pattern)));
+		checked = lappend(checked, makeString(pattern));
+	}
+}
+
+static void
+check_topic_name(const char *topic)
+{
+	if (!cdc_topic_is_name(topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid topic name \"%s\"", topic),
+				 errdetail("A topic's name has 1 to %d of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\".",
+						   CDC_TOPIC_MAX_LENGTH),
+				 errhint("A regular expression begins with \"^\".")));
+}
+
+static Datum
+check_topics(Oid relid, Datum topics)
+{
+	if (ARR_NDIM(DatumGetArrayTypeP(topics)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics must not be empty")));
+	check_patterns(DatumGetArrayTypeP(topics), "topic", check_topic_name);
+	return topics;
+}
+
+static void
+check_peer_name(const char *peer)
+{
+	if (!cdc_guc_is_node_name(peer))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid name of a peer: \"%s\"", peer),
+				 errdetail("A peer's name is its cdcsync.node_name: letters, digits, \".\", \"_\" and \"-\"."),
+				 errhint("A regular expression begins with \"^\".")));
+}
+
+/* Empty stands for the default */
+static Datum
+check_peers(Oid relid, Datum peers)
+{
+	check_patterns(DatumGetArrayTypeP(peers), "peer", check_peer_name);
+	return peers;
+}
+
+/* A time is read under the session's settings, and will be read under the worker's: stored in UTC */
+static Datum
+check_start(Oid relid, Datum value)
+{
+	char	   *start_at = TextDatumGetCString(value);
+	TimestampTz time;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		buf[MAXDATELEN + 1];
+
+	if (strcmp(start_at, "earliest") == 0 || strcmp(start_at, "latest") == 0)
+		return value;
+	if (start_at[0] < '0' || start_at[0] > '9')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"start_at\": \"%s\"", start_at),
+				 errhint("Available values: \"earliest\", \"latest\", or a timestamp such as \"2026-01-31 12:00:00+00\".")));
+
+	time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+	if (time < -CDC_UNIX_EPOCH_USECS || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("start_at out of range: \"%s\"", start_at),
+				 errhint("Kafka's times begin in 1970.")));
+	tm.tm_isdst = 0;			/* the zone is known: UTC */
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_XSD_DATES, buf);
+	return CStringGetTextDatum(buf);
+}
 
 static void
 take_start(void *owner, Datum value)
@@ -69,16 +180,16 @@ take_producer(void *owner, Datum value)
 
 /* Of subscribe() and alter_subscription(), in the order in which they are checked */
 static const CdcOption options[] = {
-	{"topics", TEXTARRAYOID, true, {NULL}, cdc_subscription_check_topics, NULL, MEMBER(topics)},
+	{"topics", TEXTARRAYOID, true, {NULL}, check_topics, NULL, MEMBER(topics)},
 	{"conflicts", TEXTOID, true, {NULL}, cdc_conflict_rules_check, take_conflicts, 0},
 	{"origin", TEXTOID, true, {"any", "none"}, NULL, NULL, MEMBER(apply.origin_none)},
 	{"event_time", TEXTOID, true, {"source", "record"}, NULL, NULL, MEMBER(apply.record_time)},
 	{"on_error", TEXTOID, true, {"pause", "dead_letter"}, NULL, NULL, MEMBER(dead_letter)},
 	{"on_unknown_table", TEXTOID, true, {"pause", "skip"}, NULL, NULL, MEMBER(apply.skip_unknown)},
 	{"producer", JSONBOID, false, {NULL}, check_producer, take_producer, 0},
-	{"peers", TEXTARRAYOID, false, {NULL}, cdc_subscription_check_peers, NULL, MEMBER(apply.peers)},
+	{"peers", TEXTARRAYOID, false, {NULL}, check_peers, NULL, MEMBER(apply.peers)},
 	{"enabled", BOOLOID, true, {NULL}, NULL, NULL, MEMBER(enabled)},
-	{"start_at", TEXTOID, true, {NULL}, cdc_subscription_check_start, take_start, 0},
+	{"start_at", TEXTOID, true, {NULL}, check_start, take_start, 0},
 };
 
 const CdcOptions cdc_subscription_options = {options, lengthof(options)};
@@ -203,21 +314,6 @@ cdc_subscription_reset_command(const char *name)
 	return psprintf("SELECT cdcsync.reset_subscription(%s)", quote_literal_cstr(name));
 }
 
-/* As the operator ~ does under the collation "C", which stat_subscription uses */
-static bool
-regex_matches(const char *regex, const char *name)
-{
-	return RE_compile_and_execute(cstring_to_text(regex), unconstify(char *, name),
-								  strlen(name), REG_ADVANCED, C_COLLATION_OID, 0, NULL);
-}
-
-/* Is it this name, or does it match this regular expression, that begins with '^'? */
-bool
-cdc_pattern_matches(const char *pattern, const char *name)
-{
-	return cdc_topic_is_regex(pattern) ? regex_matches(pattern, name) : strcmp(pattern, name) == 0;
-}
-
 /* Does any of the topics' names or regular expressions match this topic? */
 bool
 cdc_subscription_matches(const CdcSubscription *sub, const char *topic)
@@ -226,7 +322,7 @@ cdc_subscription_matches(const CdcSubscription *sub, const char *topic)
 
 	foreach(lc, sub->topics)
 	{
-		if (cdc_pattern_matches(lfirst(lc), topic))
+		if (cdc_topic_matches(lfirst(lc), topic))
 			return true;
 	}
 	return false;

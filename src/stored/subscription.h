@@ -41,7 +41,6 @@ extern CdcSubscription *cdc_subscription_find(List *subscriptions, const char *n
 
 extern bool cdc_subscription_keep(const CdcSubscription *sub);
 extern void cdc_subscription_mark_started(const CdcSubscription *sub);
-extern bool cdc_pattern_matches(const char *pattern, const char *name);
 extern char *cdc_subscription_reset_command(const char *name);
 extern bool cdc_subscription_matches(const CdcSubscription *sub, const char *topic);
 extern void cdc_subscription_warn_of_paths(void);

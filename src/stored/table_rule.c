@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -24,7 +25,6 @@
 #include "base/extension.h"
 #include "base/result.h"
 #include "stored/table_rule.h"
-#include "stored/table_rule_check.h"
 
 #define RULE_SELECT \
 	"SELECT r.* FROM cdcsync.table_rule AS r " \
@@ -93,10 +93,76 @@ take_column_map(void *owner, Datum value)
 	((CdcTableRule *) owner)->column_map = column_map(DatumGetJsonbP(value));
 }
 
+/* Of an option, as it is stored: schema.table, quoted; without a schema, that of the local table */
+static Datum
+check_source(Oid relid, Datum name)
+{
+	List	   *parts = textToQualifiedNameList(DatumGetTextPP(name));
+
+	if (list_length(parts) > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid source table \"%s\"", TextDatumGetCString(name)),
+				 errhint("Give it as \"schema.table\".")));
+	return CStringGetTextDatum(quote_qualified_identifier(list_length(parts) == 2 ? strVal(linitial(parts)) :
+														  get_namespace_name(get_rel_namespace(relid)),
+														  strVal(llast(parts))));
+}
+
+/* Does the map, but for one of its pairs, give a value to this local column? */
+static bool
+is_mapped(List *map, const char *local, const CdcColumnPair *except)
+{
+	ListCell   *lc;
+
+	foreach(lc, map)
+	{
+		const CdcColumnPair *pair = lfirst(lc);
+
+		if (pair != except && strcmp(pair->local, local) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_column_pair(Oid relid, List *map, const CdcColumnPair *pair)
+{
+	AttrNumber	attnum = get_attnum(relid, pair->local);
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", pair->local,
+						get_rel_name(relid)),
+				 errhint("column_map maps remote column names to local ones.")));
+	if (get_attgenerated(relid, attnum))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map names column \"%s\", which is generated", pair->local)));
+	if (is_mapped(map, pair->local, pair))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column_map names column \"%s\" twice", pair->local)));
+	/* a column that is not mapped keeps its name, and would get the value as well */
+	if (get_attnum(relid, pair->remote) > 0 && !is_mapped(map, pair->remote, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("remote column \"%s\" belongs to two columns", pair->remote),
+				 errdetail("column_map gives it to column \"%s\", but there is a column \"%s\", too.",
+						   pair->local, pair->remote),
+				 errhint("Map another remote column to \"%s\".", pair->remote)));
+}
+
+/* That each local column gets one value, of one remote column */
 static Datum
 check_column_map(Oid relid, Datum value)
 {
-	cdc_table_rule_check_column_map(relid, column_map(DatumGetJsonbP(value)));
+	List	   *map = column_map(DatumGetJsonbP(value));
+	ListCell   *lc;
+
+	foreach(lc, map)
+		check_column_pair(relid, map, lfirst(lc));
 	return value;
 }
 
@@ -109,7 +175,7 @@ check_column_map(Oid relid, Datum value)
 static const CdcOption options[] = {
 	{"version_column", NAMEOID, false, {NULL}, NULL, NULL, MEMBER(version_column)},
 	{"conflicts", TEXTOID, false, {NULL}, cdc_conflict_rules_check, take_conflicts, 0},
-	{"source_table", TEXTOID, false, {NULL}, cdc_table_rule_check_source, take_source, 0},
+	{"source_table", TEXTOID, false, {NULL}, check_source, take_source, 0},
 	{"column_map", JSONBOID, false, {NULL}, check_column_map, take_column_map, 0},
 	{"truncate", BOOLOID, false, {NULL}, NULL, NULL, MEMBER(truncate)},
 };
@@ -270,37 +336,6 @@ void
 cdc_table_rule_lock(void)
 {
 	cdc_extension_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
-}
-
-/*
- * The row of a rule that is to be made or changed: the options that the function was given
- * are checked, and are in *rule as well.
- */
-CdcOwnRow
-cdc_table_rule_read_args(FunctionCallInfo fcinfo, CdcTableRule *rule)
-{
-	CdcOwnRow	row = {.table = "table_rule"};
-
-	cdc_own_row_set(&row, "relation", OIDOID, ObjectIdGetDatum(rule->relid));
-	cdc_option_read_args(cdc_table_rule_options, fcinfo, rule->relid, rule, &row);
-	if (rule->source_table != NULL)
-		cdc_own_row_set(&row, "own_name", BOOLOID,
-						BoolGetDatum(cdc_table_rule_is_name(rule->relid, rule->source_schema,
-															rule->source_table)));
-	return row;
-}
-
-/* A rule that is made without a source table is for the table's own name */
-void
-cdc_table_rule_default_source(CdcTableRule *rule, CdcOwnRow *row)
-{
-	if (rule->source_table != NULL)
-		return;
-	rule->source_schema = get_namespace_name(get_rel_namespace(rule->relid));
-	rule->source_table = get_rel_name(rule->relid);
-	cdc_own_row_set_text(row, "source_table",
-						 quote_qualified_identifier(rule->source_schema, rule->source_table));
-	cdc_own_row_set(row, "own_name", BOOLOID, BoolGetDatum(true));
 }
 
 static void

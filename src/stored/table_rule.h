@@ -11,7 +11,12 @@
 #include "base/own_row.h"
 #include "stored/conflict_rules.h"
 #include "stored/option.h"
-#include "stored/table_rule_check.h"
+
+typedef struct CdcColumnPair
+{
+	char	   *remote;
+	char	   *local;
+} CdcColumnPair;
 
 typedef struct CdcTableRule
 {
@@ -46,8 +51,6 @@ extern const CdcOptions cdc_table_rule_options;
  * rules against others who change them (to the transaction's end).
  */
 extern void cdc_table_rule_lock(void);
-extern CdcOwnRow cdc_table_rule_read_args(FunctionCallInfo fcinfo, CdcTableRule *rule);
-extern void cdc_table_rule_default_source(CdcTableRule *rule, CdcOwnRow *row);
 
 /* Both forget the tombstones as well.  false: there was none; the oids of tables gone */
 extern bool cdc_table_rule_delete(Oid relid);

@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/extension.h"
 #include "base/own_row.h"
 #include "base/owner.h"
 #include "base/result.h"
@@ -34,7 +35,6 @@
 #include "shared/control.h"
 #include "shared/stat.h"
 #include "stored/subscription.h"
-#include "stored/subscription_check.h"
 #include "stored/table_rule.h"
 #include "table/add_table_check.h"
 #include "table/key.h"
@@ -52,7 +52,7 @@
 static void
 begin_change(Oid relid)
 {
-	cdc_check_encoding();
+	cdc_extension_check_encoding();
 	cdc_add_table_check_owner(relid);
 	cdc_control_notify_at_commit();
 	cdc_table_rule_lock();
@@ -88,6 +88,37 @@ set_up(Oid relid, bool has_version)
 }
 
 /* ---- the rule ---- */
+
+/*
+ * The row of a rule that is to be made or changed: the options that the function was given
+ * are checked, and are in *rule as well.
+ */
+static CdcOwnRow
+read_args(FunctionCallInfo fcinfo, CdcTableRule *rule)
+{
+	CdcOwnRow	row = {.table = "table_rule"};
+
+	cdc_own_row_set(&row, "relation", OIDOID, ObjectIdGetDatum(rule->relid));
+	cdc_option_read_args(cdc_table_rule_options, fcinfo, rule->relid, rule, &row);
+	if (rule->source_table != NULL)
+		cdc_own_row_set(&row, "own_name", BOOLOID,
+						BoolGetDatum(cdc_table_rule_is_name(rule->relid, rule->source_schema,
+															rule->source_table)));
+	return row;
+}
+
+/* A rule that is made without a source table is for the table's own name */
+static void
+default_source(CdcTableRule *rule, CdcOwnRow *row)
+{
+	if (rule->source_table != NULL)
+		return;
+	rule->source_schema = get_namespace_name(get_rel_namespace(rule->relid));
+	rule->source_table = get_rel_name(rule->relid);
+	cdc_own_row_set_text(row, "source_table",
+						 quote_qualified_identifier(rule->source_schema, rule->source_table));
+	cdc_own_row_set(row, "own_name", BOOLOID, BoolGetDatum(true));
+}
 
 static void
 refuse_shared_source(const CdcTableRule *asked)
@@ -176,12 +207,12 @@ add(FunctionCallInfo fcinfo, Oid relid)
 				 errhint("Change its rule with cdcsync.alter_table_rule.")));
 	cdc_table_setup_identity(members);
 	cdc_add_table_check_table(relid, members);
-	row = cdc_table_rule_read_args(fcinfo, &rule);
+	row = read_args(fcinfo, &rule);
 	if (rule.version_column == NULL)
 		cdc_add_table_check_commit_clock(relid);
 	else
 		cdc_add_table_check_version_column(relid, rule.version_column);
-	cdc_table_rule_default_source(&rule, &row);
+	default_source(&rule, &row);
 	refuse_shared_source(&rule);
 
 	(void) cdc_own_row_insert(&row, 0);
@@ -219,7 +250,7 @@ cdcsync_alter_table_rule(PG_FUNCTION_ARGS)
 		cdc_table_rule_missing(asked.relid);
 	cdc_table_setup_identity(members);
 	cdc_add_table_check_table(asked.relid, members);
-	row = cdc_table_rule_read_args(fcinfo, &asked);
+	row = read_args(fcinfo, &asked);
 	if (asked.version_column != NULL)
 		check_renamed_version_column(rule, asked.version_column);
 	if (asked.source_table != NULL)

@@ -8,8 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/catalog.h"
-#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -22,7 +20,6 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "base/extension.h"
 #include "base/result.h"
 #include "base/table_name.h"
 #include "table/add_table_check.h"
@@ -31,16 +28,6 @@
 #include "table/objection.h"
 #include "table/registered_table.h"
 #include "table/table_query.h"
-
-static bool
-is_reserved(Oid relid)
-{
-	Oid			schema = get_rel_namespace(relid);
-
-	return IsCatalogRelationOid(relid) ||
-		schema == get_namespace_oid("information_schema", true) ||
-		schema == get_namespace_oid(CDC_EXTENSION_NAME, true);
-}
 
 /*
  * Who may change the table, and what is a table at all; without any lock, so that only
@@ -57,11 +44,11 @@ cdc_add_table_check_owner(Oid relid)
 				 errmsg("relation with OID %u does not exist", relid)));
 	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), get_rel_name(relid));
-	if (is_reserved(relid))
+	if (cdc_objection_is_reserved(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
-				 errdetail("It belongs to the system or to cdcsync.")));
+				 errdetail(CDC_OBJECTION_RESERVED_DETAIL)));
 	if (!cdc_objection_is_table(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -4,7 +4,7 @@
  *
  * A table rule names one of two kinds of clock.  A version column is a hybrid clock per
  * row: remote changes carry their version, local ones get theirs from a trigger
- * (version_trigger.c).  Under the commit clock the version of a row is the commit time
+ * (trigger.c).  Under the commit clock the version of a row is the commit time
  * of the transaction that wrote it; what the worker writes is stamped with the time of
  * its source transaction (origin.c), so that it keeps the version it came with.
  */
@@ -22,6 +22,7 @@
 #include "utils/xid8.h"
 
 #include "base/extension.h"
+#include "base/result.h"
 #include "base/unixtime.h"
 #include "table/clock.h"
 #include "table/origin.h"
@@ -225,7 +226,7 @@ read_commits_known(void)
 	SPI_connect();
 	cdc_extension_execute(&select, NULL, NULL);
 	if (SPI_processed > 0)
-		from = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		from = cdc_result(0, "commits_known_from", &isnull);
 	commits_known_from = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(from));
 	SPI_finish();
 	/* not if it failed, and what came in meanwhile makes it stale again */

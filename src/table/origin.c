@@ -32,6 +32,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/result.h"
 #include "base/guc.h"
 #include "base/unixtime.h"
 #include "table/origin.h"
@@ -114,21 +115,18 @@ static int64
 origins_in_use(ReplOriginId but)
 {
 	static CdcStatement count = {
-		.sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_show_replication_origin_status() AS s "
+		.sql = "SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_show_replication_origin_status() AS s "
 		"WHERE pg_catalog.starts_with(s.external_id, $1) "
 		"AND s.local_id OPERATOR(pg_catalog.<>) $2",
 		.nargs = 2,
 		.argtypes = {TEXTOID, OIDOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		args[2];
-	bool		isnull;
+	Datum		args[2] = {CStringGetTextDatum(database_prefix(MyDatabaseId)), ObjectIdGetDatum(but)};
 
-	args[0] = CStringGetTextDatum(database_prefix(MyDatabaseId));
-	args[1] = ObjectIdGetDatum(but);
 	cdc_extension_execute(&count, args, NULL);
 	MemoryContextSwitchTo(caller);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return cdc_result_int8(0, "n", 0);
 }
 
 static int

@@ -19,6 +19,7 @@
 #include "utils/syscache.h"
 
 #include "base/row_rights.h"
+#include "base/result.h"
 #include "base/table_name.h"
 #include "table/key.h"
 #include "table/table_query.h"
@@ -119,7 +120,7 @@ count(Oid role, const char *orphans)
 
 	SPI_connect();
 	(void) cdc_table_query(role, psprintf("SELECT count(*) %s", orphans), 0, NULL, NULL);
-	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	result = cdc_result(0, "count", &isnull);
 	SPI_finish();
 	return result;
 }

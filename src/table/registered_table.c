@@ -19,10 +19,8 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/partition.h"
-#include "commands/trigger.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -30,7 +28,6 @@
 #include "utils/rel.h"
 
 #include "table/registered_table.h"
-#include "table/writing.h"
 
 /* Hash entry */
 typedef struct RelationEntry
@@ -223,43 +220,4 @@ cdc_registered_table_open(Relation rel)
 	if (entry->table == NULL)
 		entry->table = make(rel);
 	return entry->table->rule ? entry->table : NULL;
-}
-
-/* For a trigger; NULL also if the row it meets is written for a peer */
-CdcRegisteredTable *
-cdc_registered_table_open_local(Relation rel)
-{
-	CdcRegisteredTable *table = cdc_registered_table_open(rel);
-
-	if (table == NULL || cdc_writing_for_peer(table->key->relid))
-		return NULL;
-	cdc_writing_note_local(table->key->relid);
-	return table;
-}
-
-/* The key's values of a row of that table; false if one is NULL */
-bool
-cdc_registered_table_key(CdcRegisteredTable *table, HeapTuple tuple, TupleDesc desc, Datum *values)
-{
-	for (int i = 0; i < table->key->ncolumns; i++)
-	{
-		bool		isnull;
-
-		values[i] = heap_getattr(tuple, table->key_attnums[i], desc, &isnull);
-		if (isnull)
-			return false;
-	}
-	return true;
-}
-
-/* Refuse to be called as anything but a row trigger */
-void
-cdc_registered_table_check_trigger(FunctionCallInfo fcinfo, const char *function)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_FOR_ROW(((TriggerData *) fcinfo->context)->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"cdcsync.%s\" was not called as a row trigger", function),
-				 errhint("cdcsync.add_table creates the triggers it needs.")));
 }

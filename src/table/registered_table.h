@@ -41,9 +41,5 @@ pg_noreturn extern void cdc_registered_table_no_version(Oid relid, const char *c
 
 extern CdcTableRule *cdc_registered_table_rule(Oid relid);
 extern CdcRegisteredTable *cdc_registered_table_open(Relation rel);
-extern CdcRegisteredTable *cdc_registered_table_open_local(Relation rel);
-extern bool cdc_registered_table_key(CdcRegisteredTable *table, HeapTuple tuple, TupleDesc desc,
-									 Datum *values);
-extern void cdc_registered_table_check_trigger(FunctionCallInfo fcinfo, const char *function);
 
 #endif							/* CDC_REGISTERED_TABLE_H */

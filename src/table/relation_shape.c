@@ -71,15 +71,29 @@ find_local_column(const CdcRelation *rel, const char *name)
 	return NULL;
 }
 
+/* Of the table, mapped or not; 0: none */
+static AttrNumber
+local_attnum(const CdcRelation *rel, const CdcField *field)
+{
+	return field->namelen < NAMEDATALEN ?
+		get_attnum(rel->relid, pnstrdup(field->name, field->namelen)) : 0;
+}
+
+static bool
+is_generated(const CdcRelation *rel, AttrNumber attnum)
+{
+	return attnum > 0 && get_attgenerated(rel->relid, attnum);
+}
+
 /* A field without a column is an error, unless that column is generated here */
 static void
 check_unmapped(CdcRelation *rel, const CdcField *field)
 {
 	char	   *name = cdc_excerpt(field->name, field->namelen);
-	AttrNumber	attnum = field->namelen < NAMEDATALEN ? get_attnum(rel->relid, name) : 0;
+	AttrNumber	attnum = local_attnum(rel, field);
 	const CdcColumn *mapped;
 
-	if (attnum > 0 && get_attgenerated(rel->relid, attnum))
+	if (is_generated(rel, attnum))
 		return;
 	mapped = attnum > 0 ? find_local_column(rel, name) : NULL;
 	if (mapped)
@@ -101,10 +115,11 @@ check_unmapped(CdcRelation *rel, const CdcField *field)
 
 /*
  * Rows that the key here does not tell apart are one here: a message key must not have
- * columns besides, unless it is another key that the table has here, too.
+ * columns besides, be they generated here, unless it is another key that the table has
+ * here, too.
  */
 static const char *
-find_foreign_column(const CdcRelation *rel, const Bitmapset *present)
+find_foreign_column(const CdcRelation *rel, const CdcImage *image, const Bitmapset *present)
 {
 	Bitmapset  *attnums = NULL;
 	const char *foreign = NULL;
@@ -115,6 +130,15 @@ find_foreign_column(const CdcRelation *rel, const Bitmapset *present)
 		attnums = bms_add_member(attnums, rel->columns[i].attnum);
 		if (!cdc_key_has_column(rel->key, rel->columns[i].attnum))
 			foreign = rel->columns[i].name;
+	}
+	for (int i = 0; i < image->nfields; i++)
+	{
+		AttrNumber	attnum = local_attnum(rel, &image->fields[i]);
+
+		if (cdc_relation_find_column(rel, &image->fields[i]) || !is_generated(rel, attnum))
+			continue;
+		attnums = bms_add_member(attnums, attnum);
+		foreign = get_attname(rel->relid, attnum, false);
 	}
 	if (foreign == NULL)
 		return NULL;
@@ -163,7 +187,7 @@ make_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 		}
 	}
 	if (of_key)
-		shape->foreign_column = find_foreign_column(rel, shape->present);
+		shape->foreign_column = find_foreign_column(rel, image, shape->present);
 	rel->shapes = lcons(shape, rel->shapes);
 	MemoryContextSwitchTo(old);
 	return shape;

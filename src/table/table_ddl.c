@@ -80,11 +80,9 @@ note_kind(CdcDdl *ddl, Node *stmt)
 		case T_AlterTableStmt:
 			ddl->sets_identity = has_command((AlterTableStmt *) stmt, AT_ReplicaIdentity);
 			ddl->attaches = has_command((AlterTableStmt *) stmt, AT_AttachPartition);
-			if (has_command((AlterTableStmt *) stmt, AT_DetachPartition))
-				ddl->removes = CDC_UNSENT_DETACH;
 			break;
 		case T_TruncateStmt:
-			ddl->removes = CDC_UNSENT_TRUNCATE;
+			ddl->truncates = true;
 			break;
 		case T_RenameStmt:
 		case T_AlterObjectSchemaStmt:
@@ -126,6 +124,37 @@ objection_to(Oid relid, const CdcTableRule *rule)
 	return objection;
 }
 
+static List *
+add_root(List *roots, Oid relid)
+{
+	CdcTableRule *rule = OidIsValid(relid) ? cdc_registered_table_rule(relid) : NULL;
+
+	return rule ? list_append_unique_oid(roots, rule->relid) : roots;
+}
+
+/* The registered tables that lose a partition, of whatever level; a table that goes as a whole is not to be found after it */
+static List *
+losing_tables(Node *stmt)
+{
+	List	   *roots = NIL;
+	ListCell   *lc;
+
+	if (IsA(stmt, AlterTableStmt) &&
+		(has_command((AlterTableStmt *) stmt, AT_DetachPartition) ||
+		 has_command((AlterTableStmt *) stmt, AT_DetachPartitionFinalize)))
+		return add_root(NIL, RangeVarGetRelid(((AlterTableStmt *) stmt)->relation, NoLock, true));
+	if (!IsA(stmt, DropStmt) || ((DropStmt *) stmt)->removeType != OBJECT_TABLE)
+		return NIL;
+	foreach(lc, ((DropStmt *) stmt)->objects)
+	{
+		Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(lfirst(lc)), NoLock, true);
+
+		if (OidIsValid(relid) && get_rel_relispartition(relid))
+			roots = add_root(roots, relid);
+	}
+	return roots;
+}
+
 /* Before a command; nothing is locked when it returns */
 CdcDdl
 cdc_table_ddl_begin(Node *stmt)
@@ -136,7 +165,10 @@ cdc_table_ddl_begin(Node *stmt)
 	CdcTableRule *rule;
 
 	note_kind(&ddl, stmt);
-	if (table == NULL || !is_set_up())
+	if (!is_set_up())
+		return ddl;
+	ddl.loses = losing_tables(stmt);
+	if (table == NULL)
 		return ddl;
 	ddl.adds = true;
 	relid = RangeVarGetRelid(table, NoLock, true);
@@ -222,10 +254,10 @@ warn_of_detach(const CdcTableRule *rule)
 {
 	cdc_unsent_note(rule->relid, CDC_UNSENT_DETACH);
 	ereport(WARNING,
-			(errmsg("rows of the detached partition of table \"%s\" stay on other nodes",
+			(errmsg("rows of the partition that table \"%s\" has lost stay on other nodes",
 					get_rel_name(rule->relid)),
 			 errdetail("There is no partition for them here, if they change them."),
-			 errhint("Detach the partition on all nodes.")));
+			 errhint("Detach or drop the partition on all nodes.")));
 }
 
 static char *
@@ -260,8 +292,6 @@ tend_registered(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
 	if (ddl->attaches && relid != rule->relid &&
 		get_rel_relkind(relid) == RELKIND_RELATION)
 		cdc_unsent_note_rows(rule->relid, relid);
-	if (ddl->removes && relid == rule->relid)
-		warn_of_detach(rule);
 	if (ddl->names && relid == rule->relid)
 		warn_of_name(rule);
 }
@@ -271,25 +301,42 @@ static bool
 tend(const CdcDdl *ddl, Oid relid, List **warned)
 {
 	CdcTableRule *rule = cdc_registered_table_rule(relid);
-	MemoryContext caller = CurrentMemoryContext;	/* SPI's does not last */
+	MemoryContext caller = CurrentMemoryContext;
 
 	SPI_connect();
-	MemoryContextSwitchTo(caller);
 	if (rule == NULL)
 	{
 		if (ddl->names)
 			warn_of_usurper(relid);
 	}
-	else if (ddl->removes && strcmp(ddl->removes, CDC_UNSENT_TRUNCATE) == 0)
+	else if (ddl->truncates)
 	{
 		if (!list_member_oid(*warned, rule->relid))
 			warn_of_truncate(rule);
+		MemoryContextSwitchTo(caller);	/* a statement has left SPI's */
 		*warned = lappend_oid(*warned, rule->relid);
 	}
 	else
 		tend_registered(ddl, relid, rule);
 	SPI_finish();
 	return rule != NULL;
+}
+
+static void
+tend_losing(const List *roots)
+{
+	const ListCell *lc;
+
+	foreach(lc, roots)
+	{
+		CdcTableRule *rule = cdc_table_rule_for_relation(lfirst_oid(lc));
+
+		if (rule == NULL || !cdc_objection_is_table(rule->relid))
+			continue;			/* dropped as well */
+		SPI_connect();
+		warn_of_detach(rule);
+		SPI_finish();
+	}
 }
 
 /*
@@ -313,5 +360,6 @@ cdc_table_ddl_end(const CdcDdl *ddl, const List *altered)
 		if (cdc_objection_is_table(relid) && is_locked(relid))
 			any |= tend(ddl, relid, &warned);
 	}
+	tend_losing(ddl->loses);
 	return any;
 }

@@ -16,7 +16,8 @@ typedef struct CdcDdl
 	bool		sets_identity;	/* REPLICA IDENTITY, by name */
 	bool		attaches;		/* a partition */
 	bool		names;			/* a table, anew */
-	const char *removes;		/* rows without deleting them: as unsent.h calls it */
+	bool		truncates;
+	List	   *loses;			/* oids of registered tables that lose a partition with its rows */
 	CdcObjectionKind objection; /* that there was to the table before */
 } CdcDdl;
 

@@ -9,7 +9,14 @@
 
 #include "table/clock.h"
 #include "table/key.h"
-#include "table/tombstone_row.h"
+
+/* One delete to remember */
+typedef struct CdcTombstoneRow
+{
+	const Datum *key;
+	CdcVersion	version;
+	const char *peer;
+} CdcTombstoneRow;
 
 typedef struct CdcTombstone
 {

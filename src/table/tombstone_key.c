@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/extension.h"
+#include "base/result.h"
 #include "base/session.h"
 #include "table/tombstone_key.h"
 
@@ -104,7 +105,7 @@ stored_description(Oid relid, bool *found)
 
 	cdc_extension_execute(&select, &arg, NULL);
 	*found = SPI_processed > 0;
-	return *found ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
+	return *found ? cdc_result_text(0, "tombstone_key") : NULL;
 }
 
 /* A column that was renamed keeps its number; a database restored from a dump keeps the names */

@@ -21,6 +21,7 @@
 
 #include "base/extension.h"
 #include "base/guc.h"
+#include "base/result.h"
 #include "table/clock.h"
 #include "table/tombstone.h"
 
@@ -33,6 +34,34 @@
 
 #define BETWEEN_BLOCKS \
 	"t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid OPERATOR(pg_catalog.<) $2 "
+
+/*
+ * The newest version that was pruned of a table; known is false if none was.
+ * SPI is connected by the caller.
+ */
+CdcVersion
+cdc_tombstone_horizon(Oid relid, CdcClock clock)
+{
+	static CdcStatement horizon = {
+		.sql = "SELECT version FROM cdcsync.tombstone_horizon "
+		"WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
+	};
+	Datum		args[1] = {ObjectIdGetDatum(relid)};
+	CdcVersion	version = {0};
+
+	cdc_extension_execute(&horizon, args, NULL);
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+		Datum		stored = cdc_result(0, "version", &isnull);
+
+		version = cdc_clock_from_stored(clock, isnull ? stored :
+										SPI_datumTransfer(stored, false, -1), isnull);
+	}
+	return version;
+}
 
 static BlockNumber
 count_blocks(void)
@@ -94,16 +123,14 @@ forget(Datum *blocks)
 		"SELECT o.relation, pg_catalog.max(o.version) FROM old AS o JOIN pg_catalog.pg_class AS c "
 		"ON c.oid OPERATOR(pg_catalog.=) o.relation GROUP BY o.relation "
 		"ON CONFLICT (relation) DO UPDATE SET version = GREATEST(h.version, excluded.version)) "
-		"SELECT pg_catalog.count(*) FROM old",
+		"SELECT pg_catalog.count(*) AS n FROM old",
 		.nargs = 3,
 		.argtypes = {TIDOID, TIDOID, INT4OID}
 	};
 	Datum		args[3] = {blocks[0], blocks[1], Int32GetDatum(cdc_tombstone_retention)};
-	bool		isnull;
 
 	cdc_extension_execute(&forget, args, NULL);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-									   &isnull));
+	return cdc_result_int8(0, "n", 0);
 }
 
 /*

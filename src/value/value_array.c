@@ -10,7 +10,6 @@
 #include "common/md5.h"
 #include "utils/array.h"
 
-#include "event/decode_schema.h"
 #include "event/token.h"
 #include "value/value_convert.h"
 
@@ -115,8 +114,7 @@ check_one_dimension(CdcConversion *c, const CdcToken *tokens, int n)
 	for (int i = 0; i < n; i++)
 	{
 		nnulls += tokens[i].type == CDC_TOKEN_NULL;
-		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY &&
-				   c->vt->element->kind->imply != cdc_value_imply_vector) ||
+		refuse |= (tokens[i].type == CDC_TOKEN_ARRAY && !c->vt->element->kind->is_array) ||
 			is_java_array(&tokens[i]);
 	}
 	if (n > 0 && nnulls == n && c->vt->element->kind->rows_are_null)
@@ -180,6 +178,6 @@ convert_array(CdcConversion *c, Datum *value)
 }
 
 const CdcConversionRule cdc_value_array_rules[] = {
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array},
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_NONE, CDC_FORM_ARRAY, convert_array, CDC_FORM_ARRAY},
 	{0}
 };

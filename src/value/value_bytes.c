@@ -22,21 +22,6 @@
 #include "event/token.h"
 #include "value/value_convert.h"
 
-const CdcConversionRule cdc_value_opaque_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
-	{0}
-};
-
-void
-cdc_value_imply_bytea(CdcConversion *c)
-{
-	if (c->token->type != CDC_TOKEN_STRING)
-		cdc_value_invalid(c);
-	cdc_value_imply(c, c->producer->binary == CDC_BINARY_BYTES ?
-					CDC_SCHEMA_BYTES : CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
-}
-
 /* bytes: behind room for a header; NULL if the value was none */
 static CdcValueStatus
 set_bytes(CdcConversion *c, char *bytes, int nbytes, Datum *value)
@@ -68,17 +53,6 @@ from_base64(CdcConversion *c, bool url_safe, Datum *value)
 	char	   *bytes = cdc_base64(text, len, url_safe, VARHDRSZ, &nbytes);
 
 	return set_bytes(c, bytes, nbytes, value);
-}
-
-/* Only in this mode the placeholder of a value that was not sent is encoded too */
-static CdcValueStatus
-convert_bytes(CdcConversion *c, Datum *value)
-{
-	from_bytes(c, value);
-	if (cdc_value_is_placeholder(c, VARDATA(DatumGetPointer(*value)),
-								 VARSIZE(DatumGetPointer(*value)) - VARHDRSZ))
-		return CDC_VALUE_UNCHANGED;
-	return CDC_VALUE_SET;
 }
 
 static int
@@ -135,12 +109,20 @@ convert_string(CdcConversion *c, Datum *value)
 	cdc_value_ambiguous(c, "binary.handling.mode");
 }
 
-void
-cdc_value_imply_opaque(CdcConversion *c)
+/*
+ * Only in the mode bytes the placeholder of a value that was not sent is encoded, too.
+ * Without a schema nothing but the mode tells bytes from a text that encodes them.
+ */
+static CdcValueStatus
+convert_bytes(CdcConversion *c, Datum *value)
 {
-	if (c->token->type == CDC_TOKEN_STRING && c->producer->binary == CDC_BINARY_UNKNOWN)
-		cdc_value_ambiguous(c, "binary.handling.mode");
-	cdc_value_imply_bytea(c);
+	if (c->schema == &c->implied && c->producer->binary != CDC_BINARY_BYTES)
+		return convert_string(c, value);
+	from_bytes(c, value);
+	if (cdc_value_is_placeholder(c, VARDATA(DatumGetPointer(*value)),
+								 VARSIZE(DatumGetPointer(*value)) - VARHDRSZ))
+		return CDC_VALUE_UNCHANGED;
+	return CDC_VALUE_SET;
 }
 
 static CdcValueStatus
@@ -154,8 +136,8 @@ set_opaque(CdcConversion *c, Datum bytes, Datum *value)
 	return cdc_value_set_input(c, pnstrdup(data, len), value);
 }
 
-CdcValueStatus
-cdc_value_opaque(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_opaque(CdcConversion *c, Datum *value)
 {
 	Datum		bytes;
 	CdcValueStatus status = convert_bytes(c, &bytes);
@@ -164,8 +146,8 @@ cdc_value_opaque(CdcConversion *c, Datum *value)
 }
 
 /* If bytes come as bytes, a string is a text that needs no decoding */
-CdcValueStatus
-cdc_value_opaque_string(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_opaque_string(CdcConversion *c, Datum *value)
 {
 	Datum		bytes;
 
@@ -173,15 +155,6 @@ cdc_value_opaque_string(CdcConversion *c, Datum *value)
 		return cdc_value_by_input(c, value);
 	convert_string(c, &bytes);
 	return set_opaque(c, bytes, value);
-}
-
-void
-cdc_value_imply_bits(CdcConversion *c)
-{
-	if (c->token->type == CDC_TOKEN_STRING)
-		cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS);
-	else
-		cdc_value_imply_by_form(c);
 }
 
 static CdcValueStatus
@@ -242,15 +215,35 @@ convert_bits(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, text, value);
 }
 
-const CdcConversionRule cdc_value_bytea_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes},
+static const CdcConversionRule bytea_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_bytes, CDC_FORM_STRING},
 	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_string},
 	{0}
 };
 
 /* Of one bit it makes a boolean */
-const CdcConversionRule cdc_value_bits_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits},
-	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit},
+static const CdcConversionRule bits_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_BITS, CDC_FORM_STRING, convert_bits, CDC_FORM_STRING},
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_bit, CDC_FORM_BOOLEAN},
 	{0}
+};
+
+/* Also of types that came so before Debezium knew them */
+const CdcConversionRule cdc_value_opaque_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_opaque, CDC_FORM_STRING},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_opaque_string},
+	{0}
+};
+
+/* And of one whose own form is a string: only bytes can be told from that */
+const CdcConversionRule cdc_value_opaque_bytes_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_opaque},
+	{0}
+};
+
+const CdcValueKind cdc_value_bytes_kinds[] = {
+	{BYTEAOID, NULL, {bytea_rules}, .rows_are_null = true},
+	{BITOID, NULL, {bits_rules}, .rows_are_null = true},
+	{VARBITOID, NULL, {bits_rules}, .rows_are_null = true},
+	{InvalidOid}
 };

@@ -1,6 +1,9 @@
 /*
  * value_convert.h
- *		The converters of the value_*.c files.
+ *		Rules of conversion, and what converters have in common.
+ *
+ * A value_*.c file exports its kinds of types, or rules for kinds of others; its converters
+ * are reached through these alone.
  */
 #ifndef CDC_VALUE_CONVERT_H
 #define CDC_VALUE_CONVERT_H
@@ -19,7 +22,7 @@ typedef struct CdcConversion
 	const CdcSchema *schema;	/* of the message, else &implied */
 	const CdcProducer *producer;
 	CdcValueType *vt;
-	CdcSchema	implied;		/* what the producer's modes and the local type tell */
+	CdcSchema	implied;		/* what the form, the producer's modes and the local type tell */
 } CdcConversion;
 
 typedef CdcValueStatus (*CdcConverter) (CdcConversion *c, Datum *value);
@@ -39,127 +42,97 @@ typedef struct CdcConversionRule
 	CdcSemantic semantic;
 	int			forms;
 	CdcConverter convert;
+	int			implied;		/* forms that without a schema mean this type */
 } CdcConversionRule;
+
+/* Own rules, those for texts, those for structs */
+#define CDC_VALUE_MAX_RULES 3
 
 typedef struct CdcValueKind
 {
-	Oid			type;			/* InvalidOid: not one of the server's own */
-	const CdcConversionRule *rules; /* up to one without a converter */
-	void		(*imply) (CdcConversion *c);	/* set c->implied for JSON without schemas */
+	Oid			type;			/* one of the server's own, or InvalidOid */
+	const char *name;			/* an extension's type that Debezium knows, or NULL */
+
+	/* up to a table that is NULL; each of rules up to one without a converter */
+	const CdcConversionRule *rules[CDC_VALUE_MAX_RULES + 1];
+
+	/* Without a schema, of a form that no rule implies: set c->implied by the modes */
+	void		(*imply) (CdcConversion *c);
+
 	bool		rows_are_null;	/* in an array of two dimensions a row comes as null */
+	bool		is_array;		/* comes as an array itself */
 } CdcValueKind;
 
 /* value.c */
+extern CdcValueStatus cdc_value_convert(CdcConversion *c, Datum *value);
+extern void cdc_value_check_domain(CdcValueType *vt, Datum value, bool isnull);
+
+/* value_convert.c */
 extern void cdc_value_imply(CdcConversion *c, CdcSchemaType type, CdcSemantic semantic);
-extern void cdc_value_imply_by_form(CdcConversion *c);
-extern Datum cdc_value_input(CdcValueType *vt, char *text);
+extern void cdc_value_context(void *arg);
 extern Datum cdc_value_call(CdcValueType *vt, PGFunction function, Datum argument);
 extern CdcValueStatus cdc_value_set_input(CdcConversion *c, char *text, Datum *value);
 extern CdcValueStatus cdc_value_by_input(CdcConversion *c, Datum *value);
 extern char *cdc_value_text(CdcConversion *c, int *len);
-pg_noreturn extern void cdc_value_mismatch(CdcConversion *c);
-pg_noreturn extern void cdc_value_ambiguous(CdcConversion *c, const char *setting);
-pg_noreturn extern void cdc_value_invalid(CdcConversion *c);
-
-/* This mode of the connector leaves to the schema what, and there is none */
-pg_noreturn extern void cdc_value_not_said(CdcConversion *c, const char *setting,
-										   const char *mode, const char *better,
-										   const char *what);
-pg_noreturn extern void cdc_value_out_of_range(CdcConversion *c);
 extern bool cdc_value_is_placeholder(const CdcConversion *c, const char *text, int len);
+extern bool cdc_value_token_is_placeholder(CdcConversion *c);
 extern void cdc_value_members(CdcConversion *c, const char *const *names, int n,
 							  CdcToken *found);
 
-/* value_number.c */
-extern const CdcConversionRule cdc_value_integer_rules[];
-extern const CdcConversionRule cdc_value_oid_rules[];
-extern const CdcConversionRule cdc_value_float4_rules[];
-extern const CdcConversionRule cdc_value_float8_rules[];
-extern const CdcConversionRule cdc_value_numeric_rules[];
-extern const CdcConversionRule cdc_value_money_rules[];
-extern void cdc_value_imply_float(CdcConversion *c);
-extern void cdc_value_imply_numeric(CdcConversion *c);
+/* value_error.c */
+extern char *cdc_value_type_name(const CdcValueType *vt);
+pg_noreturn extern void cdc_value_mismatch(CdcConversion *c);
+pg_noreturn extern void cdc_value_invalid(CdcConversion *c);
+pg_noreturn extern void cdc_value_misfit(CdcConversion *c);
+pg_noreturn extern void cdc_value_out_of_range(CdcConversion *c, int sqlerrcode);
+pg_noreturn extern void cdc_value_ambiguous(CdcConversion *c, const char *setting);
+pg_noreturn extern void cdc_value_not_said(CdcConversion *c, const char *setting,
+										   const char *mode, const char *better,
+										   const char *what);
 
-/* A number's text as float8 takes it: also the quoted names of what is not finite */
-extern char *cdc_value_double_text(CdcConversion *c, const CdcToken *token);
+/* value_fit.c */
+extern CdcFits cdc_value_find_fits(Oid type, int32 typmod);
 
-/* value_time.c */
-extern const CdcConversionRule cdc_value_date_rules[];
-extern const CdcConversionRule cdc_value_time_rules[];
-extern const CdcConversionRule cdc_value_timetz_rules[];
-extern const CdcConversionRule cdc_value_timestamp_rules[];
-extern const CdcConversionRule cdc_value_timestamptz_rules[];
-extern const CdcConversionRule cdc_value_interval_rules[];
-extern void cdc_value_imply_date(CdcConversion *c);
-extern void cdc_value_imply_time(CdcConversion *c);
-extern void cdc_value_imply_timetz(CdcConversion *c);
-extern void cdc_value_imply_timestamp(CdcConversion *c);
-extern void cdc_value_imply_timestamptz(CdcConversion *c);
-extern void cdc_value_imply_interval(CdcConversion *c);
-
-/* value_time.c, for value_structured.c: days since 1970, the rest as the types have it */
+/* value_datetime.c: days since 1970, the rest as the types have it */
+extern bool cdc_value_days(int64 year, int64 month, int64 day, int64 *days);
 extern CdcValueStatus cdc_value_set_date(CdcConversion *c, int64 days, Datum *value);
 extern CdcValueStatus cdc_value_set_time(CdcConversion *c, int64 usecs, Datum *value);
 extern CdcValueStatus cdc_value_set_timetz(CdcConversion *c, int64 usecs, int zone, Datum *value);
 extern CdcValueStatus cdc_value_set_timestamp(CdcConversion *c, int64 timestamp, Datum *value);
 
-/* value_structured.c */
-extern CdcValueStatus cdc_value_structured_date(CdcConversion *c, Datum *value);
-extern CdcValueStatus cdc_value_structured_time(CdcConversion *c, Datum *value);
-extern CdcValueStatus cdc_value_structured_timetz(CdcConversion *c, Datum *value);
-extern CdcValueStatus cdc_value_structured_timestamp(CdcConversion *c, Datum *value);
-extern CdcValueStatus cdc_value_structured_duration(CdcConversion *c, Datum *value);
-
-/* value_bytes.c */
-extern const CdcConversionRule cdc_value_bytea_rules[];
-extern const CdcConversionRule cdc_value_opaque_rules[];
-extern const CdcConversionRule cdc_value_bits_rules[];
-extern void cdc_value_imply_bytea(CdcConversion *c);
-extern void cdc_value_imply_opaque(CdcConversion *c);
-extern void cdc_value_imply_bits(CdcConversion *c);
-
-/* The text of a type that Debezium does not know, as its binary mode writes it */
-extern CdcValueStatus cdc_value_opaque(CdcConversion *c, Datum *value);
-extern CdcValueStatus cdc_value_opaque_string(CdcConversion *c, Datum *value);
-
 /* value_text.c */
-extern const CdcConversionRule cdc_value_uuid_rules[];
-extern const CdcConversionRule cdc_value_string_rules[];
-extern const CdcConversionRule cdc_value_json_rules[];
-extern const CdcConversionRule cdc_value_xml_rules[];
-extern const CdcConversionRule cdc_value_tsvector_rules[];
-extern const CdcConversionRule cdc_value_hstore_rules[];
-
-/* False if it is none */
 extern bool cdc_value_parse_uuid(const CdcToken *token, pg_uuid_t *uuid);
 
-/* value_fit.c: how to find out for a type whether texts fit; the error if one does not */
-extern CdcFits cdc_value_find_fits(Oid type, int32 typmod);
-pg_noreturn extern void cdc_value_misfit(CdcConversion *c);
+/* value_number.c */
+extern char *cdc_value_double_text(CdcConversion *c, const CdcToken *token);
 
-/* value_array.c, and what it needs of value.c for the elements */
-extern const CdcConversionRule cdc_value_array_rules[];
+/* Kinds of types, each list up to one without rules */
+extern const CdcValueKind cdc_value_number_kinds[];
+extern const CdcValueKind cdc_value_text_kinds[];
+extern const CdcValueKind cdc_value_time_kinds[];
+extern const CdcValueKind cdc_value_bytes_kinds[];
+extern const CdcValueKind cdc_value_geometry_kinds[];
 
-extern CdcValueStatus cdc_value_convert(CdcConversion *c, Datum *value);
-extern bool cdc_value_token_is_placeholder(CdcConversion *c);
-extern void cdc_value_check_domain(CdcValueType *vt, Datum value, bool isnull);
-extern char *cdc_value_type_name(const CdcValueType *vt);
-extern void cdc_value_imply_tsvector(CdcConversion *c);
-extern void cdc_value_imply_hstore(CdcConversion *c);
+/* Rules for kinds of other files */
+extern const CdcConversionRule cdc_value_string_rules[];	/* value_text.c */
+extern const CdcConversionRule cdc_value_opaque_rules[];	/* value_bytes.c */
+extern const CdcConversionRule cdc_value_opaque_bytes_rules[];
+extern const CdcConversionRule cdc_value_array_rules[]; /* value_array.c */
 
-/* value_geometry.c */
-extern const CdcConversionRule cdc_value_point_rules[];
-extern const CdcConversionRule cdc_value_line_rules[];
-extern const CdcConversionRule cdc_value_circle_rules[];
-extern const CdcConversionRule cdc_value_shape_rules[];
-extern const CdcConversionRule cdc_value_geometry_rules[];
-extern const CdcConversionRule cdc_value_vector_rules[];
-extern const CdcConversionRule cdc_value_sparse_vector_rules[];
-extern void cdc_value_imply_point(CdcConversion *c);
-extern void cdc_value_imply_line(CdcConversion *c);
-extern void cdc_value_imply_circle(CdcConversion *c);
-extern void cdc_value_imply_shape(CdcConversion *c);
-extern void cdc_value_imply_vector(CdcConversion *c);
-extern void cdc_value_imply_sparse_vector(CdcConversion *c);
+/* value_iso.c */
+extern const CdcConversionRule cdc_value_iso_date_rules[];
+extern const CdcConversionRule cdc_value_iso_time_rules[];
+extern const CdcConversionRule cdc_value_iso_timetz_rules[];
+extern const CdcConversionRule cdc_value_iso_timestamp_rules[];
+extern const CdcConversionRule cdc_value_iso_timestamptz_rules[];
+extern const CdcConversionRule cdc_value_iso_interval_rules[];
+
+/* value_structured.c */
+extern const CdcConversionRule cdc_value_structured_date_rules[];
+extern const CdcConversionRule cdc_value_structured_time_rules[];
+extern const CdcConversionRule cdc_value_structured_timetz_rules[];
+extern const CdcConversionRule cdc_value_structured_timestamp_rules[];
+extern const CdcConversionRule cdc_value_structured_timestamptz_rules[];
+extern const CdcConversionRule cdc_value_structured_interval_rules[];
 
 #endif							/* CDC_VALUE_CONVERT_H */

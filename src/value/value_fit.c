@@ -17,7 +17,6 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "event/token.h"
 #include "value/value_convert.h"
 
 /* As many as Java writes of a float, of which the server needs no more, either */
@@ -101,6 +100,7 @@ static const struct
 	{CHAROID, false, char_fits},
 };
 
+/* How to find out for a type whether texts fit; NULL if they always do */
 CdcFits
 cdc_value_find_fits(Oid type, int32 typmod)
 {
@@ -110,17 +110,4 @@ cdc_value_find_fits(Oid type, int32 typmod)
 			return checks[i].fits;
 	}
 	return NULL;
-}
-
-void
-cdc_value_misfit(CdcConversion *c)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("value does not fit into column \"%s\" of type %s", c->vt->column,
-					cdc_value_type_name(c->vt)),
-			 errdetail("Rounded or cut, %s would differ from the author's.",
-					   cdc_token_excerpt(c->token)),
-			 errhint("Give the column a type that is as wide as the author's, by ALTER TABLE ... ALTER COLUMN %s TYPE.",
-					 quote_identifier(c->vt->column))));
 }

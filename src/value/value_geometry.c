@@ -35,56 +35,6 @@ typedef struct Vertex
 	double		y;
 } Vertex;
 
-/* Without a schema the JSON form tells the two encodings apart */
-static void
-imply_struct_or_opaque(CdcConversion *c, CdcSemantic semantic)
-{
-	if (c->token->type == CDC_TOKEN_STRING)
-		cdc_value_imply_opaque(c);
-	else
-		cdc_value_imply(c, CDC_SCHEMA_STRUCT, semantic);
-}
-
-void
-cdc_value_imply_point(CdcConversion *c)
-{
-	cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_POINT);
-}
-
-void
-cdc_value_imply_line(CdcConversion *c)
-{
-	imply_struct_or_opaque(c, CDC_SEMANTIC_LINE);
-}
-
-void
-cdc_value_imply_circle(CdcConversion *c)
-{
-	imply_struct_or_opaque(c, CDC_SEMANTIC_CIRCLE);
-}
-
-/* Also of PostGIS's types, which never come as a string */
-void
-cdc_value_imply_shape(CdcConversion *c)
-{
-	imply_struct_or_opaque(c, CDC_SEMANTIC_GEOMETRY);
-}
-
-void
-cdc_value_imply_vector(CdcConversion *c)
-{
-	if (c->token->type == CDC_TOKEN_STRING)
-		cdc_value_imply_opaque(c);
-	else
-		cdc_value_imply(c, CDC_SCHEMA_ARRAY, CDC_SEMANTIC_DOUBLE_VECTOR);
-}
-
-void
-cdc_value_imply_sparse_vector(CdcConversion *c)
-{
-	imply_struct_or_opaque(c, CDC_SEMANTIC_SPARSE_VECTOR);
-}
-
 static void
 append_point(StringInfo buf, CdcConversion *c, const CdcToken *x, const CdcToken *y)
 {
@@ -361,50 +311,59 @@ convert_sparse_vector(CdcConversion *c, Datum *value)
 	return cdc_value_set_input(c, buf.data, value);
 }
 
-const CdcConversionRule cdc_value_point_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_POINT, CDC_FORM_OBJECT, convert_point},
+#define OBJECT CDC_FORM_OBJECT
+#define ARRAY CDC_FORM_ARRAY
+
+static const CdcConversionRule point_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_POINT, OBJECT, convert_point, OBJECT},
 	{0}
 };
 
-const CdcConversionRule cdc_value_line_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_LINE, CDC_FORM_OBJECT, convert_line},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+static const CdcConversionRule line_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_LINE, OBJECT, convert_line, OBJECT},
 	{0}
 };
 
-const CdcConversionRule cdc_value_circle_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_CIRCLE, CDC_FORM_OBJECT, convert_circle},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+static const CdcConversionRule circle_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_CIRCLE, OBJECT, convert_circle, OBJECT},
 	{0}
 };
 
-const CdcConversionRule cdc_value_shape_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_shape},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+static const CdcConversionRule shape_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, OBJECT, convert_shape, OBJECT},
 	{0}
 };
 
-const CdcConversionRule cdc_value_geometry_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, CDC_FORM_OBJECT, convert_geometry},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOGRAPHY, CDC_FORM_OBJECT, convert_geometry},
+static const CdcConversionRule geometry_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOMETRY, OBJECT, convert_geometry, OBJECT},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_GEOGRAPHY, OBJECT, convert_geometry},
 	{0}
 };
 
-/* Unknown to Debezium before 3.0 */
-const CdcConversionRule cdc_value_vector_rules[] = {
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_DOUBLE_VECTOR, CDC_FORM_ARRAY, convert_vector},
-	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_FLOAT_VECTOR, CDC_FORM_ARRAY, convert_vector},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+static const CdcConversionRule vector_rules[] = {
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_DOUBLE_VECTOR, ARRAY, convert_vector, ARRAY},
+	{CDC_SCHEMA_ARRAY, CDC_SEMANTIC_FLOAT_VECTOR, ARRAY, convert_vector},
 	{0}
 };
 
-const CdcConversionRule cdc_value_sparse_vector_rules[] = {
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_SPARSE_VECTOR, CDC_FORM_OBJECT, convert_sparse_vector},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, cdc_value_opaque_string},
+static const CdcConversionRule sparse_vector_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_SPARSE_VECTOR, OBJECT, convert_sparse_vector, OBJECT},
 	{0}
+};
+
+/* PostGIS's types never came as a string; the vectors were unknown to Debezium before 3.0 */
+const CdcValueKind cdc_value_geometry_kinds[] = {
+	{POINTOID, NULL, {point_rules}, .rows_are_null = true},
+	{LINEOID, NULL, {line_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{CIRCLEOID, NULL, {circle_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{BOXOID, NULL, {shape_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{LSEGOID, NULL, {shape_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{PATHOID, NULL, {shape_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{POLYGONOID, NULL, {shape_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{InvalidOid, "geography", {geometry_rules}, .rows_are_null = true},
+	{InvalidOid, "geometry", {geometry_rules}, .rows_are_null = true},
+	{InvalidOid, "halfvec", {vector_rules, cdc_value_opaque_rules}, .rows_are_null = true,.is_array = true},
+	{InvalidOid, "sparsevec", {sparse_vector_rules, cdc_value_opaque_rules}, .rows_are_null = true},
+	{InvalidOid, "vector", {vector_rules, cdc_value_opaque_rules}, .rows_are_null = true,.is_array = true},
+	{InvalidOid}
 };

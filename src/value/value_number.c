@@ -1,6 +1,6 @@
 /*
  * value_number.c
- *		Integers, oid, floats, numeric and money.
+ *		boolean, integers, oid, floats, numeric and money.
  *
  * A number goes from the message's text to the type without passing through a double.
  * Connect's Decimal is its unscaled value as a big-endian integer of any length, in
@@ -26,23 +26,12 @@
 #define LIMB 1000000000			/* 10^9 */
 #define LIMB_DIGITS 9
 
-void
-cdc_value_imply_float(CdcConversion *c)
-{
-	cdc_value_imply(c, c->vt->base_type == FLOAT4OID ? CDC_SCHEMA_FLOAT : CDC_SCHEMA_DOUBLE,
-					CDC_SEMANTIC_NONE);
-}
-
 /* Only a string may be two things: 1234 is a number and base64 */
-void
-cdc_value_imply_numeric(CdcConversion *c)
+static void
+imply_numeric(CdcConversion *c)
 {
-	cdc_value_imply(c, CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE);
-	if (c->token->type == CDC_TOKEN_OBJECT)
-		cdc_value_imply(c, CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL);
 	if (c->token->type != CDC_TOKEN_STRING)
-		return;
-
+		cdc_value_invalid(c);
 	switch (c->producer->decimal)
 	{
 		case CDC_DECIMAL_UNKNOWN:
@@ -52,6 +41,7 @@ cdc_value_imply_numeric(CdcConversion *c)
 			cdc_value_imply(c, CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE);
 			break;
 		case CDC_DECIMAL_DOUBLE:
+			cdc_value_imply(c, CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE);
 			break;
 		case CDC_DECIMAL_PRECISE:
 			cdc_value_imply(c, CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL);
@@ -60,6 +50,13 @@ cdc_value_imply_numeric(CdcConversion *c)
 				c->implied.scale = c->producer->money_digits;
 			break;
 	}
+}
+
+static CdcValueStatus
+convert_boolean(CdcConversion *c, Datum *value)
+{
+	*value = BoolGetDatum(c->token->type == CDC_TOKEN_TRUE);
+	return CDC_VALUE_SET;
 }
 
 static bool
@@ -102,7 +99,7 @@ convert_oid(CdcConversion *c, Datum *value)
 	if (!cdc_token_integer(c->token, &n))
 		cdc_value_invalid(c);
 	if (n < 0 || n > PG_UINT32_MAX)
-		cdc_value_out_of_range(c);
+		cdc_value_out_of_range(c, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	*value = ObjectIdGetDatum((Oid) n);
 	return CDC_VALUE_SET;
 }
@@ -283,7 +280,7 @@ special_number(const char *text, int len)
 	return NULL;
 }
 
-/* Connect quotes what JSON has no number for */
+/* A number's text as float8 takes it; Connect quotes what JSON has no number for */
 char *
 cdc_value_double_text(CdcConversion *c, const CdcToken *token)
 {
@@ -371,54 +368,71 @@ convert_double_to_money(CdcConversion *c, Datum *value)
 	return set_money(c, cdc_token_string(c->token), value);
 }
 
-const CdcConversionRule cdc_value_integer_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_integer},
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal_to_integer},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT,
-	convert_decimal_to_integer},
+#define NUMBER CDC_FORM_NUMBER
+#define STRING CDC_FORM_STRING
+#define OBJECT CDC_FORM_OBJECT
+
+static const CdcConversionRule boolean_rules[] = {
+	{CDC_SCHEMA_BOOLEAN, CDC_SEMANTIC_NONE, CDC_FORM_BOOLEAN, convert_boolean, CDC_FORM_BOOLEAN},
 	{0}
 };
 
-const CdcConversionRule cdc_value_oid_rules[] = {
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_oid},
+static const CdcConversionRule integer_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, NUMBER, convert_integer, NUMBER},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, NUMBER, convert_integer},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, NUMBER, convert_integer},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, NUMBER, convert_integer},
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, STRING | NUMBER, convert_decimal_to_integer},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, OBJECT, convert_decimal_to_integer},
 	{0}
 };
 
-const CdcConversionRule cdc_value_float4_rules[] = {
-	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
+static const CdcConversionRule oid_rules[] = {
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, NUMBER, convert_oid, NUMBER},
 	{0}
 };
 
-const CdcConversionRule cdc_value_float8_rules[] = {
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
-	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING,
-	convert_float_to_double},
+static const CdcConversionRule float4_rules[] = {
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, NUMBER | STRING, convert_double, NUMBER | STRING},
+	{0}
+};
+
+static const CdcConversionRule float8_rules[] = {
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, NUMBER | STRING, convert_double, NUMBER | STRING},
+	{CDC_SCHEMA_FLOAT, CDC_SEMANTIC_NONE, NUMBER | STRING, convert_float_to_double},
 	{0}
 };
 
 /* A string is decimal.handling.mode=string, a double is =double */
-const CdcConversionRule cdc_value_numeric_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal},
-	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, CDC_FORM_OBJECT, convert_decimal},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_numeric_text},
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER | CDC_FORM_STRING, convert_double},
-	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
-	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_number},
+static const CdcConversionRule numeric_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, STRING | NUMBER, convert_decimal},
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_VARIABLE_DECIMAL, OBJECT, convert_decimal, OBJECT},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, STRING, convert_numeric_text},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, NUMBER | STRING, convert_double, NUMBER},
+	{CDC_SCHEMA_INT64, CDC_SEMANTIC_NONE, NUMBER, convert_number},
+	{CDC_SCHEMA_INT32, CDC_SEMANTIC_NONE, NUMBER, convert_number},
+	{CDC_SCHEMA_INT16, CDC_SEMANTIC_NONE, NUMBER, convert_number},
+	{CDC_SCHEMA_INT8, CDC_SEMANTIC_NONE, NUMBER, convert_number},
 	{0}
 };
 
 /* Never by its input function, whose form depends on lc_monetary */
-const CdcConversionRule cdc_value_money_rules[] = {
-	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, CDC_FORM_STRING | CDC_FORM_NUMBER,
-	convert_decimal_to_money},
-	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, CDC_FORM_STRING, convert_text_to_money},
-	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, CDC_FORM_NUMBER, convert_double_to_money},
+static const CdcConversionRule money_rules[] = {
+	{CDC_SCHEMA_BYTES, CDC_SEMANTIC_DECIMAL, STRING | NUMBER, convert_decimal_to_money},
+	{CDC_SCHEMA_STRING, CDC_SEMANTIC_NONE, STRING, convert_text_to_money},
+	{CDC_SCHEMA_DOUBLE, CDC_SEMANTIC_NONE, NUMBER, convert_double_to_money, NUMBER},
 	{0}
+};
+
+const CdcValueKind cdc_value_number_kinds[] = {
+	{INT4OID, NULL, {integer_rules}, .rows_are_null = true},
+	{INT8OID, NULL, {integer_rules}, .rows_are_null = true},
+	{INT2OID, NULL, {integer_rules}, .rows_are_null = true},
+	{BOOLOID, NULL, {boolean_rules}, .rows_are_null = true},
+	{NUMERICOID, NULL, {numeric_rules}, imply_numeric, .rows_are_null = true},
+	{FLOAT8OID, NULL, {float8_rules}, .rows_are_null = true},
+	{FLOAT4OID, NULL, {float4_rules}, .rows_are_null = true},
+	{MONEYOID, NULL, {money_rules}, imply_numeric, .rows_are_null = true},
+	{OIDOID, NULL, {oid_rules}, .rows_are_null = true},
+	{InvalidOid}
 };

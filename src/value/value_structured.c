@@ -67,7 +67,7 @@ read_members(CdcConversion *c, const char *const *names, int n, int64 *values)
 			cdc_value_invalid(c);
 		if ((values[i] > PG_INT32_MAX || values[i] < PG_INT32_MIN) &&
 			strcmp(names[i], "seconds") != 0)
-			cdc_value_out_of_range(c);
+			cdc_value_out_of_range(c, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	}
 }
 
@@ -77,19 +77,19 @@ read_time(CdcConversion *c, int64 *m)
 	read_members(c, time_members, MAX_MEMBERS, m);
 }
 
-/* A Julian day */
+/* Since 1970 */
 static int64
 days_of(CdcConversion *c, const int64 *m)
 {
-	if (m[MEMBER_MONTH] < 1 || m[MEMBER_MONTH] > MONTHS_PER_YEAR || m[MEMBER_DAY] < 1 ||
-		m[MEMBER_DAY] > day_tab[isleap(m[MEMBER_YEAR])][m[MEMBER_MONTH] - 1] ||
-		!IS_VALID_JULIAN(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]))
+	int64		days;
+
+	if (!cdc_value_days(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY], &days))
 		cdc_value_invalid(c);
-	return date2j(m[MEMBER_YEAR], m[MEMBER_MONTH], m[MEMBER_DAY]);
+	return days;
 }
 
-CdcValueStatus
-cdc_value_structured_date(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_date(CdcConversion *c, Datum *value)
 {
 	int64		m[MAX_MEMBERS];
 	int			sign = infinite(c);
@@ -100,7 +100,7 @@ cdc_value_structured_date(CdcConversion *c, Datum *value)
 		return CDC_VALUE_SET;
 	}
 	read_time(c, m);
-	return cdc_value_set_date(c, days_of(c, m) - UNIX_EPOCH_JDATE, value);
+	return cdc_value_set_date(c, days_of(c, m), value);
 }
 
 /* Since midnight */
@@ -113,8 +113,8 @@ usecs_of(CdcConversion *c, const int64 *m)
 	return ((m[MEMBER_HOUR] * 60 + m[MEMBER_MINUTE]) * 60 + m[MEMBER_SECOND]) * USECS_PER_SEC + m[MEMBER_NANOS] / 1000;
 }
 
-CdcValueStatus
-cdc_value_structured_time(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_time(CdcConversion *c, Datum *value)
 {
 	int64		m[MAX_MEMBERS];
 
@@ -122,20 +122,20 @@ cdc_value_structured_time(CdcConversion *c, Datum *value)
 	return cdc_value_set_time(c, usecs_of(c, m), value);
 }
 
-CdcValueStatus
-cdc_value_structured_timetz(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_timetz(CdcConversion *c, Datum *value)
 {
 	int64		m[MAX_MEMBERS];
 
 	read_time(c, m);
 	if (m[MEMBER_OFFSET] <= -TZDISP_LIMIT || m[MEMBER_OFFSET] >= TZDISP_LIMIT)
-		cdc_value_out_of_range(c);
+		cdc_value_out_of_range(c, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	return cdc_value_set_timetz(c, usecs_of(c, m), (int) -m[MEMBER_OFFSET], value);
 }
 
 /* Both kinds: without an offset it is 0 */
-CdcValueStatus
-cdc_value_structured_timestamp(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_timestamp(CdcConversion *c, Datum *value)
 {
 	int64		m[MAX_MEMBERS];
 	int			sign = infinite(c);
@@ -144,16 +144,16 @@ cdc_value_structured_timestamp(CdcConversion *c, Datum *value)
 	if (sign != 0)
 		return cdc_value_set_timestamp(c, sign > 0 ? DT_NOEND : DT_NOBEGIN, value);
 	read_time(c, m);
-	if (pg_mul_s64_overflow(days_of(c, m) - POSTGRES_EPOCH_JDATE, USECS_PER_DAY, &timestamp) ||
+	if (pg_mul_s64_overflow(days_of(c, m) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE), USECS_PER_DAY, &timestamp) ||
 		pg_add_s64_overflow(timestamp, usecs_of(c, m) - m[MEMBER_OFFSET] * USECS_PER_SEC, &timestamp) ||
 		!IS_VALID_TIMESTAMP(timestamp))
-		cdc_value_out_of_range(c);
+		cdc_value_out_of_range(c, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	return cdc_value_set_timestamp(c, timestamp, value);
 }
 
 /* The parts of an interval are its three fields, of which the server has the sums */
-CdcValueStatus
-cdc_value_structured_duration(CdcConversion *c, Datum *value)
+static CdcValueStatus
+convert_duration(CdcConversion *c, Datum *value)
 {
 	static const char *const names[] = {
 		"years", "months", "days", "hours", "minutes", "seconds", "nanos"
@@ -165,9 +165,39 @@ cdc_value_structured_duration(CdcConversion *c, Datum *value)
 	if (pg_mul_s64_overflow(m[5], USECS_PER_SEC, &usecs) ||
 		pg_add_s64_overflow(usecs, m[3] * USECS_PER_HOUR, &usecs) ||
 		pg_add_s64_overflow(usecs, m[4] * USECS_PER_MINUTE + m[6] / 1000, &usecs))
-		cdc_value_out_of_range(c);
+		cdc_value_out_of_range(c, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	/* as text, so that the column's precision is heeded */
 	return cdc_value_set_input(c, psprintf(INT64_FORMAT " mons " INT64_FORMAT " days "
 										   INT64_FORMAT " microseconds",
 										   m[0] * MONTHS_PER_YEAR + m[1], m[2], usecs), value);
 }
+
+const CdcConversionRule cdc_value_structured_date_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DATE, CDC_FORM_OBJECT, convert_date, CDC_FORM_OBJECT},
+	{0}
+};
+
+const CdcConversionRule cdc_value_structured_time_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIME, CDC_FORM_OBJECT, convert_time, CDC_FORM_OBJECT},
+	{0}
+};
+
+const CdcConversionRule cdc_value_structured_timetz_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIME, CDC_FORM_OBJECT, convert_timetz, CDC_FORM_OBJECT},
+	{0}
+};
+
+const CdcConversionRule cdc_value_structured_timestamp_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_TIMESTAMP, CDC_FORM_OBJECT, convert_timestamp, CDC_FORM_OBJECT},
+	{0}
+};
+
+const CdcConversionRule cdc_value_structured_timestamptz_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_ZONED_TIMESTAMP, CDC_FORM_OBJECT, convert_timestamp, CDC_FORM_OBJECT},
+	{0}
+};
+
+const CdcConversionRule cdc_value_structured_interval_rules[] = {
+	{CDC_SCHEMA_STRUCT, CDC_SEMANTIC_STRUCTURED_DURATION, CDC_FORM_OBJECT, convert_duration, CDC_FORM_OBJECT},
+	{0}
+};

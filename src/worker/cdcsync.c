@@ -15,6 +15,7 @@
 
 #include "apply/peer.h"
 #include "base/guc.h"
+#include "kafka/process.h"
 #include "shared/control.h"
 #include "shared/stat.h"
 #include "table/writing.h"
@@ -63,6 +64,7 @@ _PG_init(void)
 	prev_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
 	cdc_utility_hook();
+	cdc_process_init();
 	/* pg_upgrade must find the databases as they were */
 	if (!IsBinaryUpgrade)
 		cdc_launcher_register();

@@ -30,7 +30,7 @@
 #include "table/table_query.h"
 #include "table/unversioned.h"
 
-#define NSERVER_COLUMNS	7
+#define NSERVER_COLUMNS	9
 #define NTABLE_COLUMNS	2
 
 PG_FUNCTION_INFO_V1(cdcsync_check_facts);
@@ -89,6 +89,8 @@ cdcsync_check_facts(PG_FUNCTION_ARGS)
 	values[4] = own_topics(&nulls[4]);
 	values[5] = free_bytes(&nulls[5]);
 	values[6] = applying_since(&nulls[6]);
+	values[7] = BoolGetDatum(cdc_control_is_short(MyDatabaseId, CDC_SHORT_OF_PARTITIONS | CDC_SHORT_OF_PEERS));
+	values[8] = BoolGetDatum(cdc_control_is_short(MyDatabaseId, CDC_SHORT_OF_TABLES));
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -26,7 +27,6 @@
 #include "shared/control.h"
 #include "shared/stat.h"
 #include "stored/offset.h"
-#include "stored/subscription_check.h"
 #include "stored/topic_name.h"
 #include "worker/discovery.h"
 #include "worker/partition.h"
@@ -156,6 +156,8 @@ want_placeholder(CdcSubscription *sub, const char *topic, const CdcError *error)
 			(topic == NULL ? ph->topic == NULL : ph->topic && strcmp(ph->topic, topic) == 0))
 		{
 			ph->wanted = true;
+			if (ph->stat < 0)
+				ph->stat = cdc_stat_partition_acquire(sub->name, topic, -1);
 			cdc_stat_partition_error(ph->stat, state, error);
 			return;
 		}
@@ -576,6 +578,30 @@ renew_placeholders(List *topics)
 	drop_unwanted_placeholders();
 }
 
+static bool
+any_unseen_placeholder(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, placeholders)
+	{
+		if (((const Placeholder *) lfirst(lc))->stat < 0)
+			return true;
+	}
+	return false;
+}
+
+/* What has no place in the statistics may find one by now */
+static void
+look_for_places(void)
+{
+	bool		unseen = cdc_partition_seek_places();
+
+	cdc_control_set_short(CDC_SHORT_OF_PARTITIONS, unseen || any_unseen_placeholder());
+	if (cdc_control_is_short(MyDatabaseId, CDC_SHORT_OF_TABLES) && cdc_stat_table_has_room())
+		cdc_control_set_short(CDC_SHORT_OF_TABLES, false);
+}
+
 /* A table's, or that of the heartbeats: the node's connector has been at work */
 static bool
 any_own_topic(List *topics)
@@ -658,6 +684,7 @@ cdc_discovery_look(List *topics, const char *cluster_id)
 		renew_placeholders(topics);
 		cdc_control_set_own_topics(any_own_topic(topics));
 	}
+	look_for_places();
 	look_at_retention(found != NIL);
 	return all_taken;
 }

@@ -26,6 +26,8 @@
 #include "utils/timestamp.h"
 
 #include "base/extension.h"
+#include "base/session.h"
+#include "base/subxact.h"
 #include "base/ticks.h"
 #include "base/topic_partition.h"
 #include "kafka/consumer.h"
@@ -42,6 +44,13 @@ List	   *cdc_partition_list = NIL;
 static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
 static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
+
+/* For a subtransaction */
+typedef struct Rewinding
+{
+	CdcOffset  *offset;
+	bool		stored;
+} Rewinding;
 
 typedef struct PartitionEntry
 {
@@ -210,6 +219,47 @@ enter(CdcPartition *p)
 	entry->partition = p;
 }
 
+/* In stat, where somebody else may have left one; false if there is none */
+static bool
+seek_place(CdcPartition *p)
+{
+	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
+										 p->offset.partition);
+	cdc_stat_partition_position(p->stat, p->offset.next_offset, p->end_offset, 0);
+	cdc_stat_partition_state(p->stat, p->state);
+	return p->stat >= 0;
+}
+
+/*
+ * Those that found no place in stat look for one again; the entries of a subscription say
+ * that some of it have none.  Returns whether there are such.
+ */
+bool
+cdc_partition_seek_places(void)
+{
+	static bool before = false;
+	List	   *subs = NIL;		/* of CdcSubscription * */
+	ListCell   *lc;
+
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		if (p->stat < 0 && !seek_place(p))
+			subs = list_append_unique_ptr(subs, p->sub);
+	}
+	if (subs == NIL && !before)
+		return false;
+	foreach(lc, cdc_partition_list)
+	{
+		CdcPartition *p = lfirst(lc);
+
+		cdc_stat_partition_set_unseen(p->stat, list_member_ptr(subs, p->sub));
+	}
+	before = subs != NIL;
+	return before;
+}
+
 /* A partition of a subscription, to be read from its offset; copies what it keeps */
 void
 cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
@@ -225,13 +275,12 @@ cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub)
 		p->offset.cluster_id = pstrdup(offset->cluster_id);
 	if (offset->table)
 		p->tail.table = pstrdup(offset->table);
+	p->offset.table = p->tail.table;
 	p->position = p->offset.next_offset;
 	p->end_offset = -1;
 	p->failed_at = -1;
 	p->order = order++;
-	p->stat = cdc_stat_partition_acquire(p->offset.subscription, p->offset.topic,
-										 p->offset.partition);
-	cdc_stat_partition_position(p->stat, p->offset.next_offset, -1, 0);
+	seek_place(p);
 	cdc_partition_list = lappend(cdc_partition_list, p);
 	enter(p);
 	MemoryContextSwitchTo(old);
@@ -378,15 +427,44 @@ cdc_partition_unassigned_all(const CdcError *error)
 
 /* ---- reading ---- */
 
-/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
+static void
+attempt_rewind(void *arg)
+{
+	Rewinding  *rewinding = arg;
+
+	rewinding->stored = cdc_offset_rewind(rewinding->offset);
+}
+
+static bool
+is_lock_timeout(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* Returns why not, in CurrentMemoryContext; NULL if it is stored */
+static const char *
+store_rewound(CdcPartition *p, CdcOffset *offset)
+{
+	Rewinding	rewinding = {.offset = offset};
+	MemoryContext context;
+	ErrorData  *error;
+
+	cdc_session_set_patience(p->retries == 0);
+	context = cdc_extension_begin();
+	error = cdc_subxact_attempt(attempt_rewind, &rewinding, is_lock_timeout);
+	cdc_extension_commit(context);
+	return error ? "its position is locked by another session" :
+		rewinding.stored ? NULL : "its position has just been changed";
+}
+
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile, or is about to */
 static bool
 rewind_to_time(CdcPartition *p)
 {
 	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
 	CdcOffset	offset = p->offset;
 	char	   *error = NULL;
-	MemoryContext context;
-	bool		stored;
+	const char *why;
 
 	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, &error) ||
 		(error = position.error) != NULL)
@@ -395,12 +473,10 @@ rewind_to_time(CdcPartition *p)
 		return false;
 	}
 	offset.next_offset = position.offset;
-	context = cdc_extension_begin();
-	stored = cdc_offset_rewind(&offset);
-	cdc_extension_commit(context);
-	if (!stored)
+	why = store_rewound(p, &offset);
+	if (why)
 	{
-		wait_saying(p, "its position has just been changed");
+		wait_saying(p, why);
 		return false;
 	}
 	ereport(LOG,

@@ -34,6 +34,7 @@ typedef struct CdcPartition
 extern List *cdc_partition_list;
 
 extern void cdc_partition_configure(List *subscriptions, List *offsets);
+extern bool cdc_partition_seek_places(void);
 extern void cdc_partition_note_ddl(void);
 extern void cdc_partition_add(const CdcOffset *offset, CdcSubscription *sub);
 extern void cdc_partition_set_cluster(const char *cluster_id);

@@ -105,14 +105,47 @@ partitions_of(List *subscriptions)
 	return result;
 }
 
-static void
-check_unseen(void)
+/*
+ * Where one worker reads all, an entry says what its subscription has besides; what has no
+ * entry at all, or may have others in another worker, is taken to have some.
+ */
+static bool
+is_unseen(const CdcSubscription *sub, List *partitions, bool database_short, bool several)
 {
-	if (cdc_control_has_unseen(MyDatabaseId))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many partitions to wait for"),
-				 errhint("Increase \"cdcsync.max_partitions\" and restart the server.")));
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, partitions)
+	{
+		const CdcPartitionStat *stat = lfirst(lc);
+
+		if (strcmp(stat->subscription, sub->name) != 0)
+			continue;
+		if (stat->unseen)
+			return true;
+		found = true;
+	}
+	return database_short && (several || !found);
+}
+
+static void
+check_unseen(List *partitions, List *subscriptions)
+{
+	bool		database_short = cdc_control_is_short(MyDatabaseId, CDC_SHORT_OF_PARTITIONS);
+	bool		several = cdc_control_count_workers(MyDatabaseId) > 1;
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+	{
+		const CdcSubscription *sub = lfirst(lc);
+
+		if (is_unseen(sub, partitions, database_short, several))
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("too many partitions to wait for"),
+					 errdetail("Some of subscription \"%s\" find no place in the statistics.", sub->name),
+					 errhint("Increase \"cdcsync.max_partitions\" and restart the server.")));
+	}
 }
 
 static bool
@@ -182,7 +215,7 @@ wait_for_answer(Wait *wait)
 		{
 			List	   *partitions = partitions_of(wait->subscriptions);
 
-			check_unseen();
+			check_unseen(partitions, wait->subscriptions);
 			if (cdc_control_ticket_is_answered(ticket) &&
 				covers(partitions, wait->subscriptions))
 				return partitions;

@@ -87,7 +87,7 @@ flush_commits(void)
 	}
 }
 
-/* On every exit: the library's threads must be gone before the process is */
+/* On every exit: the consumer process must be gone before this one is */
 static void
 leave(int code, Datum arg)
 {
@@ -363,7 +363,6 @@ collect(void)
 
 	if (!cdc_consumer_is_open())
 		return false;
-	cdc_consumer_clear_socket();
 	while (!cdc_batch_full())
 	{
 		bool		got;
@@ -448,6 +447,9 @@ wait_for_work(void)
 	int64		due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
 	pgsocket	sock = cdc_consumer_socket();
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (cdc_consumer_has_event())
+		return;					/* it came while the worker waited for an answer */
 
 	if (sock != PGINVALID_SOCKET)
 		events |= WL_SOCKET_READABLE;

@@ -75,8 +75,25 @@ class Demo:
         for node in NODES:
             expect(self.pending(node)).to_have_text("To send 0, to receive 0")
 
-    def stack(self, *command):
-        done = subprocess.run([*self.stack_command, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    def tab(self, name):
+        self.page.get_by_role("tab", name=name).click()
+
+    def topic(self, name):
+        return self.page.locator(".topics > li").filter(has=self.page.get_by_role("button", name=name, exact=True))
+
+    def choose_topic(self, name, node=None):
+        self.page.get_by_role("button", name=name, exact=True).click()
+        if node:
+            self.page.get_by_role("combobox", name="as understood on").select_option(node)
+
+    def messages(self, text=""):
+        return self.page.locator(".messages > li").filter(has_text=text)
+
+    def message_at(self, offset):
+        return self.page.locator(".messages > li").filter(has=self.page.get_by_text(f"partition 0, offset {offset}", exact=True))
+
+    def stack(self, *command, values=""):
+        done = subprocess.run([*self.stack_command, *command], input=values, capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"stack {' '.join(command)}: {done.stderr}")
         return done.stdout
@@ -147,7 +164,7 @@ def edits_offline(demo):
     demo.settled()
     demo.switch("client-1").uncheck()
     expect(demo.node("client-1")).to_have_attribute("data-state", "offline")
-    expect(demo.node("client-1").locator(".state")).to_have_text(re.compile("receiving: paused, .* sending: paused"))
+    expect(demo.node("client-1").locator(".state")).to_have_text("receiving: paused, lag ? · sending: paused")
     demo.edit("client-1", title, mine)
     demo.edit("server", title, theirs)
     expect(demo.todo("client-2", theirs)).to_have_count(1)
@@ -171,6 +188,115 @@ def takes_the_other(demo):
     expect(demo.todo("server", theirs)).to_have_count(0)
     expect(demo.conflicts("client-1").first.get_by_role("button", name=f"Take the other: {theirs}")).to_be_visible()
     demo.shot("taken")
+
+
+def looks_into_topics(demo):
+    """the topics, by keyboard alone: their ends, their readers; a message comes as it is, and as its reader understands it"""
+    title = demo.title("Look <img src=x onerror=alert(1)>")
+    demo.page.get_by_role("tab", name="Todos").focus()
+    demo.page.keyboard.press("ArrowLeft")
+    expect(demo.page.get_by_role("tab", name="Topics")).to_be_focused()
+    name = "client-1.public.todos"
+    expect(demo.topic(name)).to_contain_text(re.compile(r"end \d+server: streaming, lag 0$"))
+    end = int(re.search(r"end (\d+)", demo.topic(name).inner_text())[1])
+    for _ in range(20):
+        demo.page.keyboard.press("Tab")
+        if demo.page.locator(":focus").inner_text() == name:
+            break
+    demo.page.keyboard.press("Enter")
+    expect(demo.page.get_by_role("heading", name=name)).to_be_visible()
+    expect(demo.message_at(end - 1)).to_have_count(1)
+    send(f"{demo.url}/api/nodes/client-1/todos", {"title": title})
+    message = demo.message_at(end)
+    expect(message).to_contain_text("create of public.todos by client-1")
+    expect(message.locator(".raw")).to_contain_text(f'"title":"{title}"')
+    expect(message.locator(".raw")).to_contain_text("__debezium.context")
+    expect(message.get_by_role("row", name=re.compile("^title"))).to_contain_text(title)
+    expect(message.locator(".progress")).to_have_text("Read, no conflict on record.")
+    expect(demo.messages().first, "the newest is the first").to_contain_text(f"offset {end}")
+    expect(demo.topic(name)).to_contain_text(f"end {end + 1}server: streaming, lag 0")
+    check(demo.page.locator("img").count() == 0, "a title became an element")
+    message.locator("summary").focus()
+    demo.page.keyboard.press("Enter")
+    time = re.findall(r'"ts_ns":(\d+)', message.locator(".raw dd").nth(3).inner_text())[-1]
+    expect(message.locator("pre", has_text=f'"ts_ns": {time}'), "numbers stay what they are").to_have_count(1)
+    expect(message.locator("pre", has_text='"type": "struct"')).to_have_count(2)
+    demo.shot("topic")
+    demo.tab("Todos")
+    demo.settled()
+
+
+def shows_what_was_decided(demo):
+    """a conflict stands beside the message that met it; what a paused node has still to read does, too"""
+    mine, theirs = demo.title("Paint it red"), demo.title("Paint it blue")
+    demo.tab("Topics")
+    demo.choose_topic("client-1.public.todos", "server")
+    met = demo.messages(f'"title":"{mine}"').filter(has_text="keep_local")
+    expect(met).to_contain_text("update_origin_differs: keep_local")
+    demo.choose_topic("server.public.todos", "client-1")
+    expect(demo.messages(f'"title":"{theirs}"').filter(has_text="update_origin_differs: apply_remote")).to_have_count(1)
+    demo.stack("disconnect", "1")
+    title = demo.title("Not read yet")
+    send(f"{demo.url}/api/nodes/server/todos", {"title": title})
+    expect(demo.topic("server.public.todos")).to_contain_text("client-1: paused, lag 1")
+    expect(demo.topic("server.public.todos")).to_contain_text("client-2: streaming, lag 0")
+    expect(demo.messages(title).locator(".progress")).to_have_text("Still to be read.")
+    demo.shot("decided")
+    demo.stack("connect", "1")
+    expect(demo.messages(title).locator(".progress")).to_have_text("Read, no conflict on record.")
+    demo.tab("Todos")
+    demo.settled()
+
+
+def follows_a_topic(demo):
+    """a topic that nobody reads, with several partitions, transactions, deleted and made anew; what is no text"""
+    name = f"topic-{demo.run}"
+    demo.tab("Topics")
+    demo.stack("topic-create", name, "2")
+    demo.page.get_by_text("Other topics", exact=True).click()
+    demo.choose_topic(name, "client-2")
+    expect(demo.page.get_by_text("No messages.")).to_be_visible()
+    demo.stack("transaction", name, "1", "commit", values="first\nsecond\n")
+    demo.stack("transaction", name, "0", "abort", values="aborted\n")
+    demo.stack("transaction", name, "0", "commit", values='{"a":[1,{}]}\n')
+    expect(demo.messages()).to_have_count(3)
+    expect(demo.messages("second")).to_contain_text("invalid JSON in message value")
+    expect(demo.messages("second").locator(".progress")).to_have_text("Not read here.")
+    demo.messages('{"a"').locator("summary").click()
+    check(demo.messages('{"a"').locator("pre").inner_text() == '{\n  "a": [\n    1,\n    {}\n  ]\n}', "JSON, line by line")
+    demo.stack("topic-grow", name, "3")
+    demo.stack("transaction", name, "2", "commit", values="third\n")
+    expect(demo.messages("third")).to_have_count(1)
+    expect(demo.messages()).to_have_count(4)
+    demo.stack("topic-delete", name)
+    expect(demo.page.get_by_text("There is no such topic")).to_be_visible()
+    demo.stack("topic-create", name, "1")
+    demo.stack("transaction", name, "0", "commit", values="anew\n")
+    expect(demo.messages()).to_have_count(1)
+    expect(demo.messages()).to_contain_text("anew")
+    demo.stack("topic-delete", name)
+    demo.choose_topic("__consumer_offsets")
+    expect(demo.messages().first).to_contain_text("It is no text in UTF-8.")
+    demo.tab("Todos")
+
+
+def says_that_kafka_is_down(demo):
+    """while Kafka is down the tab says so and shows what it has; then it goes on by itself"""
+    title = demo.title("Kafka is back")
+    demo.tab("Topics")
+    demo.choose_topic("client-2.public.todos", "server")
+    expect(demo.messages().first).to_be_visible()
+    demo.stack("kafka", "stop")
+    expect(demo.page.get_by_text(re.compile("^Kafka at .* does not answer: .* Start it again: make run$"))).to_be_visible()
+    expect(demo.messages().first).to_be_visible()
+    expect(demo.topic("client-2.public.todos")).to_contain_text("lag ?")
+    demo.shot("kafka-down")
+    demo.stack("kafka", "start")
+    send(f"{demo.url}/api/nodes/client-2/todos", {"title": title})
+    expect(demo.messages(f'"title":"{title}"').locator(".progress")).to_have_text("Read, no conflict on record.")
+    expect(demo.page.get_by_text(re.compile("^Kafka at .* does not answer"))).to_be_hidden()
+    demo.tab("Todos")
+    demo.settled()
 
 
 def switches_from_the_shell(demo):
@@ -258,8 +384,15 @@ def has_names(demo):
         for scheme in ("light", "dark"):
             demo.page.set_viewport_size({"width": width, "height": 900})
             demo.page.emulate_media(color_scheme=scheme)
-            for tab in ("Shared note", "Todos"):
-                demo.page.get_by_role("tab", name=tab).click()
+            for tab in ("Topics", "Shared note", "Todos"):
+                demo.tab(tab)
+                if tab == "Topics":
+                    demo.choose_topic("client-1.public.todos")
+                    demo.messages().locator("summary").first.click()
+                    expect(demo.messages().locator("pre").first).to_be_visible()
+                    demo.shot(f"{width}-{scheme}-topics")
+                if tab == "Todos":
+                    check_rows(demo, width)
                 beyond = demo.page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 check(beyond <= 0, f"{tab} at {width} px: {beyond} px too wide")
                 nameless = [line for line in demo.page.locator("body").aria_snapshot().splitlines() if re.match(r"\s*- (button|textbox|checkbox|switch|combobox|tab)( \[|:|$)", line)]
@@ -294,6 +427,13 @@ def serves_its_own_page(demo):
     demo.page.get_by_role("tab", name="Todos").click()
 
 
+def check_rows(demo, width):
+    """A todo and its buttons stand in one row."""
+    for todo in demo.page.locator(".todo").all()[:3]:
+        top, *others = [part.bounding_box()["y"] for part in todo.locator("> input, > button").all()]
+        check(all(abs(other - top) < 20 for other in others), f"at {width} px the parts of a todo stand at {top}, {others}")
+
+
 def background_of(demo, scheme):
     demo.page.emulate_media(color_scheme=scheme)
     return demo.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -305,19 +445,28 @@ STEPS = [
     completes_and_deletes,
     edits_offline,
     takes_the_other,
+    looks_into_topics,
+    shows_what_was_decided,
+    follows_a_topic,
     switches_from_the_shell,
     shares_a_note,
     serves_its_own_page,
     shows_one_node,
     says_what_is_down,
+    says_that_kafka_is_down,
     has_names,
     tells_of_a_missing_connector,
 ]
 
 
-def request(url, **headers):
+def send(url, body):
+    answer = request(url, json.dumps(body).encode(), **{"Content-Type": "application/json"})
+    check(answer[0] == 204, f"{url}: {answer}")
+
+
+def request(url, body=None, **headers):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST", headers=headers)) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method="POST", headers=headers)) as answer:
             return answer.status, None
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -33,7 +33,7 @@ SELECT results_eq(
 	'apply(topic text, key text, value text, producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) text',
 	'apply(topic text, keys text[], "values" text[], producer jsonb DEFAULT NULL::jsonb, origin text DEFAULT ''any''::text) SETOF text',
 	'check(orphans boolean DEFAULT true) TABLE(level text, subject text, problem text, remedy text)',
-	'check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean, OUT workers integer, OUT own_topics boolean, OUT wal_room bigint, OUT applying_since timestamp with time zone) record',
+	'check_facts(OUT preloaded boolean, OUT node_name text, OUT has_brokers boolean, OUT workers integer, OUT own_topics boolean, OUT wal_room bigint, OUT applying_since timestamp with time zone, OUT partitions_short boolean, OUT tables_short boolean) record',
 	'check_orphans() TABLE(level text, subject text, problem text, remedy text)',
 	'check_peers() TABLE(level text, subject text, problem text, remedy text)',
 	'check_server() TABLE(level text, subject text, problem text, remedy text)',

@@ -24,8 +24,7 @@ sub machine
 	make_path("$dir/bin", "$dir/server/bin", "$dir/server/include", "$dir/server/pgxs");
 	script('java', 'echo \'openjdk version "17.0.1"\' >&2');
 	symlink "/usr/bin/$_", "$dir/bin/$_" for qw(gcc perl);
-	script($_) for qw(mvn make curl jq psql);
-	script('python3');
+	script($_) for qw(mvn make curl jq psql python3 kcat);
 	script('../server/bin/initdb');
 	script('../server/bin/postgres', 'echo "postgres (PostgreSQL) 15.8 (Debian)"');
 	put('server/include/postgres.h');
@@ -39,6 +38,7 @@ sub machine
 sub put
 {
 	my ($file, @lines) = @_;
+	unlink "$dir/$file"; # it may be a link to the machine's own
 	open my $fh, '>', "$dir/$file" or die "$file: $!";
 	print $fh map { "$_\n" } @lines;
 	close $fh or die "$file: $!";
@@ -58,19 +58,20 @@ sub ask
 	my ($command, %environment) = @_;
 	local %ENV = (PATH => "$dir/bin:$dir/system", HOME => $dir, LC_ALL => 'C.UTF-8', %environment);
 	my $script = "HERE='$library' ROOT=. DIR='$dir' CACHE='$dir' JARS='$dir/jars' STACK_DEMO=yes STACK_EXTENSION=yes\n"
-	  . ". '$library/versions'\nfor part in common install demo; do . '$library/lib/'\$part.sh; done\n$command\n";
+	  . ". '$library/versions'\nfor part in common install demo; do . '$library/lib/'\$part.sh; done\n"
+	  . "JVMS='$dir/jvm' SYSTEM_PYTHON='$dir/bin/python3'\n$command\n";
 	IPC::Run::run([ '/bin/bash', '-c', $script ], '<', '/dev/null', '>', \my $said, '2>', \my $complaint);
-	diag($complaint) if $complaint && $command eq 'missing_packages';
-	return $command eq 'missing_packages' ? join(' ', split /\n/, $said) : $complaint;
+	diag($complaint) if $complaint && $command =~ /\bmissing_packages/;
+	return $command =~ /\bmissing_packages/ ? join(' ', split /\n/, $said) : $complaint;
 }
 
 machine();
-# the demo's python is the system's own where there is one
-like(ask('missing_packages'), qr/^(python3-venv)?$/, 'nothing is missing');
+is(ask('missing_packages record'), '', 'nothing is missing');
 
 # what is taken away => what is asked for
 my @cases = (
-	[ 'mvn', 'maven' ], [ 'make', 'make' ], [ 'gcc', 'gcc librdkafka-dev' ], [ 'curl', 'curl' ], [ 'jq', 'jq' ], [ 'psql', 'postgresql-client-POSTGRES' ],
+	[ 'java', 'default-jre-headless' ], [ 'mvn', 'maven' ], [ 'make', 'make' ], [ 'gcc', 'gcc libc6-dev librdkafka-dev' ], [ 'python3', 'python3-venv' ],
+	[ 'kcat', 'kcat' ], [ 'curl', 'curl' ], [ 'jq', 'jq' ], [ 'psql', 'postgresql-client-POSTGRES' ],
 	[ 'perl', 'perl' ],
 	[ '../server/include/postgres.h', 'postgresql-server-dev-POSTGRES' ], # a server and pgxs.mk, without headers
 	[ '../server/bin/initdb', 'postgresql-POSTGRES' ],                   # the pg_config of a client
@@ -79,9 +80,25 @@ for my $case (@cases)
 {
 	machine();
 	unlink "$dir/bin/$case->[0]" or die "$case->[0]: $!";
-	(my $missing = ask('missing_packages')) =~ s/ ?python3-venv//;
-	is($missing, $case->[1], "without $case->[0]");
+	is(ask('missing_packages record'), $case->[1], "without $case->[0]");
 }
+
+# There is one, but too old, or without what is needed of it
+machine();
+script('java', 'echo \'openjdk version "11.0.2"\' >&2');
+is(ask('missing_packages'), 'default-jre-headless', 'a java that is too old');
+machine();
+make_path("$dir/jvm/java-17/bin");
+rename "$dir/bin/java", "$dir/jvm/java-17/bin/java" or die $!;
+is(ask('missing_packages'), '', 'a java that is not in the path');
+remove_tree("$dir/jvm");
+machine();
+script('python3', 'case $2 in *ensurepip*) exit 1 ;; esac');
+is(ask('missing_packages'), 'python3-venv', 'a python without venv');
+is(ask('STACK_DEMO=no; missing_packages'), '', '... which without the demo nobody needs');
+machine();
+script('gcc', 'case "$*" in *-lrdkafka*) exit 0 ;; esac; exit 1');
+is(ask('missing_packages'), 'libc6-dev', 'a compiler without a C library');
 
 # The compiler is the one that PGXS calls, whatever else there is
 machine();
@@ -90,7 +107,6 @@ like(ask('missing_packages'), qr/\bclang-99\b/, 'the compiler of the server');
 
 # A header is not enough: the program must link
 machine();
-unlink "$dir/bin/gcc";
 script('gcc', 'exec /usr/bin/gcc -L/nowhere "${@//-lrdkafka/-lrdkafka-that-is-gone}"');
 like(ask('missing_packages'), qr/\blibrdkafka-dev\b/, 'librdkafka that does not link');
 

@@ -141,13 +141,45 @@ becomes($small, "SELECT count(*) FROM cdcsync.stat_subscription WHERE pid IS NOT
 
 # more partitions than there is room for in the views
 my $wide = make_topic('wide', 20);
-my $narrow = make_node('narrow', 'cdcsync.max_partitions = 16');
+my $narrow = make_node('narrow', 'cdcsync.max_partitions = 16', 'cdcsync.max_tables = 16');
 $narrow->sql("CREATE TABLE met (id int PRIMARY KEY, body text, v bigint NOT NULL); SELECT cdcsync.add_table('met', version_column => 'v')");
 produce($wide, map { change($_, 'c', 'met', undef, { id => $_, body => 'b', v => 1 }) } 0 .. 19);
+my ($one, $late) = map { make_topic($_) } qw(one late);
+$narrow->sql("SELECT cdcsync.subscribe('one', '{$one}')");
+becomes($narrow, position_of($one, 0), 'streaming 0', 'one that has its place');
 $narrow->sql("SELECT cdcsync.subscribe('wide', '{$wide}')");
 becomes($narrow, 'SELECT count(*) FROM met', 20, 'more partitions than cdcsync.max_partitions: all are applied');
-like(error_of($narrow, "SELECT cdcsync.wait_for('wide', '20s')"), qr/ERROR:  too many partitions to wait for\nHINT:  Increase "cdcsync.max_partitions"/, '... wait_for says what it cannot');
+like(error_of($narrow, "SELECT cdcsync.wait_for('wide', '20s')"), qr/ERROR:  too many partitions to wait for\nDETAIL:  .*"wide".*\nHINT:  Increase "cdcsync.max_partitions"/, '... wait_for says what it cannot');
 is(log_lines($narrow, 'WARNING:  .*cdcsync.max_partitions|HINT:  Increase "cdcsync.max_partitions"') > 0, 1, '... and so does the log');
+is($narrow->sql('SELECT count(*) FROM cdcsync.stat_partitions()'), 12, 'one database leaves a quarter of the places to the others');
+is($narrow->sql("SELECT cdcsync.wait_for('one', '20s')"), 't', '... a subscription that has its places can be waited for');
+$narrow->sql("SELECT cdcsync.subscribe('late', '{$late}')");
+like(error_of($narrow, "SELECT cdcsync.wait_for('late', '20s')"), qr/too many partitions to wait for\nDETAIL:  Some of subscription "late"/, '... one that has none cannot');
+like($narrow->sql("SELECT problem || remedy FROM cdcsync.check() WHERE subject = 'cdcsync.max_partitions'"),
+	qr/^it is 16,.*some partitions of this database are not in stat_subscription.*max_partitions = 32/, '... check() says so');
+$narrow->safe_psql('postgres', 'CREATE DATABASE other');
+$narrow->safe_psql('other', "CREATE EXTENSION cdcsync; SELECT cdcsync.subscribe('late', '{$late}')");
+is($narrow->safe_psql('other', "SELECT cdcsync.wait_for('late', '60s')"), 't', '... another database has room');
+is($narrow->safe_psql('other', 'SELECT count(*) FROM cdcsync.stat_subscription'), 1, '... and sees its partition');
+is($narrow->safe_psql('other', "SELECT count(*) FROM cdcsync.check() WHERE subject = 'cdcsync.max_partitions'"), 0, '... nothing is short there');
+$narrow->sql("SELECT cdcsync.unsubscribe('wide')");
+becomes($narrow, position_of($late, 0), 'streaming 0', 'what had no place finds one that is left');
+is($narrow->sql("SELECT cdcsync.wait_for('late', '20s')"), 't', '... and can be waited for');
+is($narrow->sql("SELECT count(*) FROM cdcsync.check() WHERE subject = 'cdcsync.max_partitions'"), 0, '... check() is silent again');
+
+# more tables
+$narrow->sql(<<'END');
+DO $$ BEGIN FOR i IN 1 .. 20 LOOP
+	EXECUTE format('CREATE TABLE met%s (id int PRIMARY KEY, v bigint NOT NULL)', i);
+	PERFORM cdcsync.add_table(format('met%s', i)::regclass, version_column => 'v');
+END LOOP; END $$;
+END
+produce($one, map { change(0, 'c', "met$_", undef, { id => 1, v => 1 }) } 1 .. 20);
+is($narrow->sql("SELECT cdcsync.wait_for('one', '60s')"), 't', 'more tables than cdcsync.max_tables: all are applied');
+is($narrow->sql('SELECT count(*) FROM cdcsync.stat_tables()'), 12, '... a quarter of the places is left to others');
+becomes($narrow, "SELECT problem || remedy FROM cdcsync.check() WHERE subject = 'cdcsync.max_tables'", qr/^it is 16,.*max_tables = 32/, '... check() says so');
+$narrow->sql("SELECT cdcsync.remove_table('met1'), cdcsync.remove_table('met')");
+becomes($narrow, "SELECT count(*) FROM cdcsync.check() WHERE subject = 'cdcsync.max_tables'", 0, '... and no more, when there is room again');
 
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 log_has_no($node, 'cdcsync (?:apply worker|launcher) ERROR', 'no worker has died of an error');

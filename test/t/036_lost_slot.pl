@@ -1,5 +1,5 @@
 # The slot of a node that was offline and edited is lost: republish() sends what was changed meanwhile, deletes too, and all
-# ends as if the slot had been there; that is how the README says to mend it.
+# ends as if the slot had been there; that is how doc/operations.md says to mend it.
 use strict;
 use warnings;
 use CdcTest;

@@ -473,6 +473,15 @@ foreach my $setting (sort keys %setting, sort keys %unlisted)
 	}
 }
 
+# the role may have been made by somebody who then keeps a hand on it
+$node->sql('ALTER ROLE cdcsync_admin LOGIN; GRANT cdcsync_admin TO dave WITH ADMIN OPTION');
+my (undef, undef, $warnings) = $node->psql('other', 'CREATE EXTENSION cdcsync');
+like($warnings, qr/may grant it\nDETAIL:  Who may: dave\.\nHINT:  .*REVOKE cdcsync_admin FROM dave\./, 'CREATE EXTENSION says who else has the role to give');
+like($warnings, qr/may log in\nHINT:  .*ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL\./, '... and that it may log in');
+$node->sql('REVOKE cdcsync_admin FROM dave; ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL');
+(undef, undef, $warnings) = $node->psql('other', 'DROP EXTENSION cdcsync; CREATE EXTENSION cdcsync; DROP EXTENSION cdcsync');
+unlike($warnings, qr/exists already/, '... which its remedies end');
+
 # hooks
 $state = state();
 foreach my $command (map { @{ $hook{$_} } } sort keys %hook)

@@ -1,4 +1,4 @@
-# pg_upgrade into a new cluster: what README says of it ("A newer PostgreSQL"), and that nothing is lost or guessed on the way.
+# pg_upgrade into a new cluster: what doc/operations.md says of it ("A newer PostgreSQL"), and that nothing is lost or guessed on the way.
 #
 # With one major on the machine it goes from that to itself: another system identifier, no slots, no origins and no commit times
 # are what a newer one has, too. CDC_OLD_BINDIR=/usr/lib/postgresql/15/bin: from there (cdcsync is installed there).
@@ -49,7 +49,7 @@ is(on($kept), $before, 'rows, positions, tombstones and rules are there');
 is(on(q{SELECT string_agg(level || ' ' || subject || ' ' || remedy, E'\n' ORDER BY subject) FROM cdcsync.check()
 		WHERE subject ~ '^subscription|^table .*stamped'}),
 	"warning subscription s In place of the other: SELECT cdcsync.resume('s'). Beside it, first: ALTER DATABASE app SET cdcsync.node_name = '...'; and connect again\n"
-	  . q{warning table public.stamped cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in the README},
+	  . q{warning table public.stamped cdcsync.resume() once no change from before is on its way, see "A newer PostgreSQL" in doc/operations.md},
 	'check() says so too, and what is not known any more');
 
 # from before 18 into 18: publication and all updates of the table

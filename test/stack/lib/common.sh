@@ -14,6 +14,31 @@ die() {
 	exit 1
 }
 
+# progress [PERCENT] TEXT: what goes on now; a line that changes on a terminal, with a bar where there is a percentage, and elsewhere a line
+# now and then. progress_end takes it away.
+PROGRESS_NEXT=0
+progress() {
+	local bar='' percent=''
+	[[ -z ${STACK_QUIET:-} ]] || return 0
+	if (($# == 2)); then
+		percent="$1 %, "
+		printf -v bar '%*s' $(($1 / 5)) ''
+		printf -v bar '[%-20s] ' "${bar// /#}"
+		shift
+	fi
+	if [[ -t 2 ]]; then
+		printf '\r\033[K    %.*s' $((${COLUMNS:-80} - 5)) "$bar$percent$1" >&2
+	elif ((SECONDS >= PROGRESS_NEXT)); then
+		say "    $percent$1"
+		PROGRESS_NEXT=$((SECONDS + 10))
+	fi
+}
+
+progress_end() {
+	PROGRESS_NEXT=0
+	[[ ${STACK_QUIET:-} || ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
 bad_usage() { printf 'stack: %s\n' "$1" >&2; exit 2; }
 
 # is_number TEXT: a plain decimal without leading zero, short enough to count with

@@ -5,10 +5,12 @@ DEMO=$ROOT/demo
 
 demo_port() { printf '%s' $((BASE_PORT + 102)); }
 
+SYSTEM_PYTHON=/usr/bin/python3 # which every user can run
+
 # Sets PYTHON to one that can make a virtual environment.
 find_python() {
 	local candidate
-	for candidate in /usr/bin/python3 "$(type -P python3)"; do # the system's own: every user can run it
+	for candidate in "$SYSTEM_PYTHON" "$(type -P python3)"; do
 		"$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < ($PYTHON_MIN))" 2>/dev/null || continue
 		PYTHON=$candidate
 		return 0
@@ -19,6 +21,18 @@ find_python() {
 # python_environment FILE: where the packages of a requirements.txt are, or will be; named after what is to be in it
 python_environment() { printf '%s/python-%s' "$CACHE" "$({ cat "$1"; "$PYTHON" -V; } | cksum | cut -d ' ' -f 1)"; }
 
+# show_pip LOG: what pip fetches shown, all of it into the log
+show_pip() {
+	local line
+	: >"$1"
+	while IFS= read -r line; do
+		printf '%s\n' "$line" >>"$1"
+		[[ ! $line =~ ^\ *Downloading\ ([^ ]*)\ (\(.*\)) ]] || progress "fetching ${BASH_REMATCH[1]##*/} ${BASH_REMATCH[2]}"
+		[[ $line != 'Installing collected packages'* ]] || progress "installing them"
+	done
+	progress_end
+}
+
 install_packages_of() { # FILE
 	local environment start log=$CACHE/pip.log
 	start=$(now_ms)
@@ -28,7 +42,7 @@ install_packages_of() { # FILE
 	say "==> fetching the Python packages of ${1#"$ROOT/"} (pip, log in $log)"
 	rm -rf "$environment"
 	if ! { "$PYTHON" -m venv "$environment" &&
-		"$environment/bin/python" -m pip install -q --disable-pip-version-check --no-input -r "$1"; } >"$log" 2>&1 9>&-; then
+		"$environment/bin/python" -m pip install --disable-pip-version-check --no-input --no-color --progress-bar off -r "$1"; } 2>&1 9>&- | show_pip "$log"; then
 		show_tail "$log" 5
 		die "pip could not fetch the packages of $1" "is there a network? the whole output is in $log"
 	fi
@@ -45,7 +59,7 @@ demo_start() {
 	need_free_port "$(demo_port)" "the demo"
 	for ((i = 0; i <= CLIENTS; i++)); do nodes+=("$(node_name "$i")=127.0.0.1:$(node_port "$i")"); done
 	proc_start demo "$(python_environment "$DEMO/requirements.txt")/bin/python" "$DEMO/app.py" --port "$(demo_port)" \
-		--connect "http://127.0.0.1:$CONNECT_PORT" --database "$DATABASE" "${nodes[@]}"
+		--connect "http://127.0.0.1:$CONNECT_PORT" --kafka "127.0.0.1:$KAFKA_PORT" --database "$DATABASE" "${nodes[@]}"
 	if ! wait_until "the demo" 30 demo_ready; then
 		show_tail "$DIR/log/demo.log"
 		die "the demo does not come up" "the whole log is $DIR/log/demo.log"

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # What the stack needs on the machine: Debian packages, the jars from Maven, the small Kafka tool, the extension.
 
+JVMS=/usr/lib/jvm # where Debian has them
+
 # Sets JAVA to a java of at least JAVA_MIN.
 find_java() {
 	local candidate major
-	for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(type -P java)" /usr/lib/jvm/*/bin/java; do
+	for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(type -P java)" "$JVMS"/*/bin/java; do
 		[[ -x $candidate ]] || continue
 		major=$("$candidate" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
 		if [[ $major ]] && ((major >= JAVA_MIN)); then
@@ -40,11 +42,10 @@ find_compiler() {
 	type -P "${COMPILER:=gcc}" >/dev/null
 }
 
-# Has the library its header, and does a program link with it?
-has_librdkafka() {
-	find_compiler || return 1
-	"$COMPILER" -x c -o /dev/null - -lrdkafka >/dev/null 2>&1 <<<$'#include <librdkafka/rdkafka.h>\nint main(void) { return rd_kafka_version() == 0; }'
-}
+# Has a library its header, and does a program link with it?
+compiles() { find_compiler && "$COMPILER" -x c -o /dev/null - "$@" >/dev/null 2>&1; }
+has_libc() { compiles <<<$'#include <stdio.h>\nint main(void) { return puts("") < 0; }'; }
+has_librdkafka() { compiles -lrdkafka <<<$'#include <librdkafka/rdkafka.h>\nint main(void) { return rd_kafka_version() == 0; }'; }
 
 # the major release Debian would install, or that of the pg_config in the path
 postgres_major() {
@@ -61,7 +62,7 @@ missing_packages() {
 	type -P make >/dev/null || echo make
 	type -P perl >/dev/null || echo perl
 	find_compiler || echo "$COMPILER"
-	[[ -f /usr/include/stdio.h ]] || echo libc6-dev
+	has_libc || echo libc6-dev
 	has_librdkafka || echo librdkafka-dev
 	type -P curl >/dev/null || echo curl
 	type -P jq >/dev/null || echo jq
@@ -78,6 +79,22 @@ as_root() {
 
 # Asks for the password here, where it can be seen, and not behind a log
 may_be_root() { ((EUID == 0)) || { if [[ -t 0 ]]; then sudo -v; else sudo -n true 2>/dev/null; fi; }; }
+
+# show_apt LOG: what apt says of itself (APT::Status-Fd) shown, the rest into the log
+show_apt() {
+	local line
+	while IFS= read -r line; do
+		if [[ $line =~ ^(dl|pm)status:.*:([0-9]+)(\.[0-9]+)?:(.*)$ ]]; then
+			case ${BASH_REMATCH[1]} in
+			dl) progress "${BASH_REMATCH[2]}" "fetching packages: ${BASH_REMATCH[4]}" ;;
+			pm) progress "${BASH_REMATCH[2]}" "${BASH_REMATCH[4]}" ;;
+			esac
+		else
+			printf '%s\n' "$line" >>"$1"
+		fi
+	done
+	progress_end
+}
 
 install_packages() { # [record]
 	local missing major start log=$DIR/log/install.log
@@ -109,7 +126,7 @@ install_packages() { # [record]
 		fi
 		# shellcheck disable=SC2086  # words on purpose
 		if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-			-o DPkg::Lock::Timeout=120 install $missing >>"$log" 2>&1; then
+			-o DPkg::Lock::Timeout=120 -o APT::Status-Fd=1 install $missing 2>&1 9>&- | show_apt "$log"; then
 			show_tail "$log" 10
 			die "apt-get could not install: $missing" "is there a network? the whole output is in $log"
 		fi
@@ -122,28 +139,58 @@ install_packages() { # [record]
 	find_postgres || die "no PostgreSQL server found" "set PG_CONFIG to its pg_config"
 }
 
-# The jars, copied once into $JARS (named after the versions) out of Maven's own repository.
-install_jars() {
+# The jars, copied once into $JARS (named after the versions) out of Maven's own repository: fetch_jars begins, what else there is to do can
+# be done meanwhile, and install_jars waits for it.
+JARS_PID=''
+fetch_jars() {
 	[[ -f $JARS/.complete ]] && return
-	local start log new=$JARS.new.$$
-	start=$(now_ms)
+	JARS_SINCE=$(now_ms)
 	mkdir -p "$CACHE" 2>/dev/null && [[ -w $CACHE ]] || die "$CACHE cannot be written" "run 'test/stack/stack install' as its owner first"
-	log=$CACHE/maven.log
-	say "==> fetching Kafka $KAFKA_VERSION and Debezium $DEBEZIUM_VERSION (Maven, log in $log)"
-	if ! mvn -B -ntp -f "$HERE/pom.xml" \
+	JARS_LOG=$CACHE/maven.log
+	say "==> fetching Kafka $KAFKA_VERSION and Debezium $DEBEZIUM_VERSION (Maven, log in $JARS_LOG)"
+	exec_maven >"$JARS_LOG" 2>&1 </dev/null 9>&- &
+	JARS_PID=$!
+}
+
+exec_maven() {
+	exec mvn -B -f "$HERE/pom.xml" \
 		"org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN_VERSION:copy-dependencies" \
-		-DincludeScope=runtime -DoutputDirectory="$new" \
+		-DincludeScope=runtime -DoutputDirectory="$JARS.new.$$" \
 		-Dkafka.version="$KAFKA_VERSION" -Dscala.version="$SCALA_VERSION" \
-		-Ddebezium.version="$DEBEZIUM_VERSION" -Dlog4j.version="$LOG4J_VERSION" >"$log" 2>&1; then
-		rm -rf "$new"
-		grep -m 5 ERROR "$log" | cut -c -300 >&2
-		die "Maven could not fetch Kafka and Debezium" "is there a network (or a mirror in ~/.m2/settings.xml)? the whole output is in $log"
+		-Ddebezium.version="$DEBEZIUM_VERSION" -Dlog4j.version="$LOG4J_VERSION"
+}
+
+# How many files there will be, and of what size, Maven does not know
+maven_ended() {
+	kill -0 "$JARS_PID" 2>/dev/null || return 0
+	progress "$(awk '/ Downloaded from / { files++
+		total += substr($0, match($0, /\([0-9.]+ /) + 1) * (/ kB at / ? 1e3 : / MB at / ? 1e6 : 1) }
+		END { printf "%d files, %.1f MB", files, total / 1e6 }' "$JARS_LOG")"
+	return 1
+}
+
+stop_maven() {
+	[[ -z $JARS_PID ]] || kill "$JARS_PID" 2>/dev/null
+	rm -rf "$JARS.new.$$"
+}
+
+install_jars() {
+	local new=$JARS.new.$$
+	fetch_jars
+	[[ $JARS_PID ]] || return 0
+	until maven_ended; do sleep 0.5; done
+	progress_end
+	if ! wait "$JARS_PID"; then
+		stop_maven
+		grep -m 5 ERROR "$JARS_LOG" | cut -c -300 >&2
+		die "Maven could not fetch Kafka and Debezium" "is there a network (or a mirror in ~/.m2/settings.xml)? the whole output is in $JARS_LOG"
 	fi
+	JARS_PID=''
 	touch "$new/.complete"
 	# somebody else may have been quicker
 	mv -T "$new" "$JARS" 2>/dev/null || rm -rf "$new"
 	[[ -f $JARS/.complete ]] || die "$JARS is not complete" "remove it and try again"
-	say "    done in $(seconds_since "$start") s"
+	say "    done in $(seconds_since "$JARS_SINCE") s"
 }
 
 # the small Kafka tool: topics without a JVM
@@ -165,6 +212,29 @@ install_tools() { # [record]
 	install_kafka_admin
 }
 
+# what make run needs: the slowest goes on while the rest is made
+install_all() {
+	install_packages
+	fetch_jars
+	install_extension
+	[[ $STACK_DEMO == no ]] || install_demo
+	[[ -z $JARS_PID ]] || say "==> waiting for Maven"
+	install_jars
+	install_kafka_admin
+}
+
+# show_make LOG: what make compiles shown, all of it into the log
+show_make() {
+	local line files=("$ROOT"/src/*/*.c) done=0
+	while IFS= read -r line; do
+		printf '%s\n' "$line" >>"$1"
+		[[ $line =~ \ -c\ .*\ (src/[^ ]*)\.c ]] || continue
+		progress $((done * 100 / ${#files[@]})) "compiling ${BASH_REMATCH[1]}.c"
+		((done == ${#files[@]} - 1)) || ((++done))
+	done
+	progress_end
+}
+
 # make && make install of the extension; STACK_EXTENSION=installed takes the one that is there, =no does without
 install_extension() {
 	[[ $STACK_EXTENSION == yes ]] || return 0
@@ -173,7 +243,8 @@ install_extension() {
 	start=$(now_ms)
 	mkdir -p "$DIR/log"
 	say "==> building cdcsync (log in $log)"
-	"${make[@]}" -j "$(nproc)" all >"$log" 2>&1 9>&- || {
+	: >"$log"
+	"${make[@]}" -j "$(nproc)" all 2>&1 9>&- | show_make "$log" || {
 		grep -m 8 -E 'error|\*\*\*' "$log" | cut -c -300 >&2
 		die "the extension does not build" "the whole output is in $log"
 	}

@@ -220,10 +220,8 @@ cmd_run() {
 	fi
 
 	make_password
-	install_tools
+	install_all
 	find_postgres_user
-	install_extension
-	[[ $STACK_DEMO == no ]] || install_demo
 
 	# everything that could be in the way, before anything is started
 	CLIENTS=$clients
