@@ -3,6 +3,10 @@
  *		Whether a table can be registered.
  *
  * Who may, and what its columns must be like; the rest is objection.c's.
+ *
+ * All of it raises errors with a hint that mends them, before anything is changed.  What
+ * needs a query over the rows (values of a version column) is asked as the owner, for to
+ * plan it may run code of his.
  */
 #include "postgres.h"
 
@@ -32,16 +36,6 @@
 #include "table/registered_table.h"
 #include "table/table_query.h"
 
-static bool
-is_reserved(Oid relid)
-{
-	Oid			schema = get_rel_namespace(relid);
-
-	return IsCatalogRelationOid(relid) ||
-		schema == get_namespace_oid("information_schema", true) ||
-		schema == get_namespace_oid(CDC_EXTENSION_NAME, true);
-}
-
 /*
  * Who may change the table, and what is a table at all; without any lock, so that only
  * such a user can stand in others' way.
@@ -50,6 +44,7 @@ void
 cdc_add_table_check_owner(Oid relid)
 {
 	char		relkind = get_rel_relkind(relid);
+	Oid			schema = get_rel_namespace(relid);
 
 	if (relkind == '\0')
 		ereport(ERROR,
@@ -57,7 +52,8 @@ cdc_add_table_check_owner(Oid relid)
 				 errmsg("relation with OID %u does not exist", relid)));
 	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), get_rel_name(relid));
-	if (is_reserved(relid))
+	if (IsCatalogRelationOid(relid) || schema == get_namespace_oid("information_schema", true) ||
+		schema == get_namespace_oid(CDC_EXTENSION_NAME, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
@@ -66,23 +62,6 @@ cdc_add_table_check_owner(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", get_rel_name(relid))));
-}
-
-/* A table of which there is nothing to object, or a partition of it */
-static void
-refuse_member(Oid relid, Oid member)
-{
-	Relation	rel = relation_open(member, NoLock);
-	CdcObjection objection = cdc_objection_find(rel, member != relid);
-
-	relation_close(rel, NoLock);
-	if (objection.detail == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(objection.sqlerrcode),
-			 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
-			 errdetail_internal("%s", objection.detail),
-			 objection.hint ? errhint("%s", objection.hint) : 0));
 }
 
 /*
@@ -94,7 +73,19 @@ cdc_add_table_check_table(Oid relid, List *members)
 {
 	/* a partition that is no table forbids the key that its root is then said to lack */
 	for (int i = list_length(members) - 1; i >= 0; i--)
-		refuse_member(relid, list_nth_oid(members, i));
+	{
+		Oid			member = list_nth_oid(members, i);
+		Relation	rel = relation_open(member, NoLock);
+		CdcObjection objection = cdc_objection_find(rel, member != relid);
+
+		relation_close(rel, NoLock);
+		if (objection.detail)
+			ereport(ERROR,
+					(errcode(objection.sqlerrcode),
+					 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
+					 errdetail_internal("%s", objection.detail),
+					 objection.hint ? errhint("%s", objection.hint) : 0));
+	}
 }
 
 /*
@@ -120,6 +111,7 @@ cdc_add_table_objection(Oid relid, const char **hint)
 	return NULL;
 }
 
+/* As the owner: the condition is cdcsync's own text */
 static bool
 has_row(Relation rel, Form_pg_attribute att, const char *condition)
 {
