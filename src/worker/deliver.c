@@ -9,7 +9,8 @@
  *	- rows changed between reading and writing, or a unique value is taken, which can be
  *	  the key of a row that came in between: once more, with the rows locked;
  *	- transient (connection, deadlock, lock timeout, resources, shutdown): the
- *	  partitions concerned wait and are read again, for ever, with growing pauses;
+ *	  partitions concerned, which halves tell, wait and are read again, for ever, with
+ *	  growing pauses;
  *	- everything else is about the data: the messages are taken in halves down to the
  *	  one.  If that hits a unique value it is tried once more, and the rows that have the
  *	  value are looked for; what is then still in the way may be on its way out through
@@ -443,11 +444,17 @@ is_transient(int sqlstate)
 		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
-/* No origin is left for a peer: the others, which have theirs, do not wait for that */
+/*
+ * Is what failed to be found in a part of them?  No origin is left for a peer: the others,
+ * which have theirs, do not wait for that.  Nor do other partitions for one whose table has
+ * code that fails so, or no room; but who cancels wants the whole to let go.
+ */
 static bool
-is_of_a_peer(int sqlstate)
+is_of_some(CdcMessage **messages, int n, int sqlstate)
 {
-	return sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+	if (sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		return n > 1;
+	return sqlstate != ERRCODE_QUERY_CANCELED && !of_one_partition(messages, n);
 }
 
 static void
@@ -606,7 +613,7 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 	else if (!how.lock && (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 					  error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION))
 		deliver_range(left, n, (CdcApplyHow){.lock = true, .unique = how.unique, .impatient = how.impatient});
-	else if (is_transient(error->sqlerrcode) && !(n > 1 && is_of_a_peer(error->sqlerrcode)))
+	else if (is_transient(error->sqlerrcode) && !is_of_some(left, n, error->sqlerrcode))
 		wait_range(left, n, error);
 	else if (n > 1)
 		deliver_parts(left, n, how, error->sqlerrcode == CDC_ERRCODE_TIMED_OUT ? TIMED_OUT_PARTS : 2);

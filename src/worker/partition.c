@@ -26,6 +26,8 @@
 #include "utils/timestamp.h"
 
 #include "base/extension.h"
+#include "base/session.h"
+#include "base/subxact.h"
 #include "base/ticks.h"
 #include "base/topic_partition.h"
 #include "kafka/consumer.h"
@@ -42,6 +44,13 @@ List	   *cdc_partition_list = NIL;
 static char *current_cluster = NULL;
 static CdcPartition *last_found = NULL; /* by cdc_partition_find */
 static HTAB *by_name = NULL;	/* of PartitionEntry: a hub reads thousands */
+
+/* For a subtransaction */
+typedef struct Rewinding
+{
+	CdcOffset  *offset;
+	bool		stored;
+} Rewinding;
 
 typedef struct PartitionEntry
 {
@@ -418,15 +427,44 @@ cdc_partition_unassigned_all(const CdcError *error)
 
 /* ---- reading ---- */
 
-/* False if the broker does not say where that is, or somebody has moved it again meanwhile */
+static void
+attempt_rewind(void *arg)
+{
+	Rewinding  *rewinding = arg;
+
+	rewinding->stored = cdc_offset_rewind(rewinding->offset);
+}
+
+static bool
+is_lock_timeout(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* Returns why not, in CurrentMemoryContext; NULL if it is stored */
+static const char *
+store_rewound(CdcPartition *p, CdcOffset *offset)
+{
+	Rewinding	rewinding = {.offset = offset};
+	MemoryContext context;
+	ErrorData  *error;
+
+	cdc_session_set_patience(p->retries == 0);
+	context = cdc_extension_begin();
+	error = cdc_subxact_attempt(attempt_rewind, &rewinding, is_lock_timeout);
+	cdc_extension_commit(context);
+	return error ? "its position is locked by another session" :
+		rewinding.stored ? NULL : "its position has just been changed";
+}
+
+/* False if the broker does not say where that is, or somebody has moved it again meanwhile, or is about to */
 static bool
 rewind_to_time(CdcPartition *p)
 {
 	CdcPosition position = {.topic = p->offset.topic, .partition = p->offset.partition};
 	CdcOffset	offset = p->offset;
 	char	   *error = NULL;
-	MemoryContext context;
-	bool		stored;
+	const char *why;
 
 	if (!cdc_consumer_query_offsets(&position, 1, p->offset.rewind_to, &error) ||
 		(error = position.error) != NULL)
@@ -435,12 +473,10 @@ rewind_to_time(CdcPartition *p)
 		return false;
 	}
 	offset.next_offset = position.offset;
-	context = cdc_extension_begin();
-	stored = cdc_offset_rewind(&offset);
-	cdc_extension_commit(context);
-	if (!stored)
+	why = store_rewound(p, &offset);
+	if (why)
 	{
-		wait_saying(p, "its position has just been changed");
+		wait_saying(p, why);
 		return false;
 	}
 	ereport(LOG,

@@ -69,6 +69,14 @@ becomes($node, "SELECT state FROM cdcsync.stat_subscription WHERE topic = '$gaps
 $user->query_safe('COMMIT');
 becomes($node, position_of($gaps, 0), 'error 4', '... and then stops there');
 is(worker_pid($node), $pid, '... the worker stays');
+# likewise where the broker has said where a time is
+$node->sql("SELECT cdcsync.pause('gaps'); SELECT cdcsync.rewind('gaps', '2000-01-01'::timestamptz)");
+$user->query_safe("BEGIN; SELECT FROM cdcsync.subscription_offset WHERE topic = '$gaps' FOR UPDATE");
+$node->sql("SELECT cdcsync.resume('gaps')");
+becomes($node, "SELECT state FROM cdcsync.stat_subscription WHERE topic = '$gaps' AND last_error LIKE '%locked%'", 'waiting', 'whose position is locked waits, also to be rewound');
+$user->query_safe('COMMIT');
+becomes($node, position_of($gaps, 0), 'error 4', '... and then is, to stop there again');
+is(worker_pid($node), $pid, '... the worker stays');
 $node->sql("SELECT cdcsync.unsubscribe('gaps')");
 
 # --- what wait_for() has said survives a crash ----------------------------------------------------------
