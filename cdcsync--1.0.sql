@@ -5,13 +5,32 @@
 
 --
 -- The role that administers; roles are of the whole cluster, so another
--- database may have made it already, or be making it at this moment.
+-- database may have made it already, or be making it at this moment; or
+-- somebody who may create roles has, and keeps a hand on it.
 --
 DO $$
+DECLARE
+	granters text := (
+		SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(m.rolname), ', ')
+		FROM pg_catalog.pg_auth_members AS a
+		JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
+		JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
+		WHERE r.rolname = 'cdcsync_admin' AND a.admin_option AND NOT m.rolsuper);
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin') THEN
 		CREATE ROLE cdcsync_admin NOLOGIN;
 		COMMENT ON ROLE cdcsync_admin IS 'may administer cdcsync in every database that has it';
+	END IF;
+	IF granters IS NOT NULL THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and others than superusers may grant it',
+			DETAIL = 'Who may: ' || granters || '.',
+			HINT = 'If they are not to administer cdcsync: REVOKE cdcsync_admin FROM ' || granters || '.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cdcsync_admin' AND rolcanlogin) THEN
+		RAISE WARNING USING
+			MESSAGE = 'role "cdcsync_admin" exists already, and may log in',
+			HINT = 'If it is not to: ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL.';
 	END IF;
 EXCEPTION
 	WHEN duplicate_object OR unique_violation THEN
@@ -170,6 +189,7 @@ CREATE TABLE cdcsync.conflict_data (
 ) USING heap;
 
 CREATE INDEX conflict_data_at ON cdcsync.conflict_data (at);
+CREATE INDEX conflict_data_relation ON cdcsync.conflict_data (relation, id);
 
 COMMENT ON TABLE cdcsync.conflict_data IS 'recorded conflicts; read them through the view conflict_history';
 COMMENT ON COLUMN cdcsync.conflict_data.id IS 'number of the record, for resolve_conflict()';
@@ -212,6 +232,7 @@ CREATE TABLE cdcsync.dead_letter_data (
 ) USING heap;
 
 CREATE INDEX dead_letter_data_retry ON cdcsync.dead_letter_data (id) WHERE status = 'retry';
+CREATE INDEX dead_letter_data_open ON cdcsync.dead_letter_data (id) WHERE done_at IS NULL;
 CREATE INDEX dead_letter_data_done ON cdcsync.dead_letter_data (done_at) WHERE done_at IS NOT NULL;
 
 COMMENT ON TABLE cdcsync.dead_letter_data IS 'messages that could not be applied; read them through the view dead_letter';
@@ -1612,6 +1633,17 @@ LEFT JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN 
 WHERE r.own_name AND parse_ident(r.source_table) <> ARRAY[r.nspname::text, r.relname::text]
 
 UNION ALL
+-- the rule is of the one that went, until a table is registered
+SELECT 'error', 'table ' || o.oid::regclass,
+	'the table of this name that was registered was dropped: changes of this one are neither captured nor applied',
+	format('If it takes its place: SELECT cdcsync.add_table(%L%s)', o.oid::regclass::text,
+		', version_column => ' || quote_literal(r.version_column))
+FROM cdcsync.table_rule AS r
+JOIN pg_class AS o ON o.oid = to_regclass(r.source_table) AND o.relkind IN ('r', 'p') AND NOT o.relispartition
+WHERE r.own_name AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation)
+	AND NOT EXISTS (SELECT FROM rule AS x WHERE x.relation = o.oid)
+
+UNION ALL
 SELECT DISTINCT 'warning', 'table ' || m.relation,
 	format('subscription %I of PostgreSQL itself writes to it: what it brings has an origin, and nodes that subscribe to this one with origin => ''none'' leave it out', s.subname),
 	'Let those nodes subscribe with origin => ''any'', or make the publisher a node of its own.'
@@ -1712,6 +1744,24 @@ SELECT 'warning', 'subscription ' || l.subscription, format('%s of its messages 
 	format('SELECT cdcsync.retry_dead_letter(id) FROM cdcsync.dead_letter WHERE status = ''failed'' AND subscription = %L', l.subscription)
 FROM cdcsync.dead_letter_data AS l WHERE l.status = 'failed'
 GROUP BY l.subscription
+
+UNION ALL
+SELECT 'error', 'cdcsync.max_dead_letters', format('there are %s, as many as this database keeps: what else cannot be applied stops its partition', m.value),
+	format('SELECT cdcsync.retry_dead_letter(id) or SELECT cdcsync.skip_dead_letter(id) for what is in cdcsync.dead_letter; or: '
+		'ALTER SYSTEM SET cdcsync.max_dead_letters = %s; SELECT pg_reload_conf()', 2 * m.value::bigint)
+FROM (SELECT current_setting('cdcsync.max_dead_letters', true)::integer) AS m(value)
+WHERE m.value > 0 AND EXISTS (SELECT FROM cdcsync.dead_letter_data AS l WHERE l.done_at IS NULL ORDER BY l.id OFFSET greatest(m.value - 1, 0) LIMIT 1)
+
+UNION ALL
+-- where that is reached, a tenth goes
+SELECT 'warning', 'table ' || r.relation,
+	format('there are as many conflicts of it as are kept (cdcsync.max_conflicts): those before %s are forgotten', date_trunc('second', f.at)),
+	format('Look for who makes so many, SELECT remote_origin, conflict_type, count(*) FROM cdcsync.conflict_history WHERE relation = %L::regclass GROUP BY 1, 2; or: '
+		'ALTER SYSTEM SET cdcsync.max_conflicts = %s; SELECT pg_reload_conf()', r.relation::text, 2 * m.value::bigint)
+FROM (SELECT current_setting('cdcsync.max_conflicts', true)::integer) AS m(value), cdcsync.table_rule AS r,
+	LATERAL (SELECT c.at FROM cdcsync.conflict_data AS c WHERE c.relation = r.relation ORDER BY c.id LIMIT 1) AS f
+WHERE m.value > 0 AND EXISTS (SELECT FROM cdcsync.conflict_data AS c WHERE c.relation = r.relation
+	ORDER BY c.id OFFSET greatest(m.value - m.value / 10 - 1, 0) LIMIT 1)
 
 UNION ALL
 SELECT CASE WHEN s.lag_seconds > k.seconds THEN 'error' ELSE 'warning' END,
@@ -1954,5 +2004,6 @@ GRANT EXECUTE ON FUNCTION cdcsync.stat_partitions(), cdcsync.stat_tables(), cdcs
 GRANT SELECT ON cdcsync.subscription, cdcsync.table_rule, cdcsync.unsent, cdcsync.stat_subscription,
 	cdcsync.stat_table, cdcsync.stat_origin TO cdcsync_admin, pg_monitor;
 GRANT SELECT ON cdcsync.tombstone, cdcsync.conflict_history, cdcsync.dead_letter TO cdcsync_admin;
-GRANT SELECT (subscription, status) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;
+GRANT SELECT (subscription, status, id, done_at) ON cdcsync.dead_letter_data TO cdcsync_admin, pg_monitor;
+GRANT SELECT (id, at, relation) ON cdcsync.conflict_data TO cdcsync_admin, pg_monitor;
 GRANT SELECT (system_identifier, database_oid) ON cdcsync.local_identity TO cdcsync_admin, pg_monitor;

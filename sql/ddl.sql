@@ -191,6 +191,19 @@ SELECT cdcsync.remove_table('attic.toddler');
 DROP SCHEMA attic CASCADE;
 DROP VIEW unsent;
 DROP TABLE child, copy, kid;
+-- a copy that takes the place of one that is dropped at once
+CREATE TABLE swap (id int PRIMARY KEY, v bigint NOT NULL);
+SELECT cdcsync.add_table('swap', version_column => 'v');
+BEGIN;
+CREATE TABLE copy (LIKE swap INCLUDING ALL);
+DROP TABLE swap;
+ALTER TABLE copy RENAME TO swap;
+COMMIT;
+SELECT level, subject, problem, remedy FROM cdcsync.check(false) WHERE subject ~ 'swap';
+SELECT cdcsync.add_table('swap', version_column => 'v');
+SELECT count(*) FROM cdcsync.check(false) WHERE subject ~ 'swap';
+DROP TABLE swap;
+SELECT count(*) FROM cdcsync.check(false) WHERE subject ~ 'swap';
 
 -- nor may a table be so that is registered
 CREATE TABLE ruled (id int PRIMARY KEY, v bigint);

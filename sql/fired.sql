@@ -205,7 +205,7 @@ SELECT DISTINCT level, problem FROM cdcsync.check_triggers() WHERE level = 'info
 DROP TABLE later, committed;
 
 --
--- A function that leans on search_path, which is empty.
+-- A function that leans on search_path, which is pg_catalog alone.
 --
 CREATE FUNCTION norm(x text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT lower(x) $$;
 CREATE FUNCTION slug(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN norm(x); END $$;

@@ -195,6 +195,95 @@ SELECT cdcsync.remove_table('note');
 RESET ROLE;
 TABLE note;
 
+--
+-- What a name without a schema means is nobody's to say who has fewer rights: neither his
+-- search_path nor what is temporary in his session is asked for it.
+--
+CREATE SCHEMA evil AUTHORIZATION regress_cdcsync_admin;
+SET ROLE regress_cdcsync_owner;
+CREATE FUNCTION public.fine(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '% is as %''s', what, current_user;
+	RETURN true;
+END $$;
+CREATE FUNCTION public.looks_up(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN fine(what::text);
+EXCEPTION WHEN undefined_function THEN
+	RETURN true;
+END $$;
+CREATE FUNCTION public.looks_up() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM public.looks_up('trigger');
+	RETURN NEW;
+END $$;
+CREATE DOMAIN public.looked_up AS text CHECK (public.looks_up('domain'));
+CREATE TABLE public.names (id looked_up PRIMARY KEY, body text, v bigint NOT NULL);
+CREATE TRIGGER looks_up BEFORE UPDATE ON names FOR EACH ROW EXECUTE FUNCTION looks_up();
+GRANT SELECT, INSERT, UPDATE, DELETE ON names TO regress_cdcsync_admin;
+RESET ROLE;
+SET client_min_messages = warning;
+SELECT cdcsync.add_table('public.names', version_column => 'v', source_table => 'public.names');
+SET SESSION AUTHORIZATION regress_cdcsync_admin;
+GRANT USAGE ON SCHEMA evil TO PUBLIC;
+CREATE FUNCTION evil.stolen(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> session_user THEN
+		RAISE WARNING '% has the rights of %', what, current_user;
+	END IF;
+	RETURN true;
+END $$;
+CREATE FUNCTION evil.fine(what text) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.stolen('the search_path') $$;
+CREATE TABLE evil.own (id int PRIMARY KEY, v bigint NOT NULL);
+CREATE DOMAIN evil.text AS pg_catalog.text CHECK (evil.stolen('the search_path'));
+SET search_path = evil, pg_catalog;
+-- statements of the extension's owner
+SELECT cdcsync.add_table('evil.own', version_column => 'v');
+SELECT cdcsync.alter_table_rule('evil.own', truncate => true);
+SELECT cdcsync.resync_table('evil.own');
+SELECT cdcsync.prune_tombstones(), cdcsync.prune_conflicts();
+SELECT cdcsync.remove_table('evil.own');
+-- who writes the table: a key that has a tombstone is read again
+INSERT INTO public.names VALUES ('1', 'a', 1);
+DELETE FROM public.names;
+INSERT INTO public.names VALUES ('1', 'a', 1);
+-- who resolves a conflict
+SELECT cdcsync.apply('peer.public.names', NULL, public.event('u', 'names', '{"id": "1", "body": "b", "v": 1}', '{"id": "1", "body": "c", "v": 5}'));
+SELECT cdcsync.resolve_conflict(max(id), 'local') FROM cdcsync.conflict_history WHERE relation = 'public.names'::regclass;
+RESET search_path;
+-- who applies, in a session that has not yet seen the functions
+\c -
+SET SESSION AUTHORIZATION regress_cdcsync_admin;
+SET client_min_messages = warning;
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (evil.stolen('something temporary'));
+SELECT cdcsync.apply('peer.public.names', NULL, event('u', 'names', '{"id": "1", "body": "c", "v": 5}', '{"id": "1", "body": "d", "v": 1000}'));
+SELECT cdcsync.resolve_conflict(max(id), 'local') FROM cdcsync.conflict_history WHERE relation = 'public.names'::regclass;
+DROP DOMAIN pg_temp.text;
+RESET SESSION AUTHORIZATION;
+SELECT cdcsync.remove_table('names');
+TRUNCATE cdcsync.signal;
+ALTER PUBLICATION cdcsync DROP TABLE cdcsync.signal;
+DROP TABLE names;
+DROP DOMAIN looked_up;
+DROP FUNCTION looks_up(), looks_up(text), fine(text);
+DROP SCHEMA evil CASCADE;
+RESET client_min_messages;
+
+--
+-- Who may write all data writes rules, too; one of a table that nobody may register is none.
+--
+CREATE ROLE regress_cdcsync_writer IN ROLE pg_write_all_data, cdcsync_admin;
+SET SESSION AUTHORIZATION regress_cdcsync_writer;
+INSERT INTO cdcsync.table_rule (relation, source_table, own_name) VALUES ('pg_authid', 'public.roles', false), ('cdcsync.unsent', 'public.unsent', false);
+SELECT cdcsync.apply('peer.public.roles', NULL, event('u', 'roles', NULL,
+	jsonb_build_object('oid', current_user::regrole::oid, 'rolname', current_user, 'rolsuper', true), at => now()));
+SELECT cdcsync.apply('peer.public.unsent', NULL, event('u', 'unsent', NULL, '{"relation": 1, "what": "rows"}', at => now()));
+RESET SESSION AUTHORIZATION;
+SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_cdcsync_writer';
+TABLE cdcsync.unsent;
+DELETE FROM cdcsync.table_rule WHERE NOT own_name;
+DROP ROLE regress_cdcsync_writer;
+
 SELECT cdcsync.remove_table('note'), cdcsync.remove_table('trap');
 DROP TABLE note, trap;
 DROP DOMAIN spied;

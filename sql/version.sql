@@ -98,12 +98,42 @@ SELECT * FROM ints WHERE id = 1;
 SELECT cdcsync.remove_table('ints');
 DROP TABLE ints;
 
+-- by steps it comes to the end of its type, and no further
+CREATE TABLE smalls (id int PRIMARY KEY, v smallint);
+SELECT cdcsync.add_table('smalls', version_column => 'v');
+INSERT INTO smalls VALUES (1, 30720);
+UPDATE smalls SET v = 31720;
+UPDATE smalls SET v = 32720;
+UPDATE smalls SET v = 32767;
+UPDATE smalls SET id = id;
+SELECT * FROM smalls;
+DELETE FROM smalls;
+INSERT INTO smalls VALUES (1);
+INSERT INTO smalls VALUES (2);
+SELECT cdcsync.remove_table('smalls');
+DROP TABLE smalls;
+-- the same of the largest types, where what it grew from was written behind the trigger's back
+CREATE TABLE bigs (id int PRIMARY KEY, v bigint);
+SELECT cdcsync.add_table('bigs', version_column => 'v');
+SELECT cdcsync.apply('peer.public.bigs', '{"id": 1}',
+	event('c', 'bigs', NULL, '{"id": 1, "v": 8646911284551352321}'), modes());
+SELECT cdcsync.apply('peer.public.bigs', '{"id": 1}',
+	event('c', 'bigs', NULL, '{"id": 1, "v": 8646911284551352320}'), modes());
+ALTER TABLE bigs DISABLE TRIGGER "~cdcsync_version";
+UPDATE bigs SET v = 9223372036854775807;
+ALTER TABLE bigs ENABLE ALWAYS TRIGGER "~cdcsync_version";
+UPDATE bigs SET id = id;
+SELECT cdcsync.remove_table('bigs');
+DROP TABLE bigs;
+
 CREATE TABLE nums (id int PRIMARY KEY, v numeric);
 SELECT cdcsync.add_table('nums', version_column => 'v');
 INSERT INTO nums VALUES (1, NULL), (2, 1.5), (3, 1e30);
 UPDATE nums SET id = id;
 INSERT INTO nums VALUES (4, 'NaN');
 INSERT INTO nums VALUES (4, 1e100);
+SELECT cdcsync.apply('peer.public.nums', '{"id": 5}', event('c', 'nums', NULL, jsonb_build_object('id', 5, 'v', repeat('9', 100))), modes());
+SELECT cdcsync.apply('peer.public.nums', '{"id": 6}', event('c', 'nums', NULL, jsonb_build_object('id', 6, 'v', repeat('9', 101))), modes());
 SELECT * FROM nums ORDER BY id;
 SELECT cdcsync.remove_table('nums');
 DROP TABLE nums;
@@ -115,6 +145,7 @@ SET TimeZone = 'Asia/Tokyo';
 INSERT INTO stamps VALUES (1);
 SELECT fresh(v AT TIME ZONE 'UTC') FROM stamps;
 RESET TimeZone;
+INSERT INTO stamps VALUES (2, '290000-01-01');
 SELECT cdcsync.remove_table('stamps');
 DROP TABLE stamps;
 

@@ -13,32 +13,20 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "apply/peer.h"
 #include "base/guc.h"
 #include "base/unixtime.h"
 #include "event/token.h"
 #include "shared/control.h"
-#include "shared/share.h"
+#include "shared/peer_stat.h"
 
-#define PEER_TRANCHE "cdcsync_peer"
-#define NPEER_COLUMNS 9
-
-/* Room for the texts, with their NUL; longer ones are cut */
-#define NAME_SIZE		256
-#define VERSION_SIZE	32
 
 #define SIGN(sign)		(1u << (sign))
 
@@ -46,28 +34,11 @@
 #define SIGNS_OF_FIELDS (SIGN(CDC_SIGN_NO_SCHEMA) | SIGN(CDC_SIGN_TEXT_BYTES) | \
 						 SIGN(CDC_SIGN_CONNECT_TIMES) | SIGN(CDC_SIGN_DOUBLE_DECIMALS))
 
-/* What is shown */
-typedef struct PeerStat
-{
-	Oid			dboid;			/* InvalidOid: free */
-	int			pid;			/* the worker's */
-	char		peer[NAME_SIZE];
-	char		schema[NAMEDATALEN];
-	char		table[NAMEDATALEN];
-	char		subscription[NAME_SIZE];
-	char		version[VERSION_SIZE];	/* Debezium's */
-	char		database[NAMEDATALEN];
-	char		missing[NAMEDATALEN];	/* a column that its events do not have, by its name there */
-	uint32		signs;
-	int64		ahead;			/* µs that the last local change there was ahead of our clock */
-	TimestampTz seen_at;
-} PeerStat;
-
 /* What the worker keeps besides */
 typedef struct PeerTable
 {
-	PeerStat	stat;
-	int			shared;			/* its place in shared memory, or -1 */
+	CdcPeerStat	stat;
+	int			place;			/* in peer_stat.c, or -1 */
 	bool		dirty;
 	const CdcSchema *schema;	/* that field_signs were made of; NULL: of none */
 	int			ncolumns;		/* the table had then */
@@ -85,7 +56,7 @@ typedef struct PeerTable
 /* A hub hears of many: by the names that an event gives, as far as there is room for them */
 typedef struct PeerKey
 {
-	char		peer[NAME_SIZE];
+	char		peer[CDC_PEER_NAME_SIZE];
 	char		schema[NAMEDATALEN];
 	char		table[NAMEDATALEN];
 } PeerKey;
@@ -96,51 +67,8 @@ typedef struct PeerEntry
 	PeerTable	table;
 } PeerEntry;
 
-static const char *const sign_names[CDC_NSIGNS] = {
-	[CDC_SIGN_NO_SCHEMA] = "no_schema",
-	[CDC_SIGN_TEXT_BYTES] = "text_bytes",
-	[CDC_SIGN_CONNECT_TIMES] = "connect_times",
-	[CDC_SIGN_DOUBLE_DECIMALS] = "double_decimals",
-	[CDC_SIGN_DEFAULTS] = "defaults",
-	[CDC_SIGN_NO_BEFORE] = "no_before",
-	[CDC_SIGN_BLIND_DELETES] = "blind_deletes",
-	[CDC_SIGN_TRUNCATES] = "truncates",
-	[CDC_SIGN_TWO_LOGS] = "two_logs",
-	[CDC_SIGN_OWN_NAME] = "own_name",
-	[CDC_SIGN_OWN_NEWS] = "own_news",
-};
-
-static LWLock *peer_lock = NULL;
-static PeerStat *shared_peers = NULL;
 static HTAB *peers = NULL;		/* of PeerEntry, the worker's */
 static PeerTable *last_peer = NULL;
-
-PG_FUNCTION_INFO_V1(cdcsync_stat_peers);
-
-/* A topic per peer and table is the rule: as many as there may be partitions */
-static Size
-shmem_size(void)
-{
-	return mul_size(cdc_max_partitions, sizeof(PeerStat));
-}
-
-void
-cdc_peer_shmem_request(void)
-{
-	RequestAddinShmemSpace(shmem_size());
-	RequestNamedLWLockTranche(PEER_TRANCHE, 1);
-}
-
-void
-cdc_peer_shmem_init(void)
-{
-	bool		found;
-
-	shared_peers = ShmemInitStruct("cdcsync peers", shmem_size(), &found);
-	if (!found)
-		memset(shared_peers, 0, shmem_size());
-	peer_lock = &GetNamedLWLockTranche(PEER_TRANCHE)->lock;
-}
 
 /* ---- the worker ---- */
 
@@ -158,7 +86,7 @@ static bool
 is_of(const PeerTable *t, const CdcEvent *event)
 {
 	return is_name(t->stat.table, event->table, NAMEDATALEN) &&
-		is_name(t->stat.peer, event->peer, NAME_SIZE) &&
+		is_name(t->stat.peer, event->peer, CDC_PEER_NAME_SIZE) &&
 		is_name(t->stat.schema, event->schema, NAMEDATALEN);
 }
 
@@ -186,7 +114,7 @@ static void
 make_key(PeerKey *key, const CdcEvent *event)
 {
 	memset(key, 0, sizeof(PeerKey));
-	copy_text(key->peer, event->peer, strlen(event->peer), NAME_SIZE);
+	copy_text(key->peer, event->peer, strlen(event->peer), CDC_PEER_NAME_SIZE);
 	copy_text(key->schema, event->schema, strlen(event->schema), NAMEDATALEN);
 	copy_text(key->table, event->table, strlen(event->table), NAMEDATALEN);
 }
@@ -197,7 +125,7 @@ init_peer(PeerTable *t, const PeerKey *key)
 	memset(t, 0, sizeof(PeerTable));
 	t->stat.dboid = MyDatabaseId;
 	t->stat.pid = MyProcPid;
-	t->shared = -1;
+	t->place = -1;
 	t->offset = -1;
 	strcpy(t->stat.peer, key->peer);
 	strcpy(t->stat.schema, key->schema);
@@ -326,7 +254,7 @@ see_source(PeerTable *t, const CdcEvent *event)
 {
 	const CdcToken *snapshot = &event->source.snapshot;
 
-	copy_token(t->stat.version, &event->source.version, VERSION_SIZE);
+	copy_token(t->stat.version, &event->source.version, CDC_PEER_VERSION_SIZE);
 	see_database(t, &event->source.db);
 	if (event->op == CDC_OP_READ)
 		return;
@@ -473,7 +401,7 @@ cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
 	t->dirty = true;
 	t->stat.seen_at = now;
 	copy_text(t->stat.subscription, item->options->subscription,
-			  strlen(item->options->subscription), NAME_SIZE);
+			  strlen(item->options->subscription), CDC_PEER_NAME_SIZE);
 	see_source(t, event);
 	if (event->op == CDC_OP_TRUNCATE)
 		set_sign(t, CDC_SIGN_TRUNCATES, !rel->rule->truncate && !item->own && !item->skip);
@@ -507,8 +435,7 @@ cdc_peer_see_outcome(const CdcApplyItem *item)
 		set_sign(t, CDC_SIGN_BLIND_DELETES, item->blind);
 }
 
-/* ---- shared memory ---- */
-
+/* Once per batch: what has changed is shown; what finds no place tries again the next time */
 void
 cdc_peer_publish(void)
 {
@@ -518,7 +445,6 @@ cdc_peer_publish(void)
 
 	if (peers == NULL)
 		return;
-	LWLockAcquire(peer_lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, peers);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
@@ -526,93 +452,8 @@ cdc_peer_publish(void)
 
 		if (!t->dirty)
 			continue;
-		if (t->shared < 0)
-			t->shared = cdc_share_find(shared_peers, sizeof(PeerStat), cdc_max_partitions);
-		if (t->shared >= 0)
-			shared_peers[t->shared] = t->stat;
-		t->dirty = t->shared < 0;
+		t->dirty = !cdc_peer_stat_put(&t->stat, &t->place);
 		unseen |= t->dirty;
 	}
-	LWLockRelease(peer_lock);
 	cdc_control_set_short(CDC_SHORT_OF_PEERS, unseen);
-}
-
-void
-cdc_peer_forget(void)
-{
-	LWLockAcquire(peer_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (shared_peers[i].pid == MyProcPid)
-			memset(&shared_peers[i], 0, sizeof(PeerStat));
-	}
-	LWLockRelease(peer_lock);
-}
-
-/* The database or its extension goes */
-void
-cdc_peer_forget_database(Oid dboid)
-{
-	LWLockAcquire(peer_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (shared_peers[i].dboid == dboid)
-			memset(&shared_peers[i], 0, sizeof(PeerStat));
-	}
-	LWLockRelease(peer_lock);
-}
-
-/* SQL interface */
-
-static Datum
-signs_datum(uint32 signs)
-{
-	Datum		names[CDC_NSIGNS];
-	int			n = 0;
-
-	for (int i = 0; i < CDC_NSIGNS; i++)
-	{
-		if (signs & SIGN(i))
-			names[n++] = CStringGetTextDatum(sign_names[i]);
-	}
-	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-static void
-put_peer(ReturnSetInfo *result, const PeerStat *stat)
-{
-	Datum		values[NPEER_COLUMNS];
-	bool		nulls[NPEER_COLUMNS] = {0};
-	Interval	ahead = {.time = stat->ahead};
-
-	values[0] = CStringGetTextDatum(stat->peer);
-	values[1] = CStringGetTextDatum(quote_qualified_identifier(stat->schema, stat->table));
-	values[2] = CStringGetTextDatum(stat->subscription);
-	values[3] = CStringGetTextDatum(stat->version);
-	values[4] = CStringGetTextDatum(stat->database);
-	values[5] = IntervalPGetDatum(&ahead);
-	values[6] = signs_datum(stat->signs);
-	values[7] = CStringGetTextDatum(stat->missing);
-	values[8] = TimestampTzGetDatum(stat->seen_at);
-	nulls[3] = stat->version[0] == '\0';
-	nulls[4] = stat->database[0] == '\0';
-	nulls[7] = stat->missing[0] == '\0';
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-Datum
-cdcsync_stat_peers(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	cdc_control_require();
-	InitMaterializedSRF(fcinfo, 0);
-	LWLockAcquire(peer_lock, LW_SHARED);
-	for (int i = 0; i < cdc_max_partitions; i++)
-	{
-		if (shared_peers[i].dboid == MyDatabaseId)
-			put_peer(result, &shared_peers[i]);
-	}
-	LWLockRelease(peer_lock);
-	return (Datum) 0;
 }

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -25,7 +26,15 @@
 #include "utils/syscache.h"
 
 #include "base/extension.h"
+#include "base/session.h"
 
+/* Whose rights and names those of the extension's owner are in place of */
+typedef struct Caller
+{
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+} Caller;
 
 static Oid	owner = InvalidOid;		/* if known */
 
@@ -151,6 +160,27 @@ prepare(CdcStatement *statement)
 	statement->plan = plan;
 }
 
+/* The owner may do anything: what a name means is not the caller's to say.  An error ends it as well */
+static Caller
+become_owner(void)
+{
+	Caller		caller;
+
+	GetUserIdAndSecContext(&caller.userid, &caller.sec_context);
+	SetUserIdAndSecContext(cdc_extension_owner(),
+						   caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	caller.nestlevel = NewGUCNestLevel();
+	cdc_session_pin_names();
+	return caller;
+}
+
+static void
+become_caller(const Caller *caller)
+{
+	AtEOXact_GUC(true, caller->nestlevel);
+	SetUserIdAndSecContext(caller->userid, caller->sec_context);
+}
+
 /*
  * Run a kept statement; SPI is connected by the caller.  nulls may be NULL, else
  * 'n' per NULL argument.  Sees all that this transaction did.  Returns SPI's
@@ -159,12 +189,8 @@ prepare(CdcStatement *statement)
 int
 cdc_extension_execute(CdcStatement *statement, Datum *values, const char *nulls)
 {
-	Oid			userid;
-	int			sec_context;
+	Caller		caller = become_owner();
 	int			result;
-
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
@@ -172,7 +198,7 @@ cdc_extension_execute(CdcStatement *statement, Datum *values, const char *nulls)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(result));
 
-	SetUserIdAndSecContext(userid, sec_context);
+	become_caller(&caller);
 	return result;
 }
 
@@ -181,32 +207,25 @@ void
 cdc_extension_execute_once(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 						   const char *nulls)
 {
-	Oid			userid;
-	int			sec_context;
+	Caller		caller = become_owner();
 	int			result;
-
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	result = SPI_execute_with_args(sql, nargs, unconstify(Oid *, argtypes),
 								   unconstify(Datum *, values), nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-	SetUserIdAndSecContext(userid, sec_context);
+	become_caller(&caller);
 }
 
 /* The same for a SELECT, as a cursor */
 Portal
 cdc_extension_open_cursor(CdcStatement *statement, Datum *values)
 {
-	Oid			userid;
-	int			sec_context;
+	Caller		caller = become_owner();
 	Portal		portal;
 
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(cdc_extension_owner(), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	prepare(statement);
 	portal = SPI_cursor_open(NULL, statement->plan, values, NULL, false);
-	SetUserIdAndSecContext(userid, sec_context);
+	become_caller(&caller);
 	return portal;
 }
 

@@ -32,6 +32,8 @@ int			cdc_conflict_retention = 30 * 24 * 60;
 int			cdc_dead_letter_retention = 30 * 24 * 60;
 int			cdc_conflict_log_limit = 60;
 int			cdc_max_clock_skew = 60 * 1000;
+int			cdc_max_conflicts = 100000;
+int			cdc_max_dead_letters = 10000;
 int			cdc_max_origins = -1;
 int			cdc_max_partitions = 1024;
 int			cdc_max_tables = 1024;
@@ -93,7 +95,7 @@ define_integers(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
-/* How much of what all databases of the server share */
+/* How much a node keeps, and of what all databases of the server share */
 static void
 define_maxima(void)
 {
@@ -101,6 +103,16 @@ define_maxima(void)
 	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER :
 		PGC_SIGHUP;
 
+	DefineCustomIntVariable("cdcsync.max_conflicts",
+							"Sets the number of conflicts that are kept of a table in cdcsync.conflict_history.",
+							"The oldest go first.  -1 means no limit.",
+							&cdc_max_conflicts, 100000, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdcsync.max_dead_letters",
+							"Sets the number of dead letters in a database that are neither applied nor skipped.",
+							"With so many a message that cannot be applied stops its partition.  -1 means no limit.",
+							&cdc_max_dead_letters, 10000, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdcsync.max_origins",
 							"Sets the maximum number of replication origins that a database may have, one per peer and apply worker.",
 							"-1 means three quarters of those that the server has.",

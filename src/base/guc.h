@@ -18,7 +18,9 @@ extern int	cdc_conflict_retention; /* minutes; -1 = for ever */
 extern char *cdc_kafka_config_file;
 extern int	cdc_dead_letter_retention;	/* likewise */
 extern int	cdc_conflict_log_limit; /* conflicts in the server log per minute */
-extern int	cdc_max_clock_skew; /* ms that an event may be ahead of this node's clock */
+extern int	cdc_max_clock_skew;
+extern int	cdc_max_conflicts;
+extern int	cdc_max_dead_letters; /* ms that an event may be ahead of this node's clock */
 extern int	cdc_max_origins;	/* replication origins of a database; -1 = a share of the server's */
 extern int	cdc_max_partitions; /* shared-memory entries of stat_subscription */
 extern int	cdc_max_tables;		/* shared-memory entries of stat_table */

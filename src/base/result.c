@@ -13,24 +13,33 @@
 
 #include "base/result.h"
 
-/* Values passed by reference last as long as SPI_tuptable */
-Datum
-cdc_result(uint64 n, const char *column, bool *isnull)
+/* A column that is not there is of another version of the extension's script than this library's */
+static int
+number_of(const char *column)
 {
 	int			number = SPI_fnumber(SPI_tuptable->tupdesc, column);
 
 	if (number == SPI_ERROR_NOATTRIBUTE)
-		elog(ERROR, "statement has no result column \"%s\"", column);
-	return SPI_getbinval(SPI_tuptable->vals[n], SPI_tuptable->tupdesc, number, isnull);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" does not exist in the tables of extension cdcsync", column),
+				 errdetail("The library is of another version than the extension in this database."),
+				 errhint("Run ALTER EXTENSION cdcsync UPDATE.")));
+	return number;
+}
+
+/* Values passed by reference last as long as SPI_tuptable */
+Datum
+cdc_result(uint64 n, const char *column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[n], SPI_tuptable->tupdesc, number_of(column), isnull);
 }
 
 /* As its type prints it, in CurrentMemoryContext; NULL for NULL */
 char *
 cdc_result_text(uint64 n, const char *column)
 {
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-
-	return SPI_getvalue(SPI_tuptable->vals[n], desc, SPI_fnumber(desc, column));
+	return SPI_getvalue(SPI_tuptable->vals[n], SPI_tuptable->tupdesc, number_of(column));
 }
 
 /* Of an integer of any size, an oid or a bool */
@@ -42,7 +51,7 @@ cdc_result_int8(uint64 n, const char *column, int64 if_null)
 
 	if (isnull)
 		return if_null;
-	switch (SPI_gettypeid(SPI_tuptable->tupdesc, SPI_fnumber(SPI_tuptable->tupdesc, column)))
+	switch (SPI_gettypeid(SPI_tuptable->tupdesc, number_of(column)))
 	{
 		case INT8OID:
 			return DatumGetInt64(value);

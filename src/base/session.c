@@ -8,12 +8,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 
 #include "base/session.h"
 
+/* Not an empty one: then a temporary type or table would be found before the server's of that name */
+#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 #define LOCK_TIMEOUT		"3s"
 #define LOCK_TIMEOUT_SHORT	"300ms"
 
@@ -37,7 +40,7 @@ static const PinnedSetting text_settings[] = {
 static const PinnedSetting apply_settings[] = {
 	/* which rows and names; writing.c says whose triggers and rules */
 	{"row_security", "on"},
-	{"search_path", ""},
+	{"search_path", SAFE_SEARCH_PATH},
 	{"session_replication_role", "origin"},
 	/* transactions */
 	{"default_transaction_isolation", "read committed"},
@@ -74,6 +77,19 @@ pin(const PinnedSetting *settings, int n, GucAction action)
 		(void) set_config_option(s->name, s->value, PGC_SUSET, PGC_S_SESSION, action, true,
 								 ERROR, false);
 	}
+}
+
+/*
+ * Names without a schema are the server's until the caller's GUC nest level ends, whatever
+ * the user's search_path finds and whatever temporary objects he has.
+ */
+void
+cdc_session_pin_names(void)
+{
+	static const PinnedSetting search_path = {"search_path", SAFE_SEARCH_PATH};
+
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
+		pin(&search_path, 1, GUC_ACTION_SAVE);
 }
 
 static void

@@ -12,6 +12,8 @@ extern void cdc_session_set_patience(bool patient);
 extern int	cdc_session_begin(void);
 extern void cdc_session_end(int nestlevel);
 
+extern void cdc_session_pin_names(void);
+
 /*
  * A stretch of a user's session in which the texts of values can be read back anywhere.
  * An error ends it as well.

@@ -145,6 +145,7 @@ typedef struct CdcMessage
 	const char *topic;			/* NUL-terminated */
 	int32		partition;
 	int64		offset;
+	int64		end;			/* of the partition, as last heard of; -1 if unknown */
 	int64		timestamp;		/* record time, ms since 1970; -1 if unknown */
 	const char *key;
 	int			key_len;

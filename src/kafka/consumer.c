@@ -29,7 +29,6 @@ typedef struct Assignment
 	int			number;			/* that the process knows it by; -1: it does not */
 	uint32		generation;
 	bool		assigned;
-	int64		end;			/* the newest that was heard of, or -1 */
 } Assignment;
 
 static HTAB *assignments = NULL;
@@ -182,7 +181,6 @@ find_assignment(const char *topic, int32 partition, HASHACTION action)
 		entry->number = -1;
 		entry->generation = 0;
 		entry->assigned = false;
-		entry->end = -1;
 	}
 	return entry;
 }
@@ -240,20 +238,11 @@ cdc_consumer_unassign(const char *topic, int32 partition)
 	cdc_link_send();
 }
 
-/* The newest end of a partition that was heard of, or -1; asks nobody */
-int64
-cdc_consumer_cached_end(const char *topic, int32 partition)
-{
-	const Assignment *entry = assignments ? find_assignment(topic, partition, HASH_FIND) : NULL;
-
-	return entry ? entry->end : -1;
-}
-
 /* ---- events ---- */
 
 /* The message and its bytes, each with a NUL behind it, in one piece of memory */
 static CdcMessage *
-copy_message(const Assignment *entry, int64 offset, CdcPayload *payload)
+copy_message(const Assignment *entry, CdcPayload *payload)
 {
 	Size		header = MAXALIGN(sizeof(CdcMessage));
 	CdcMessage *message = palloc_extended(header + payload->left, MCXT_ALLOC_HUGE);
@@ -262,7 +251,6 @@ copy_message(const Assignment *entry, int64 offset, CdcPayload *payload)
 	memset(message, 0, sizeof(CdcMessage));
 	message->topic = entry->key.topic;
 	message->partition = entry->key.partition;
-	message->offset = offset;
 	copy.at = memcpy((char *) message + header, payload->at, payload->left);
 	message->key = cdc_payload_bytes(&copy, &message->key_len);
 	message->value = cdc_payload_bytes(&copy, &message->value_len);
@@ -272,16 +260,18 @@ copy_message(const Assignment *entry, int64 offset, CdcPayload *payload)
 }
 
 static void
-take_message(CdcConsumerEvent *event, Assignment *entry, CdcPayload *payload)
+take_message(CdcConsumerEvent *event, const Assignment *entry, CdcPayload *payload)
 {
-	int64		time;
+	int64		offset = cdc_payload_int64(payload);
+	int64		time = cdc_payload_int64(payload);
+	int64		end = cdc_payload_int64(payload);
 
 	event->kind = CDC_CONSUMER_MESSAGE;
-	event->offset = cdc_payload_int64(payload);
-	time = cdc_payload_int64(payload);
-	entry->end = cdc_payload_int64(payload);
-	event->message = copy_message(entry, event->offset, payload);
+	event->offset = offset;
+	event->message = copy_message(entry, payload);
+	event->message->offset = offset;
 	event->message->timestamp = time;
+	event->message->end = end;
 }
 
 static void
@@ -299,7 +289,7 @@ take_fault(CdcConsumerEvent *event, CdcConsumerEventKind kind, CdcPayload *paylo
 static bool
 take_of_partition(CdcConsumerEvent *event, const CdcFrame *frame, CdcPayload *payload)
 {
-	Assignment *entry = frame->partition < nnumbers ? by_number[frame->partition] : NULL;
+	const Assignment *entry = frame->partition < nnumbers ? by_number[frame->partition] : NULL;
 
 	if (entry == NULL || !entry->assigned || entry->generation != frame->number)
 		return false;
@@ -312,7 +302,7 @@ take_of_partition(CdcConsumerEvent *event, const CdcFrame *frame, CdcPayload *pa
 			break;
 		case CDC_FRAME_EOF:
 			event->kind = CDC_CONSUMER_EOF;
-			event->offset = entry->end = cdc_payload_int64(payload);
+			event->offset = cdc_payload_int64(payload);
 			break;
 		case CDC_FRAME_OUT_OF_RANGE:
 			take_fault(event, CDC_CONSUMER_OUT_OF_RANGE, payload);

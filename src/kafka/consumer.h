@@ -44,6 +44,5 @@ extern bool cdc_consumer_poll(CdcConsumerEvent *event);
 extern bool cdc_consumer_assign(const char *topic, int32 partition, int64 offset,
 								char **error);
 extern void cdc_consumer_unassign(const char *topic, int32 partition);
-extern int64 cdc_consumer_cached_end(const char *topic, int32 partition);
 
 #endif							/* CDC_CONSUMER_H */

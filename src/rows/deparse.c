@@ -3,7 +3,7 @@
  *		The SQL text of the few statements of one mapped relation.
  *
  * Names come from the catalog and are always quoted; values never appear in a text.
- * Operators are named with their schema, for search_path is empty.
+ * Operators are named with their schema, for search_path is pg_catalog alone.
  */
 #include "postgres.h"
 

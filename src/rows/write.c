@@ -9,12 +9,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/heap.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/table_name.h"
 #include "rows/deparse.h"
 #include "rows/table_access.h"
 #include "rows/write.h"
@@ -347,10 +349,29 @@ cdc_write_query(CdcRowSet *set, const char *sql)
 	return SPI_processed;
 }
 
+/* What the server says of it, to use CASCADE, nobody can do here */
+static void
+check_not_referenced(const CdcRelation *rel)
+{
+	List	   *others = heap_truncate_find_FKs(lcons_oid(rel->relid, list_copy(rel->table.partitions)));
+
+	if (others == NIL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot truncate table %s, to which foreign keys point", rel->qualified_name),
+			 errdetail("Table %s has one; a truncate event is of one table alone.",
+					   cdc_table_name(linitial_oid(others))),
+			 errhint("Empty here what was emptied at the author by one TRUNCATE, then leave the event out with cdcsync.skip.")));
+}
+
 void
 cdc_write_truncate(CdcRelation *rel)
 {
-	CdcWriting	outer = cdc_writing_begin(rel->relid);
+	CdcWriting	outer;
+
+	check_not_referenced(rel);
+	outer = cdc_writing_begin(rel->relid);
 
 	PG_TRY();
 	{

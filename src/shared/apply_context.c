@@ -83,7 +83,7 @@ cdc_apply_context_hint(const ErrorData *error)
 
 	if (own || !is_lost_name(error->sqlerrcode))
 		return NULL;
-	return "search_path is empty while changes are applied. Give the name its schema where it stands, or run ALTER FUNCTION ... SET search_path for the function that CONTEXT names.";
+	return "search_path is pg_catalog alone while changes are applied. Give the name its schema where it stands, or run ALTER FUNCTION ... SET search_path for the function that CONTEXT names.";
 }
 
 /* While an error is being made there is no other way to see whose it is */

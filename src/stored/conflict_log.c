@@ -35,6 +35,7 @@
 #include "base/log_limit.h"
 #include "base/printable.h"
 #include "base/subxact.h"
+#include "stored/conflict_limit.h"
 #include "stored/conflict_log.h"
 
 /* A record whose transaction was undone, with the message it is about */
@@ -152,6 +153,26 @@ attempt(void (*write) (void *), List *records)
 	"local_version, remote_version, local_origin, remote_origin, subscription, topic, " \
 	"partition, \"offset\""
 
+/* Of each table that they are of */
+static void
+keep_limits(List *records)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, records)
+		relids = list_append_unique_oid(relids, ((const CdcConflictRecord *) lfirst(lc))->relation);
+	foreach(r, relids)
+	{
+		int64		n = 0;
+
+		foreach(lc, records)
+			n += ((const CdcConflictRecord *) lfirst(lc))->relation == lfirst_oid(r) ? 1 : 0;
+		cdc_conflict_limit_keep(lfirst_oid(r), n);
+	}
+}
+
 /* One statement for all: an array per column */
 static void
 insert_records(void *arg)
@@ -193,6 +214,7 @@ insert_records(void *arg)
 	for (int i = 0; i < CDC_CONFLICT_COLUMNS; i++)
 		args[i] = cdc_extension_array(values + i * n, nulls + i * n, n, types[i]);
 	cdc_extension_execute(&insert, args, NULL);
+	keep_limits(records);
 }
 
 /*

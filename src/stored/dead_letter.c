@@ -46,13 +46,40 @@ set_bytes(CdcOwnRow *row, const char *column, const char *bytes, int len)
 		cdc_own_row_set_null(row, column, BYTEAOID);
 }
 
-/* Keep a message, with what the server said; SPI is connected */
+/* Of those that wait for somebody: are there as many as there may be? */
+static bool
+is_full(void)
+{
+	static CdcStatement select = {
+		.sql = "SELECT FROM cdcsync.dead_letter_data WHERE done_at IS NULL ORDER BY id OFFSET $1 LIMIT 1",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Datum		offset = Int64GetDatum(cdc_max_dead_letters - 1);
+
+	if (cdc_max_dead_letters <= 0)
+		return cdc_max_dead_letters == 0;
+	cdc_extension_execute(&select, &offset, NULL);
+	return SPI_processed > 0;
+}
+
+/*
+ * Keep a message, with what the server said; SPI is connected.  Raises an error, of what is
+ * not mended by waiting, if there are too many: then its partition stops there, and
+ * nothing is lost.
+ */
 void
 cdc_dead_letter_insert(const CdcMessage *m, const char *subscription, const CdcError *error)
 {
 	CdcOwnRow	row = {.table = "dead_letter_data"};
 	char	   *headers = cdc_headers_to_json(m->headers, m->headers_len);
 
+	if (is_full())
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("there are as many dead letters as this database may keep"),
+				 errdetail("This message cannot be applied: %s", error->message),
+				 errhint("Look into cdcsync.dead_letter, and run cdcsync.retry_dead_letter or cdcsync.skip_dead_letter; or increase \"cdcsync.max_dead_letters\".")));
 	cdc_own_row_set_text(&row, "subscription", subscription);
 	cdc_own_row_set_text(&row, "topic", m->topic);
 	cdc_own_row_set(&row, "partition", INT4OID, Int32GetDatum(m->partition));

@@ -12,8 +12,6 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/catalog.h"
-#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -26,7 +24,6 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "base/extension.h"
 #include "base/result.h"
 #include "base/table_name.h"
 #include "table/add_table_check.h"
@@ -44,7 +41,6 @@ void
 cdc_add_table_check_owner(Oid relid)
 {
 	char		relkind = get_rel_relkind(relid);
-	Oid			schema = get_rel_namespace(relid);
 
 	if (relkind == '\0')
 		ereport(ERROR,
@@ -52,12 +48,11 @@ cdc_add_table_check_owner(Oid relid)
 				 errmsg("relation with OID %u does not exist", relid)));
 	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), get_rel_name(relid));
-	if (IsCatalogRelationOid(relid) || schema == get_namespace_oid("information_schema", true) ||
-		schema == get_namespace_oid(CDC_EXTENSION_NAME, true))
+	if (cdc_objection_is_reserved(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
-				 errdetail("It belongs to the system or to cdcsync.")));
+				 errdetail(CDC_OBJECTION_RESERVED_DETAIL)));
 	if (!cdc_objection_is_table(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -30,7 +30,6 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -342,20 +341,16 @@ cdc_clock_next(CdcClock clock, const CdcVersion *after)
 	return next;
 }
 
-/* Smaller types are checked where the value becomes one of them */
 static int64
 increment(CdcClock clock, int64 value)
 {
-	int64		next;
-
-	if (pg_add_s64_overflow(value, 1, &next) ||
-		(cdc_clock_is_time(clock) && !IS_VALID_TIMESTAMP(next)))
+	if (value >= largest(clock))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("version out of range"),
 				 errdetail("The row has the largest version that its type can hold."),
 				 errhint("Delete the row, and insert it with another key.")));
-	return next;
+	return value + 1;
 }
 
 CdcVersion

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
@@ -22,6 +24,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "table/key.h"
 #include "table/objection.h"
 
@@ -34,6 +37,23 @@ typedef struct Reason
 	int			sqlerrcode;
 	const char *hint;
 } Reason;
+
+/* Whoever owns it, and whatever cdcsync.table_rule says: pg_write_all_data may write there */
+bool
+cdc_objection_is_reserved(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+
+	return IsCatalogRelationOid(relid) ||
+		schema == get_namespace_oid("information_schema", true) ||
+		schema == get_namespace_oid(CDC_EXTENSION_NAME, true);
+}
+
+static char *
+find_reserved(Relation rel)
+{
+	return cdc_objection_is_reserved(RelationGetRelid(rel)) ? CDC_OBJECTION_RESERVED_DETAIL : NULL;
+}
 
 static char *
 find_not_table(Relation rel)
@@ -199,6 +219,7 @@ find_virtual(Relation rel)
 
 /* In this order: each may rely on those before */
 static const Reason reasons[] = {
+	{CDC_OBJECTION_RESERVED, find_reserved, true, ERRCODE_WRONG_OBJECT_TYPE, NULL},
 	{CDC_OBJECTION_NOT_TABLE, find_not_table, true, ERRCODE_WRONG_OBJECT_TYPE, NULL},
 	{CDC_OBJECTION_NOT_PERMANENT, find_not_permanent, true, ERRCODE_WRONG_OBJECT_TYPE,
 	"Only the changes of permanent, logged tables can be captured."},

@@ -11,6 +11,7 @@
 typedef enum CdcObjectionKind
 {
 	CDC_OBJECTION_NONE,
+	CDC_OBJECTION_RESERVED,
 	CDC_OBJECTION_NOT_TABLE,
 	CDC_OBJECTION_NOT_PERMANENT,
 	CDC_OBJECTION_ACCESS_METHOD,
@@ -34,7 +35,10 @@ typedef struct CdcObjection
 	const char *hint;			/* what to do, or NULL */
 } CdcObjection;
 
+#define CDC_OBJECTION_RESERVED_DETAIL "It belongs to the system or to cdcsync."
+
 extern CdcObjection cdc_objection_find(Relation rel, bool as_partition);
+extern bool cdc_objection_is_reserved(Oid relid);
 extern bool cdc_objection_is_table(Oid relid);
 
 #endif							/* CDC_OBJECTION_H */

@@ -124,7 +124,7 @@ write_signal(const char *data)
 	};
 	static CdcStatement insert = {
 		.sql = "INSERT INTO cdcsync.signal (id, type, data) "
-		"VALUES (pg_catalog.gen_random_uuid()::text, 'execute-snapshot', $1)",
+		"VALUES (pg_catalog.gen_random_uuid()::pg_catalog.text, 'execute-snapshot', $1)",
 		.nargs = 1,
 		.argtypes = {TEXTOID}
 	};

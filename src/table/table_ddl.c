@@ -291,10 +291,9 @@ static bool
 tend(const CdcDdl *ddl, Oid relid, List **warned)
 {
 	CdcTableRule *rule = cdc_registered_table_rule(relid);
-	MemoryContext caller = CurrentMemoryContext;	/* SPI's does not last */
+	MemoryContext caller = CurrentMemoryContext;
 
 	SPI_connect();
-	MemoryContextSwitchTo(caller);
 	if (rule == NULL)
 	{
 		if (ddl->names)
@@ -304,6 +303,7 @@ tend(const CdcDdl *ddl, Oid relid, List **warned)
 	{
 		if (!list_member_oid(*warned, rule->relid))
 			warn_of_truncate(rule);
+		MemoryContextSwitchTo(caller);	/* a statement has left SPI's */
 		*warned = lappend_oid(*warned, rule->relid);
 	}
 	else

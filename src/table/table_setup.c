@@ -12,11 +12,15 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_collation.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -74,6 +78,23 @@ cdc_table_setup_identity(const List *members)
 	}
 }
 
+/* With its schema, which is not in the search_path of who runs the command */
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+									  NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 /* WHEN the key changes, by its index's equality, as everywhere */
 static char *
 key_change_condition(Oid relid)
@@ -90,7 +111,7 @@ key_change_condition(Oid relid)
 		char	   *new = psprintf("NEW.%s", name);
 
 		if (OidIsValid(col->collation))
-			new = psprintf("(%s COLLATE %s)", new, generate_collation_name(col->collation));
+			new = psprintf("(%s COLLATE %s)", new, collation_name(col->collation));
 		appendStringInfo(&buf, "%sNOT (", i == 0 ? "WHEN (" : " OR ");
 		generate_operator_clause(&buf, psprintf("OLD.%s", name), col->type, col->equality, new, col->type);
 		appendStringInfoChar(&buf, ')');

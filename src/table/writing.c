@@ -8,9 +8,14 @@
  * the session's role, so that everybody's triggers and foreign keys hold for what it
  * writes, and what it writes is a local change.
  *
- * The server calls a hook around functions that it is told to.  The role is set as a
- * variable, not as a setting: each statement is planned and run under one and the same
- * role, so that no cached plan has to be thrown away.
+ * The server calls a hook around functions that it is told to, and asks when it looks one
+ * up; some it keeps for the life of the process (what measures a range type, with the
+ * type).  So the worker has all of them called so.  Other sessions cannot, for then nothing
+ * in SQL is inlined: what one of them has looked up before it applies by hand stays as it
+ * is.
+ *
+ * The role is set as a variable, not as a setting: each statement is planned and run under
+ * one and the same role, so that no cached plan has to be thrown away.
  */
 #include "postgres.h"
 
@@ -24,6 +29,7 @@
 #include "table/writing.h"
 
 static CdcWriting now = {0};
+static bool expected = false;	/* by the worker, for all its life */
 static Oid watched = InvalidOid;
 static bool touched = false;
 static needs_fmgr_hook_type prev_needs_fmgr = NULL;
@@ -35,7 +41,7 @@ needs_hook(Oid function)
 {
 	if (prev_needs_fmgr && prev_needs_fmgr(function))
 		return true;
-	return now.active && now.nested == 0 &&
+	return (expected || (now.active && now.nested == 0)) &&
 		get_func_namespace(function) != get_namespace_oid(CDC_EXTENSION_NAME, true);
 }
 
@@ -66,6 +72,13 @@ cdc_writing_hook(void)
 	needs_fmgr_hook = needs_hook;
 	prev_fmgr = fmgr_hook;
 	fmgr_hook = around_function;
+}
+
+/* In the worker, before anything of users is looked up */
+void
+cdc_writing_expect(void)
+{
+	expected = true;
 }
 
 CdcWriting

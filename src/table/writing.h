@@ -15,6 +15,7 @@ typedef struct CdcWriting
 } CdcWriting;
 
 extern void cdc_writing_hook(void);
+extern void cdc_writing_expect(void);
 
 /*
  * From here to the end only those triggers and rules fire that are told to fire for

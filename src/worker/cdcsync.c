@@ -13,10 +13,10 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
-#include "apply/peer.h"
 #include "base/guc.h"
 #include "kafka/process.h"
 #include "shared/control.h"
+#include "shared/peer_stat.h"
 #include "shared/stat.h"
 #include "table/writing.h"
 #include "worker/launcher.h"
@@ -36,7 +36,7 @@ request_shmem(void)
 		prev_shmem_request();
 	cdc_control_shmem_request();
 	cdc_stat_shmem_request();
-	cdc_peer_shmem_request();
+	cdc_peer_stat_shmem_request();
 }
 
 static void
@@ -47,7 +47,7 @@ startup_shmem(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	cdc_control_shmem_init();
 	cdc_stat_shmem_init();
-	cdc_peer_shmem_init();
+	cdc_peer_stat_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 

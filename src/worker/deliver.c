@@ -48,10 +48,20 @@
 #define TIMED_OUT_PARTS	16
 #define HINT_RESUME "Mend the cause, then run cdcsync.resume."
 
-/* A message with what it decodes to; item is NULL if there is nothing to apply */
-typedef struct Prepared
+/* A message on its way into a transaction, and what that does besides applying it */
+typedef struct CdcDelivery
 {
 	CdcMessage *message;
+	CdcPartition *partition;	/* whose position it moves; NULL: a dead letter's, which has passed it */
+	const CdcSubscription *sub;
+	CdcLogTail *tail;			/* what came before it in its log */
+	bool		held;			/* a dead letter that has to wait for its time */
+} CdcDelivery;
+
+/* With what it decodes to; item is NULL if there is nothing to apply */
+typedef struct Prepared
+{
+	CdcDelivery *delivery;
 	CdcApplyItem *item;
 } Prepared;
 
@@ -65,47 +75,48 @@ typedef struct Run
 	const char *peer;
 } Run;
 
-static void deliver_range(CdcMessage **messages, int n, CdcApplyHow how);
+static void deliver_range(CdcDelivery **deliveries, int n, CdcApplyHow how);
 
 /* Messages that a transaction before the error committed, and those of stopped partitions */
 static int
-leave_out_done(CdcMessage **messages, int n, CdcMessage **left)
+leave_out_done(CdcDelivery **deliveries, int n, CdcDelivery **left)
 {
 	int			nleft = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		const CdcMessage *m = messages[i];
+		const CdcMessage *m = deliveries[i]->message;
+		const CdcPartition *p = deliveries[i]->partition;
 
-		if (m->owner->assigned && (m->applied || m->offset >= m->owner->offset.next_offset))
-			left[nleft++] = messages[i];
+		if (p->assigned && (m->applied || m->offset >= p->offset.next_offset))
+			left[nleft++] = deliveries[i];
 	}
 	return nleft;
 }
 
 /* Has one of them waited already?  Then the others have, too */
 static bool
-waits_again(CdcMessage **messages, int n)
+waits_again(CdcDelivery **deliveries, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (messages[i]->owner->retries > 0)
+		if (deliveries[i]->partition && deliveries[i]->partition->retries > 0)
 			return true;
 	}
 	return false;
 }
 
 static Prepared *
-prepare(CdcMessage **messages, int n)
+prepare(CdcDelivery **deliveries, int n)
 {
 	Prepared   *prepared = palloc_extended(sizeof(Prepared) * n, MCXT_ALLOC_HUGE);
 
 	for (int i = 0; i < n; i++)
 	{
-		CdcPartition *p = messages[i]->owner;
+		CdcDelivery *d = deliveries[i];
 
-		prepared[i].message = messages[i];
-		prepared[i].item = cdc_apply_prepare(messages[i], &p->sub->apply, &p->tail);
+		prepared[i].delivery = d;
+		prepared[i].item = cdc_apply_prepare(d->message, &d->sub->apply, d->tail);
 	}
 	return prepared;
 }
@@ -176,7 +187,7 @@ stamp(Prepared *run, int n)
 		if (run[i].item && run[i].item->counts)
 			latest = Max(latest, run[i].item->time);
 	}
-	cdc_origin_stamp(run[n - 1].message->offset + 1, latest);
+	cdc_origin_stamp(run[n - 1].delivery->message->offset + 1, latest);
 }
 
 /* Returns the number of messages from the first that could share this transaction */
@@ -200,14 +211,15 @@ apply_items(Run *run, CdcApplyHow how, CdcApplied *applied, TimestampTz *hold_un
 }
 
 static CdcOffset *
-offset_after(const CdcMessage *m)
+offset_after(const CdcDelivery *d)
 {
+	const CdcMessage *m = d->message;
 	CdcOffset  *offset = palloc(sizeof(CdcOffset));
 
-	*offset = m->owner->offset;
+	*offset = d->partition->offset;
 	offset->next_offset = m->offset + 1;
 	offset->record_time = m->marker ? -1 : m->timestamp;
-	offset->table = m->owner->tail.table;
+	offset->table = d->partition->tail.table;
 	return offset;
 }
 
@@ -219,14 +231,14 @@ store_offsets(Prepared *run, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		CdcMessage *m = run[i].message;
-		bool		last = i + 1 == n || run[i + 1].message->owner != m->owner;
+		const CdcDelivery *d = run[i].delivery;
+		bool		last = i + 1 == n || run[i + 1].delivery->partition != d->partition;
 		CdcOffset  *offset;
 
-		if (!last || m->offset < m->owner->offset.next_offset)
+		if (d->partition == NULL || !last || d->message->offset < d->partition->offset.next_offset)
 			continue;
-		offset = offset_after(m);
-		cdc_offset_advance(offset, m->owner->offset.next_offset);
+		offset = offset_after(d);
+		cdc_offset_advance(offset, d->partition->offset.next_offset);
 		offsets = lappend(offsets, offset);
 	}
 	return offsets;
@@ -237,8 +249,8 @@ mark_dead_letters(Prepared *run, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (run[i].message->dead_letter)
-			cdc_dead_letter_set_applied(run[i].message->dead_letter);
+		if (run[i].delivery->message->dead_letter)
+			cdc_dead_letter_set_applied(run[i].delivery->message->dead_letter);
 	}
 }
 
@@ -247,7 +259,7 @@ last_event_time(Prepared *run, int n, const CdcPartition *p)
 {
 	for (int i = n - 1; i >= 0; i--)
 	{
-		if (run[i].message->owner == p && run[i].item && run[i].item->event->time)
+		if (run[i].delivery->partition == p && run[i].item && run[i].item->event->time)
 			return run[i].item->event->time;
 	}
 	return 0;
@@ -275,6 +287,15 @@ publish(Prepared *run, int n, List *offsets)
 		cdc_control_progress();
 }
 
+/* It must wait for its time */
+static void
+hold(CdcDelivery *d, TimestampTz until)
+{
+	d->held = true;
+	if (d->partition)
+		cdc_partition_hold(d->partition, until);
+}
+
 /* Returns how many messages are done, and takes them off: none if the first must wait for its time */
 static int
 apply_run(Run *run, CdcApplyHow how)
@@ -299,7 +320,7 @@ apply_run(Run *run, CdcApplyHow how)
 	(void) cdc_apply_limit_end();
 
 	if (n == 0)
-		cdc_partition_hold(messages[0].message->owner, hold_until);
+		hold(messages[0].delivery, hold_until);
 	cdc_apply_count(&applied);
 	cdc_conflict_log_report(applied.conflicts);
 	publish(messages, n, offsets);
@@ -307,7 +328,7 @@ apply_run(Run *run, CdcApplyHow how)
 	return n;
 }
 
-/* A partition whose next event must wait for its time is no longer read */
+/* A partition whose next event must wait for its time is no longer read; nor is a dead letter that must */
 static int
 leave_out_held(Prepared *prepared, int n)
 {
@@ -315,16 +336,18 @@ leave_out_held(Prepared *prepared, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (prepared[i].message->owner->assigned)
+		const CdcPartition *p = prepared[i].delivery->partition;
+
+		if (p && p->assigned)
 			prepared[nleft++] = prepared[i];
 	}
 	return nleft;
 }
 
 static void
-apply_range(CdcMessage **messages, int n, CdcApplyHow how)
+apply_range(CdcDelivery **deliveries, int n, CdcApplyHow how)
 {
-	Prepared   *left = prepare(messages, n);
+	Prepared   *left = prepare(deliveries, n);
 	Run			run = {0};
 
 	while (n > 0)
@@ -382,18 +405,18 @@ end_failed_try(MemoryContext context)
 
 /* NULL if all went well, else a copy of the error */
 static ErrorData *
-try_range(CdcMessage **messages, int n, CdcApplyHow how)
+try_range(CdcDelivery **deliveries, int n, CdcApplyHow how)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
 	how.alone = n == 1;
-	cdc_session_set_patience(!how.impatient && !waits_again(messages, n));
-	cdc_apply_context_set_alone(how.alone ? messages[0] : NULL);
+	cdc_session_set_patience(!how.impatient && !waits_again(deliveries, n));
+	cdc_apply_context_set_alone(how.alone ? deliveries[0]->message : NULL);
 	cdc_apply_context_set_table(InvalidOid, NULL, NULL);
 	PG_TRY();
 	{
-		apply_range(messages, n, how);
+		apply_range(deliveries, n, how);
 	}
 	PG_CATCH();
 	{
@@ -405,23 +428,23 @@ try_range(CdcMessage **messages, int n, CdcApplyHow how)
 }
 
 static bool
-of_one_partition(CdcMessage **messages, int n)
+of_one_partition(CdcDelivery **deliveries, int n)
 {
 	for (int i = 1; i < n; i++)
 	{
-		if (messages[i]->owner != messages[0]->owner)
+		if (deliveries[i]->partition != deliveries[0]->partition)
 			return false;
 	}
 	return true;
 }
 
 static void
-deliver_parts(CdcMessage **messages, int n, CdcApplyHow how, int parts)
+deliver_parts(CdcDelivery **deliveries, int n, CdcApplyHow how, int parts)
 {
 	int			size = (n + parts - 1) / parts;
 
 	for (int i = 0; i < n; i += size)
-		deliver_range(messages + i, Min(size, n - i), how);
+		deliver_range(deliveries + i, Min(size, n - i), how);
 }
 
 static bool
@@ -450,21 +473,21 @@ is_transient(int sqlstate)
  * code that fails so, or no room; but who cancels wants the whole to let go.
  */
 static bool
-is_of_some(CdcMessage **messages, int n, int sqlstate)
+is_of_some(CdcDelivery **deliveries, int n, int sqlstate)
 {
 	if (sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
 		return n > 1;
-	return sqlstate != ERRCODE_QUERY_CANCELED && !of_one_partition(messages, n);
+	return sqlstate != ERRCODE_QUERY_CANCELED && !of_one_partition(deliveries, n);
 }
 
 static void
-wait_range(CdcMessage **messages, int n, const ErrorData *caught)
+wait_range(CdcDelivery **deliveries, int n, const ErrorData *caught)
 {
 	CdcError	error = cdc_error_caught(caught, NULL);
 
 	for (int i = 0; i < n; i++)
 	{
-		CdcPartition *p = messages[i]->owner;
+		CdcPartition *p = deliveries[i]->partition;
 
 		if (!p->assigned)
 			continue;
@@ -480,11 +503,11 @@ wait_range(CdcMessage **messages, int n, const ErrorData *caught)
 
 /* Another partition may bring the change that frees the value */
 static bool
-may_be_freed(const CdcMessage *message, const ErrorData *error)
+may_be_freed(const CdcDelivery *d, const ErrorData *error)
 {
 	return (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
 			error->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION) &&
-		message->owner->retries < UNIQUE_RETRIES;
+		d->partition->retries < UNIQUE_RETRIES;
 }
 
 /*
@@ -492,14 +515,14 @@ may_be_freed(const CdcMessage *message, const ErrorData *error)
  * skip() names it.  False if somebody is at the position: then its partition waits.
  */
 static bool
-move_up(CdcMessage *message)
+move_up(CdcDelivery *d)
 {
-	CdcPartition *p = message->owner;
+	CdcPartition *p = d->partition;
 	CdcOffset	offset = p->offset;
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile failure = NULL;
 
-	offset.next_offset = message->offset;
+	offset.next_offset = d->message->offset;
 	offset.record_time = -1;
 	PG_TRY();
 	{
@@ -514,22 +537,23 @@ move_up(CdcMessage *message)
 	PG_END_TRY();
 
 	if (failure)
-		wait_range(&message, 1, failure);
+		wait_range(&d, 1, failure);
 	else
 		cdc_partition_set_offset(p, &offset);
 	return failure == NULL;
 }
 
 static void
-stop(CdcMessage *message, const ErrorData *caught)
+stop(CdcDelivery *d, const ErrorData *caught)
 {
+	CdcPartition *p = d->partition;
 	CdcError	error = cdc_error_caught(caught, HINT_RESUME);
 
-	if (message->offset > message->owner->offset.next_offset && !move_up(message))
+	if (d->message->offset > p->offset.next_offset && !move_up(d))
 		return;
-	cdc_partition_stop(message->owner, &error);
-	if (message->owner->state == CDC_PARTITION_ERROR)
-		cdc_conflict_log_write_stashed(message);
+	cdc_partition_stop(p, &error);
+	if (p->state == CDC_PARTITION_ERROR)
+		cdc_conflict_log_write_stashed(d->message);
 }
 
 static void
@@ -549,18 +573,18 @@ report_kept(const CdcMessage *message, const char *subscription, const CdcError 
 
 /* As a dead letter, and go on behind it */
 static void
-keep(CdcMessage *message, const ErrorData *caught)
+keep(CdcDelivery *d, const ErrorData *caught)
 {
 	CdcError	error = cdc_error_caught(caught, NULL);
-	CdcPartition *p = message->owner;
+	CdcPartition *p = d->partition;
 	MemoryContext context = CurrentMemoryContext;
-	CdcOffset  *offset = offset_after(message);
+	CdcOffset  *offset = offset_after(d);
 	ErrorData  *volatile failure = NULL;
 
 	PG_TRY();
 	{
 		(void) cdc_extension_begin();
-		cdc_dead_letter_insert(message, p->offset.subscription, &error);
+		cdc_dead_letter_insert(d->message, p->offset.subscription, &error);
 		cdc_offset_advance(offset, p->offset.next_offset);
 		cdc_extension_commit(context);
 	}
@@ -571,36 +595,36 @@ keep(CdcMessage *message, const ErrorData *caught)
 	PG_END_TRY();
 
 	if (failure && is_transient(failure->sqlerrcode))
-		wait_range(&message, 1, failure);
+		wait_range(&d, 1, failure);
 	else if (failure)
-		stop(message, failure);
+		stop(d, failure);
 	else
 	{
-		cdc_conflict_log_write_stashed(message);
-		report_kept(message, p->offset.subscription, &error);
+		cdc_conflict_log_write_stashed(d->message);
+		report_kept(d->message, p->offset.subscription, &error);
 		cdc_partition_passed(p, offset, &error);
 		cdc_control_progress();
 	}
 }
 
 static void
-give_up(CdcMessage *message, const ErrorData *error)
+give_up(CdcDelivery *d, const ErrorData *error)
 {
-	if (message->applied)
+	if (d->message->applied)
 		return;					/* read again for what it was, and was a dead letter */
-	if (message->owner->sub->dead_letter)
-		keep(message, error);
+	if (d->sub->dead_letter)
+		keep(d, error);
 	else
-		stop(message, error);
+		stop(d, error);
 }
 
 static void
-deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
+deliver_range(CdcDelivery **deliveries, int n, CdcApplyHow how)
 {
-	CdcMessage **left = palloc(sizeof(CdcMessage *) * n);
+	CdcDelivery **left = palloc(sizeof(CdcDelivery *) * n);
 	ErrorData  *error;
 
-	n = leave_out_done(messages, n, left);
+	n = leave_out_done(deliveries, n, left);
 	if (n == 0 || (error = try_range(left, n, how)) == NULL)
 		return;
 
@@ -632,7 +656,17 @@ deliver_range(CdcMessage **messages, int n, CdcApplyHow how)
 void
 cdc_deliver(CdcMessage **messages, int nmessages)
 {
-	deliver_range(messages, nmessages, (CdcApplyHow){0});
+	CdcDelivery *deliveries = palloc_extended(sizeof(CdcDelivery) * nmessages, MCXT_ALLOC_HUGE);
+	CdcDelivery **all = palloc_extended(sizeof(CdcDelivery *) * nmessages, MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		CdcPartition *p = messages[i]->owner;
+
+		deliveries[i] = (CdcDelivery){.message = messages[i],.partition = p,.sub = p->sub,.tail = &p->tail};
+		all[i] = &deliveries[i];
+	}
+	deliver_range(all, nmessages, (CdcApplyHow){0});
 	cdc_peer_publish();
 }
 
@@ -649,12 +683,12 @@ next_dead_letter(int64 after)
 }
 
 static ErrorData *
-try_dead_letter(CdcMessage *message)
+try_dead_letter(CdcDelivery *d)
 {
-	ErrorData  *error = try_range(&message, 1, (CdcApplyHow){.lock = true});
+	ErrorData  *error = try_range(&d, 1, (CdcApplyHow){.lock = true});
 
 	if (error && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
-		error = try_range(&message, 1, (CdcApplyHow){.lock = true, .unique = true});
+		error = try_range(&d, 1, (CdcApplyHow){.lock = true, .unique = true});
 	return error;
 }
 
@@ -684,19 +718,16 @@ record_failure(int64 id, const ErrorData *caught)
 static bool
 retry_dead_letter(CdcDeadLetter *letter, List *subscriptions)
 {
-	CdcPartition owner = {.stat = -1};
 	CdcSubscription *sub = cdc_subscription_find(subscriptions, letter->subscription);
+	CdcLogTail	tail = {0};		/* a null value was judged when it came */
+	CdcDelivery delivery = {.message = &letter->message,.sub = sub,.tail = &tail};
 	ErrorData  *error;
 
 	if (sub == NULL)
 		return true;			/* has just been removed; who makes it anew may ask again */
-	owner.offset.subscription = sub->name;
-	owner.offset.next_offset = PG_INT64_MAX;	/* its position is not moved */
-	owner.sub = sub;
-	letter->message.owner = &owner;
-	error = try_dead_letter(&letter->message);
+	error = try_dead_letter(&delivery);
 	if (error == NULL)
-		return owner.state != CDC_PARTITION_WAITING;	/* held for its time */
+		return !delivery.held;
 	return !is_transient(error->sqlerrcode) &&
 		record_failure(letter->message.dead_letter, error) == NULL;
 }

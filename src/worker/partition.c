@@ -118,9 +118,23 @@ take_position(CdcPartition *p, List *offsets)
 	}
 }
 
+#define FROM(state) (1 << CDC_PARTITION_##state)
+#define FROM_READ (FROM(STARTING) | FROM(STREAMING) | FROM(WAITING))
+
+/* From which states one may come, as the picture above has it; a state may always stay */
+static const int predecessors[] PG_USED_FOR_ASSERTS_ONLY = {
+	[CDC_PARTITION_STARTING] = FROM_READ | FROM(PAUSED) | FROM(ERROR),
+	[CDC_PARTITION_STREAMING] = FROM_READ,
+	[CDC_PARTITION_WAITING] = FROM_READ,
+	[CDC_PARTITION_PAUSED] = FROM_READ | FROM(ERROR),
+	[CDC_PARTITION_ERROR] = FROM_READ,
+};
+
+/* The only one that changes it; error NULL keeps what was said last */
 static void
 set_state(CdcPartition *p, CdcPartitionState state, const CdcError *error)
 {
+	Assert(p->state == state || (predecessors[state] & (1 << p->state)) != 0);
 	p->state = state;
 	if (error)
 		cdc_stat_partition_error(p->stat, state, error);
@@ -493,6 +507,8 @@ start(CdcPartition *p)
 	int64		from;
 
 	p->maybe_mended = false;
+	if (p->state == CDC_PARTITION_ERROR)
+		set_state(p, CDC_PARTITION_STARTING, NULL);
 	if (p->offset.cluster_id && current_cluster &&
 		strcmp(p->offset.cluster_id, current_cluster) != 0)
 	{
@@ -514,7 +530,7 @@ start(CdcPartition *p)
 		return;
 	}
 	p->assigned = true;
-	if (p->retries == 0 || p->state == CDC_PARTITION_ERROR)
+	if (p->retries == 0)
 		set_state(p, CDC_PARTITION_STARTING, NULL);
 }
 
@@ -611,7 +627,7 @@ cdc_partition_accept(CdcPartition *p, CdcMessage *message)
 	if (message->offset < p->position)
 		return false;
 	p->position = message->offset + 1;
-	take_end(p, cdc_consumer_cached_end(p->offset.topic, p->offset.partition));
+	take_end(p, message->end);
 	return true;
 }
 

@@ -27,11 +27,11 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
-#include "apply/peer.h"
 #include "base/altered.h"
 #include "base/extension.h"
 #include "base/subxact.h"
 #include "shared/control.h"
+#include "shared/peer_stat.h"
 #include "shared/stat.h"
 #include "table/origin.h"
 #include "table/publication.h"
@@ -288,7 +288,7 @@ after_command(const Aftermath *aftermath)
 	{
 		drop_origins(aftermath->dropped);
 		cdc_stat_forget_database(aftermath->dropped);
-		cdc_peer_forget_database(aftermath->dropped);
+		cdc_peer_stat_forget_database(aftermath->dropped);
 	}
 	if (OidIsValid(aftermath->probed))
 		cdc_control_probe_at_commit(aftermath->probed);
@@ -299,7 +299,7 @@ after_command(const Aftermath *aftermath)
 		{
 			cdc_origin_drop_all(MyDatabaseId);
 			cdc_stat_forget_database(MyDatabaseId);
-			cdc_peer_forget_database(MyDatabaseId);
+			cdc_peer_stat_forget_database(MyDatabaseId);
 		}
 	}
 }

@@ -31,7 +31,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "apply/peer.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/guc.h"
@@ -42,12 +41,14 @@
 #include "kafka/kafka_config.h"
 #include "shared/apply_context.h"
 #include "shared/control.h"
+#include "shared/peer_stat.h"
 #include "stored/conflict_log.h"
 #include "stored/dead_letter.h"
 #include "stored/identity.h"
 #include "stored/offset.h"
 #include "table/origin.h"
 #include "table/registered_table.h"
+#include "table/writing.h"
 #include "worker/apply_limit.h"
 #include "worker/batch.h"
 #include "worker/deliver.h"
@@ -96,7 +97,7 @@ leave(int code, Datum arg)
 	cdc_consumer_close();
 	cdc_origin_reset();
 	cdc_stat_partition_release_all();
-	cdc_peer_forget();
+	cdc_peer_stat_forget();
 }
 
 static void
@@ -115,6 +116,7 @@ initialize(void)
 										 ALLOCSET_DEFAULT_SIZES);
 	cdc_batch_init();
 	cdc_session_pin();
+	cdc_writing_expect();
 	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
 	letters_due = CDC_TICKS_NEVER;
 }

@@ -79,7 +79,7 @@ $node->sql("ALTER EXTENSION cdcsync UPDATE TO 'old'");
 my $log = -s $node->logfile;
 $node->restart;
 produce($topic, items(10));
-ok(wait_until('the worker to fail', sub { log_lines($node, 'column "event_time" does not exist', $log) }),
+ok(wait_until('the worker to fail', sub { log_lines($node, 'column "event_time" does not exist in the tables of extension cdcsync', $log) }),
 	'a worker that misses a column says so');
 is($node->sql('SELECT count(*) FROM item'), $id - 10, '... and applies nothing');
 is($node->sql(extension_check()), "warning it is of version old here, the files of the server are of version $next",

@@ -331,11 +331,11 @@ my %function = (
 
 # Every relation: who may read it, and what he learns. Nobody writes one.
 my %relation = (
-	conflict_data => [ '', '' ],
+	conflict_data => [ '', 'id, time and table, for admin and monitor' ],
 	conflict_data_id_seq => [ '', '' ],
 	conflict_history => [ 'admin', 'rows, of tables that he may read' ],
 	dead_letter => [ 'admin', 'messages, of tables that he may read' ],
-	dead_letter_data => [ '', 'subscription and status, for admin and monitor' ],
+	dead_letter_data => [ '', 'number, subscription and status, for admin and monitor' ],
 	dead_letter_data_id_seq => [ '', '' ],
 	local_identity => [ '', 'which database it is, for admin and monitor' ],
 	signal => [ '', '' ],
@@ -354,7 +354,7 @@ my %relation = (
 # Every setting: its context, and whether everybody sees it. Superusers alone set one.
 my %setting = (
 	(map { ("cdcsync.$_" => [ 'sighup', 1 ]) }
-		qw(apply_timeout apply_workers batch_rows batch_size conflict_log_limit conflict_retention dead_letter_retention max_clock_skew
+		qw(apply_timeout apply_workers batch_rows batch_size conflict_log_limit conflict_retention dead_letter_retention max_clock_skew max_conflicts max_dead_letters
 		tombstone_retention topic_refresh_interval)),
 	(map { ("cdcsync.$_" => [ 'postmaster', 1 ]) } qw(max_partitions max_tables)),
 	(map { ("cdcsync.$_" => [ 'superuser', 1 ]) } qw(max_origins node_name)),
@@ -473,6 +473,15 @@ foreach my $setting (sort keys %setting, sort keys %unlisted)
 	}
 }
 
+# the role may have been made by somebody who then keeps a hand on it
+$node->sql('ALTER ROLE cdcsync_admin LOGIN; GRANT cdcsync_admin TO dave WITH ADMIN OPTION');
+my (undef, undef, $warnings) = $node->psql('other', 'CREATE EXTENSION cdcsync');
+like($warnings, qr/may grant it\nDETAIL:  Who may: dave\.\nHINT:  .*REVOKE cdcsync_admin FROM dave\./, 'CREATE EXTENSION says who else has the role to give');
+like($warnings, qr/may log in\nHINT:  .*ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL\./, '... and that it may log in');
+$node->sql('REVOKE cdcsync_admin FROM dave; ALTER ROLE cdcsync_admin NOLOGIN PASSWORD NULL');
+(undef, undef, $warnings) = $node->psql('other', 'DROP EXTENSION cdcsync; CREATE EXTENSION cdcsync; DROP EXTENSION cdcsync');
+unlike($warnings, qr/exists already/, '... which its remedies end');
+
 # hooks
 $state = state();
 foreach my $command (map { @{ $hook{$_} } } sort keys %hook)
@@ -485,6 +494,15 @@ foreach my $command (map { @{ $hook{$_} } } sort keys %hook)
 	}
 }
 is(state(), $state, 'no command of theirs has stopped anything');
+
+# --- what Debezium's role may: without a right on a table it has what is published of it ---------------------------
+
+$node->sql(q{CREATE ROLE reader REPLICATION LOGIN; SELECT pg_create_logical_replication_slot('leak', 'pgoutput')});
+$node->sql(q{INSERT INTO secret (id, body) VALUES (4711, 'for nobody')});
+like(run_as('reader', 'SELECT * FROM secret'), qr/permission denied for table secret/, 'a role with REPLICATION may not SELECT');
+like(run_as('reader', q{SELECT count(*) > 0 FROM pg_logical_slot_peek_binary_changes('leak', NULL, NULL, 'proto_version', '1', 'publication_names', 'cdcsync')
+	AS c WHERE position('for nobody'::bytea IN c.data) > 0}), qr/^t$/, '... and reads it in the log');
+$node->sql(q{SELECT pg_drop_replication_slot('leak')});
 
 $node->sql("SELECT cdcsync.remove_table('$_')") foreach @tables;
 nothing_ran('at the end');

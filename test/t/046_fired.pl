@@ -81,7 +81,7 @@ END
 $first->sql("INSERT INTO stamped VALUES (20, 'Slug')");
 wait_until('the partition stops', sub { $second->sql($stopped) ne '' });
 like($second->sql($stopped), qr/function norm\(text\) does not exist/, 'a name without a schema is not found');
-like($second->sql($stopped), qr/\nHINT: search_path is empty while changes are applied.*ALTER FUNCTION/, '... and the error says why');
+like($second->sql($stopped), qr/\nHINT: search_path is pg_catalog alone while changes are applied.*ALTER FUNCTION/, '... and the error says why');
 $second->sql('ALTER FUNCTION slug(text) SET search_path = public; SELECT cdcsync.resume(NULL)');
 wait_equal(\@all, 'stamped', where => '(SELECT count(*) = 11 FROM stamped)', name => '... and what mends it');
 

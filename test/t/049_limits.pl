@@ -147,6 +147,50 @@ like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE subscrip
 produce($slow, change(0, 'c', 'slow', undef, { id => 1000, body => 'x', v => 1 }));
 becomes($node, 'SELECT count(*) FROM slow WHERE id = 1000', 1, '... the others go on');
 
+# --- records ------------------------------------------------------------------------------------------------------
+
+sub set
+{
+	$node->sql("ALTER SYSTEM SET $_[0]");
+	$node->reload;
+	return;
+}
+
+set('cdcsync.max_conflicts = 20');
+$node->sql('ALTER TABLE good ADD note text; SELECT cdcsync.skip(subscription, topic, partition, next_offset) FROM cdcsync.stat_subscription WHERE state = $$error$$');
+$node->sql(q{SELECT cdcsync.alter_table_rule('good', conflicts => '{"insert_exists": "keep_local"}'); UPDATE good SET v = 1000; SELECT cdcsync.resume(NULL)});
+is($node->sql("SELECT cdcsync.wait_for('good', '60s')"), 't', 'a table without a handler');
+produce($good, map { change(0, 'c', 'good', undef, { id => 1, body => "n$_", v => 10 + $_ }) } 1 .. 200);
+is($node->sql("SELECT cdcsync.wait_for('good', '60s')"), 't', '200 conflicts');
+my $history = q{FROM cdcsync.conflict_history WHERE relation = 'good'::regclass};
+cmp_ok($node->sql("SELECT count(*) $history"), '<=', 20, '... are not all kept');
+is($node->sql("SELECT max(remote_row ->> 'v') $history"), 210, '... the newest are');
+cmp_ok($node->sql("SELECT count(*) $history"), '>=', 18, '... as many as may be');
+like($node->sql("SELECT problem FROM cdcsync.check() WHERE subject = 'table public.good' AND problem ~ 'max_conflicts'"), qr/as many conflicts of it as are kept \(cdcsync\.max_conflicts\)/, '... check() says so');
+set('cdcsync.max_conflicts = 10');
+$node->sql('SELECT cdcsync.restart_workers()');
+produce($good, change(0, 'c', 'good', undef, { id => 1, body => 'one more', v => 500 }));
+is($node->sql("SELECT cdcsync.wait_for('good', '60s')"), 't', 'the limit is lowered');
+is($node->sql("SELECT count(*), max((remote_row ->> 'v')::int) $history"), '9|500', '... what is too much goes with the next');
+
+# one is there
+set('cdcsync.max_dead_letters = 4');
+$node->sql('SELECT cdcsync.restart_workers(); DELETE FROM good');
+$node->sql("ALTER TABLE good ADD CONSTRAINT bad CHECK (body <> 'bad'); SELECT cdcsync.alter_subscription('good', on_error => 'dead_letter')");
+my ($next) = $node->sql(position_of($good, 0)) =~ / (\d+)$/;
+produce($good, map { change(0, 'c', 'good', undef, { id => $_, body => 'bad', v => 2000 }) } 1 .. 5);
+becomes($node, position_of($good, 0), 'error ' . ($next + 3), 'dead letters up to the limit: then the partition stops');
+is($node->sql("SELECT count(*) FROM cdcsync.dead_letter WHERE status = 'failed'"), 4, '... they are kept');
+like($node->sql("SELECT last_error FROM cdcsync.stat_subscription WHERE subscription = 'good'"),
+	qr/^there are as many dead letters as this database may keep\nDETAIL: This message cannot be applied: new row.*violates check constraint "bad"\nHINT: .*cdcsync\.max_dead_letters/s, '... it is said why');
+is($node->sql("SELECT level FROM cdcsync.check() WHERE subject = 'cdcsync.max_dead_letters'"), 'error', '... and by check()');
+$node->sql("SELECT cdcsync.skip_dead_letter(min(id)) FROM cdcsync.dead_letter WHERE status = 'failed'");
+becomes($node, position_of($good, 0), 'error ' . ($next + 4), 'one that is skipped makes room for one');
+set('cdcsync.max_dead_letters = -1');
+$node->sql("SELECT cdcsync.resume('good')");
+becomes($node, position_of($good, 0), 'streaming ' . ($next + 5), 'without a limit all are kept');
+is($node->sql("SELECT count(*) FROM cdcsync.check() WHERE subject = 'cdcsync.max_dead_letters'"), 0, '... and check() is silent');
+
 log_has_no($node, 'PANIC|TRAP|terminated by signal', 'nothing has crashed');
 log_has_no($node, 'cdcsync apply worker ERROR', 'no worker has died of an error');
 done_testing();

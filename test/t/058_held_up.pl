@@ -40,19 +40,22 @@ becomes($node, "SELECT v FROM held", 5, '... and then it has its turn');
 
 $node->sql(<<'END');
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no such file' USING ERRCODE = '58P01'; END $$;
-CREATE TRIGGER fail BEFORE UPDATE ON held FOR EACH ROW WHEN (NEW.v = 6) EXECUTE FUNCTION fail();
+CREATE TRIGGER fail BEFORE UPDATE ON held FOR EACH ROW WHEN (NEW.v = 7) EXECUTE FUNCTION fail();
 ALTER TABLE held ENABLE ALWAYS TRIGGER fail;
-SELECT cdcsync.pause();
 END
+# in one batch, as they are there together when the worker has its hands free
+$user->query_safe('BEGIN; UPDATE held SET v = v');
 produce($held, change(0, 'u', 'held', undef, { id => 1, v => 6 }));
+ok(wait_until('it', sub { $node->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'cdcsync apply worker' AND wait_event_type = 'Lock'") }),
+	'the worker is held up');
+produce($held, change(0, 'u', 'held', undef, { id => 1, v => 7 }));
 produce($free, change(0, 'c', 'free', undef, { id => 100, v => 1 }));
-# in one batch, as they are there together
-$node->sql('SELECT cdcsync.resume()');
+$user->query_safe('COMMIT');
 becomes($node, "SELECT state FROM cdcsync.stat_subscription WHERE topic = '$held' AND last_error LIKE '%no such file%'", 'waiting', 'whose code fails waits');
 becomes($node, 'SELECT count(*) FROM free WHERE id = 100', 1, '... the other does not');
 is(log_lines($node, qr/will read topic "$free"/), 0, '... and has not');
 $node->sql('DROP TRIGGER fail ON held');
-becomes($node, "SELECT v FROM held", 6, '... and then it has its turn');
+becomes($node, "SELECT v FROM held", 7, '... and then it has its turn');
 
 # --- a file of settings ---------------------------------------------------------------------------------
 
