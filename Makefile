@@ -106,9 +106,15 @@ memcheck:
 .PHONY: lint
 lint:
 	@test/house
+	@test/format
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --suppress=missingIncludeSystem --inline-suppr \
 		--max-configs=1 --library=test/cppcheck.cfg -Isrc src
 	@clang-tidy --quiet src/*/*.c bench/*.c -- -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE -include src/base/domain.h
+
+# the blanks and columns of the C code (test/format)
+.PHONY: format
+format:
+	@test/format --mend
 
 # how large functions and files are, how much is shared (test/house)
 .PHONY: house

@@ -270,6 +270,34 @@ DROP SCHEMA evil CASCADE;
 RESET client_min_messages;
 
 --
+-- The triggers' functions as other triggers, by who owns the table or has TRIGGER on it.
+--
+CREATE TABLE misfired (id int PRIMARY KEY, v bigint NOT NULL);
+SELECT cdcsync.add_table('misfired', version_column => 'v');
+CREATE TABLE misfired_so (n int, attempt text);
+INSERT INTO misfired_so SELECT row_number() OVER (), format('CREATE TRIGGER misfired %s ON misfired FOR EACH %s EXECUTE FUNCTION cdcsync.%s(); '
+	'INSERT INTO misfired VALUES (1, 1); UPDATE misfired SET id = 2; DELETE FROM misfired', event, level, function)
+FROM unnest('{BEFORE INSERT,BEFORE UPDATE,BEFORE DELETE,AFTER INSERT,AFTER UPDATE,AFTER DELETE}'::text[]) AS event,
+	unnest('{ROW,STATEMENT}'::text[]) AS level, unnest('{version_trigger,version_check_trigger,tombstone_trigger}'::text[]) AS function;
+DO $$
+DECLARE
+	tried text;
+BEGIN
+	FOR tried IN SELECT attempt FROM misfired_so ORDER BY n LOOP
+		BEGIN
+			EXECUTE tried;
+			RAISE NOTICE '%', split_part(tried, ';', 1);
+			DROP TRIGGER misfired ON misfired;
+		EXCEPTION WHEN trigger_protocol_violated THEN
+			NULL;
+		END;
+	END LOOP;
+END $$;
+TABLE misfired;
+SELECT cdcsync.remove_table('misfired');
+DROP TABLE misfired, misfired_so;
+
+--
 -- Who may write all data writes rules, too; one of a table that nobody may register is none.
 --
 CREATE ROLE regress_cdcsync_writer IN ROLE pg_write_all_data, cdcsync_admin;

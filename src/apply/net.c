@@ -26,7 +26,7 @@
 typedef struct WriteArgs
 {
 	CdcTableApply *ta;
-	CdcKeyState  **keys;
+	CdcKeyState **keys;
 	int			nkeys;
 } WriteArgs;
 
@@ -179,7 +179,7 @@ write_lifted(void *arg)
 
 	for (int i = 0; i < args->nkeys; i++)
 	{
-		CdcKeyState   *ks = args->keys[i];
+		CdcKeyState *ks = args->keys[i];
 		const CdcRow *image = cdc_image_row(&ks->last_delete->before);
 		CdcRow		before = cdc_row_overlay(rel, &ks->stored, image);
 
@@ -204,7 +204,7 @@ write_deletes(CdcTableApply *ta)
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		CdcKeyState   *ks = &ta->keys[i];
+		CdcKeyState *ks = &ta->keys[i];
 
 		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ta, ks))
 			cdc_write_add(set, &ks->stored);
@@ -281,7 +281,7 @@ write_updates(CdcTableApply *ta, bool all)
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		CdcKeyState   *ks = &ta->keys[i];
+		CdcKeyState *ks = &ta->keys[i];
 
 		if (ks->write != CDC_WRITE_UPDATE || !ta->rel->updatable || sets_all(ta->rel, ks) != all)
 			continue;
@@ -315,7 +315,7 @@ write_inserts(CdcTableApply *ta)
 		set = cdc_write_begin(ta->rel);
 		for (int i = first; i < ta->nkeys; i++)
 		{
-			CdcKeyState   *ks = &ta->keys[i];
+			CdcKeyState *ks = &ta->keys[i];
 
 			if (ks->write != CDC_WRITE_INSERT || done[i] ||
 				(ks->row.present != present && !bms_equal(ks->row.present, present)))
@@ -347,7 +347,7 @@ check_inserted(CdcTableApply *ta)
 	scan = cdc_tombstone_scan_begin(ta->rel->key, ta->rel->clock);
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		CdcKeyState   *ks = &ta->keys[i];
+		CdcKeyState *ks = &ta->keys[i];
 		CdcTombstone tombstone;
 
 		if (ks->write != CDC_WRITE_INSERT)
@@ -375,7 +375,7 @@ write_through(void *arg)
 
 	for (int i = 0; i < args->nkeys; i++)
 	{
-		CdcKeyState   *ks = args->keys[i];
+		CdcKeyState *ks = args->keys[i];
 		CdcRowSet  *set = cdc_write_begin(rel);
 		const CdcRow *before = cdc_image_row(&ks->last_delete->before);
 
@@ -415,7 +415,7 @@ write_tombstones(CdcTableApply *ta)
 
 	for (int i = 0; i < ta->nkeys; i++)
 	{
-		CdcKeyState   *ks = &ta->keys[i];
+		CdcKeyState *ks = &ta->keys[i];
 
 		if (ks->tombstone_rose)
 			rows[n++] = (CdcTombstoneRow){.key = ks->key, .version = ks->tombstone.version,

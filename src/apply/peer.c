@@ -37,7 +37,7 @@
 /* What the worker keeps besides */
 typedef struct PeerTable
 {
-	CdcPeerStat	stat;
+	CdcPeerStat stat;
 	int			place;			/* in peer_stat.c, or -1 */
 	bool		dirty;
 	const CdcSchema *schema;	/* that field_signs were made of; NULL: of none */

@@ -68,7 +68,8 @@ column_texts(Relation rel, Relation index)
 		AttrNumber	attnum = index->rd_index->indkey.values[i];
 
 		if (attnum != 0)
-			texts = lappend(texts, unconstify(char *, quote_identifier(get_attname(RelationGetRelid(rel), attnum, false))));
+			texts = lappend(texts, unconstify(char *, quote_identifier(get_attname(RelationGetRelid(rel),
+																				  attnum, false))));
 		else
 		{
 			texts = lappend(texts, deparse_expression(lfirst(expression), context, false, false));

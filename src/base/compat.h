@@ -174,7 +174,8 @@ typedef struct JsonbInState
 	table_tuple_delete((rel), (tid), (cid), (snapshot), (crosscheck), (wait), (failure), false)
 #else
 #define table_tuple_update_compat(rel, tid, slot, cid, snapshot, crosscheck, wait, failure, lockmode, indexes) \
-	table_tuple_update((rel), (tid), (slot), (cid), 0, (snapshot), (crosscheck), (wait), (failure), (lockmode), (indexes))
+	table_tuple_update((rel), (tid), (slot), (cid), 0, (snapshot), (crosscheck), (wait), (failure), \
+					   (lockmode), (indexes))
 #define table_tuple_delete_compat(rel, tid, cid, snapshot, crosscheck, wait, failure) \
 	table_tuple_delete((rel), (tid), (cid), 0, (snapshot), (crosscheck), (wait), (failure))
 #endif

@@ -215,7 +215,7 @@ static void
 decode_key(CdcEvent *event)
 {
 	const CdcMessage *message = event->message;
-	CdcPayload		payload = {.what = "message key"};
+	CdcPayload	payload = {.what = "message key"};
 
 	open_payload(message, message->key, message->key_len, &payload);
 	if (payload.tree.root == CDC_TOKEN_OBJECT)
@@ -384,7 +384,7 @@ decode_value(CdcEvent *event)
 	const CdcMessage *message = event->message;
 	static int	order[CDC_MAX_ORDERED];
 	const CdcField *envelope[NENVELOPE_FIELDS];
-	CdcPayload		payload = {.what = "message value"};
+	CdcPayload	payload = {.what = "message value"};
 
 	open_payload(message, message->value, message->value_len, &payload);
 	cdc_field_find(payload.tree.members, payload.tree.nmembers,

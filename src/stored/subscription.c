@@ -152,10 +152,12 @@ take_start(void *owner, Datum value)
 	else if (strcmp(start_at, "latest") == 0)
 		sub->start_at = CDC_OFFSET_END;
 	else
-		sub->start_at = cdc_unixtime_from_timestamptz(DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-																							   CStringGetDatum(start_at),
-																							   ObjectIdGetDatum(InvalidOid),
-																							   Int32GetDatum(-1)))) / 1000;
+	{
+		Datum		time = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+		sub->start_at = cdc_unixtime_from_timestamptz(DatumGetTimestampTz(time)) / 1000;
+	}
 }
 
 static void

@@ -43,19 +43,43 @@ typedef struct LocalWrite
 	HeapTuple	new;			/* that will be: NULL for a delete */
 } LocalWrite;
 
+/* What a function is a trigger for; as another one its rows would not be what it takes them for */
+typedef struct TriggerKind
+{
+	const char *function;
+	const char *event;
+	TriggerEvent timing;
+	TriggerEvent besides_update;
+} TriggerKind;
+
+static const TriggerKind version_kind =
+{"version_trigger", "BEFORE INSERT OR UPDATE", TRIGGER_EVENT_BEFORE, TRIGGER_EVENT_INSERT};
+static const TriggerKind version_check_kind =
+{"version_check_trigger", "AFTER INSERT OR UPDATE", TRIGGER_EVENT_AFTER, TRIGGER_EVENT_INSERT};
+static const TriggerKind tombstone_kind =
+{"tombstone_trigger", "AFTER DELETE OR UPDATE", TRIGGER_EVENT_AFTER, TRIGGER_EVENT_DELETE};
+
+static bool
+is_kind(const TriggerKind *kind, TriggerEvent event)
+{
+	return TRIGGER_FIRED_FOR_ROW(event) && (event & TRIGGER_EVENT_TIMINGMASK) == kind->timing &&
+		(TRIGGER_FIRED_BY_UPDATE(event) || (event & TRIGGER_EVENT_OPMASK) == kind->besides_update);
+}
+
 /*
  * What a trigger was called for; false if that is no local write of a registered table, but
  * one for a peer, or of a table that was removed.
  */
 static bool
-begin(LocalWrite *w, FunctionCallInfo fcinfo, const char *function)
+begin(LocalWrite *w, FunctionCallInfo fcinfo, const TriggerKind *kind)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !is_kind(kind, trigdata->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"cdcsync.%s\" was not called as a row trigger", function),
+				 errmsg("function \"cdcsync.%s\" was not called as a trigger %s FOR EACH ROW",
+						kind->function, kind->event),
 				 errhint("cdcsync.add_table creates the triggers it needs.")));
 	w->rel = trigdata->tg_relation;
 	w->desc = RelationGetDescr(w->rel);
@@ -132,7 +156,7 @@ cdcsync_version_trigger(PG_FUNCTION_ARGS)
 	bool		isnull = false;
 	int			attnum;
 
-	if (!begin(&w, fcinfo, "version_trigger"))
+	if (!begin(&w, fcinfo, &version_kind))
 		PG_RETURN_POINTER(w.new);
 	version = version_of(&w, w.new);
 	if (w.old)
@@ -197,7 +221,7 @@ cdcsync_version_check_trigger(PG_FUNCTION_ARGS)
 	LocalWrite	w;
 	CdcVersion	floor;
 
-	if (!begin(&w, fcinfo, "version_check_trigger"))
+	if (!begin(&w, fcinfo, &version_check_kind))
 		PG_RETURN_POINTER(NULL);
 	floor = version_of(&w, w.new);
 	if (raise_floor(&w, &floor))
@@ -214,7 +238,7 @@ cdcsync_tombstone_trigger(PG_FUNCTION_ARGS)
 	Datum		key[INDEX_MAX_KEYS];
 	CdcTombstoneRow row = {.key = key, .peer = cdc_node_name};
 
-	if (!begin(&w, fcinfo, "tombstone_trigger") || !key_of(&w, w.old, key))
+	if (!begin(&w, fcinfo, &tombstone_kind) || !key_of(&w, w.old, key))
 		PG_RETURN_POINTER(NULL);
 	if (w.table->clock != CDC_CLOCK_COMMIT)
 	{

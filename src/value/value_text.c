@@ -95,9 +95,12 @@ append_pair(StringInfo buf, const CdcField *pair)
 static bool
 is_hstore_placeholder(CdcConversion *c, const CdcField *pairs, int n)
 {
-	CdcConversion only = {.token = &pairs->token, .producer = c->producer, .vt = c->vt};
+	CdcConversion only = {.producer = c->producer, .vt = c->vt};
 
-	return n == 1 && cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
+	if (n != 1)
+		return false;			/* pairs may be NULL */
+	only.token = &pairs->token;
+	return cdc_value_is_placeholder(c, pairs->name, pairs->namelen) &&
 		cdc_value_token_is_placeholder(&only);
 }
 

@@ -21,7 +21,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(make_nodes make_todos make_connectors post_connector make_hub stack
+our @EXPORT = qw(make_nodes make_todos make_connectors post_connector own_connector make_hub stack
   wait_until wait_equal wait_settled is_equal is_silent no_errors timed end_offsets
   make_random_table write_at_random);
 
@@ -89,6 +89,13 @@ sub make_connectors
 	return;
 }
 
+# It goes at the end, whoever makes it.
+sub own_connector
+{
+	push @connectors, @_;
+	return;
+}
+
 # A connector as a user makes it: what connector_config() gives is posted as it comes. Returns Kafka Connect's answer.
 sub post_connector
 {
@@ -96,7 +103,7 @@ sub post_connector
 	my $config = $node->sql("SELECT cdcsync.connector_config($arguments)");
 	my $answer;
 
-	push @connectors, $node->name;
+	own_connector($node->name);
 	IPC::Run::run([ 'curl', '-sS', '--noproxy', '*', '-H', 'Content-Type: application/json', '-d', '@-', "$ENV{CONNECT}/connectors" ],
 		'<', \$config, '>', \$answer)
 	  or die "curl: $answer";

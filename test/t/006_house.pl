@@ -66,4 +66,31 @@ unlink "$tree/src/d.c";
 mkdir "$tree/src/other";
 like(house($tree, 'includes'), qr{^src/other: is not in the table}m, 'a folder that nobody declared');
 
+# What make lint says of the look, in the same way
+sub look
+{
+	my (@lines) = @_;
+	put('src/low/b.c', @lines);
+	local $ENV{HOUSE} = $tree;
+	run [ "$root/test/format" ], '>', \my $out, '2>&1';
+	return $out;
+}
+
+mkdir "$tree/bench";
+is(look('static int', 'f(void)', '{', "\tint\t\t\tn = 0;", "\tCdcField   *field;", "\tMemoryContext context;", '', "\tif (n)", "\t\treturn 1;", '}'),
+	'', 'code as pgindent leaves it');
+like(look("\tint n;"), qr{b\.c:1: names in another column}, 'a name in another column');
+like(look("\tf(); "), qr{b\.c:1: blanks at the end}, 'blanks at the end');
+like(look("    f();"), qr{b\.c:1: indentation by blanks}, 'indentation by blanks');
+like(look("\tif (n) {"), qr{b\.c:1: a brace}, 'a brace behind its condition');
+like(look('static int f(void)'), qr{b\.c:1: a return type}, 'a return type before its function');
+like(look("\t" . 'f(x) + ' x 20), qr{b\.c:1: more than \d+ columns}, 'a line that is too long');
+put('src/low/b.c', "\tint n;", "\tf(); ");
+{
+	local $ENV{HOUSE} = $tree;
+	run [ "$root/test/format", '--mend' ];
+	run [ "$root/test/format" ], '>', \my $out, '2>&1';
+	is($out, '', 'both are mended');
+}
+
 done_testing();

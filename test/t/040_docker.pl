@@ -26,6 +26,8 @@ foreach my $source (map { my @words = split; pop @words; @words } $dockerfile =~
 my @nodes = $compose =~ /cdcsync\.node_name=([\w-]+)/g;
 is($compose =~ /entrypoint: \["register-connectors.sh"\]\s+command: \[(.*?)\]/ ? $1 =~ tr/"//dr : '', join(', ', @nodes), 'connectors for every node');
 is(join(' ', $compose =~ /"([\w-]+)=\1:5432"/g), "@nodes", 'the app on every node');
+# shells that ask for health, and programs that leave signals to others, want an init; the console is alone
+is(() = $compose =~ /^ +init: true$/mg, 5, 'an init in all services but the console');
 SKIP:
 {
 	my ($tool) = grep { my $words = $_; eval { IPC::Run::run([ @$words, 'version' ], '>&', \my $out) } } [qw(docker compose)], ['docker-compose'];
