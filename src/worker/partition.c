@@ -33,6 +33,7 @@
 #include "kafka/consumer.h"
 #include "kafka/consumer_query.h"
 #include "shared/control.h"
+#include "shared/ticket.h"
 #include "worker/partition.h"
 
 #define RETRY_FIRST_MS		100
@@ -341,7 +342,7 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 					p->offset.subscription, p->offset.topic, p->offset.partition,
 					p->offset.next_offset),
 			 errdetail("%s", cdc_error_text(error))));
-	cdc_control_progress();
+	cdc_progress();
 }
 
 void
