@@ -95,6 +95,11 @@ cdc_control_require(void)
 				 errhint("Add cdcsync to \"shared_preload_libraries\" and restart the server.")));
 }
 
+/*
+ * Is there room for a notice?  Who asks while his transaction can still fail need not fail
+ * at its commit.  The slot is not kept: another may take it, for there are as many as
+ * backends.
+ */
 bool
 cdc_control_reserve(Oid dboid)
 {
@@ -115,6 +120,10 @@ renew_generation(CdcSlot *slot)
 	slot->pause = 0;
 }
 
+/*
+ * The configuration of a database has changed: its workers read it anew, and where there is
+ * none one is started, without the pause of one that failed.  False if no slot is free.
+ */
 bool
 cdc_control_notify(Oid dboid)
 {
@@ -146,6 +155,10 @@ cdc_control_note_ddl(Oid dboid)
 	LWLockRelease(cdc_control_lock);
 }
 
+/*
+ * For the first worker: there are new partitions for the others.  A ticket that they have
+ * answered is answered no more, for its partitions were not all of them.
+ */
 void
 cdc_control_notify_others(void)
 {
@@ -161,6 +174,7 @@ cdc_control_notify_others(void)
 	LWLockRelease(cdc_control_lock);
 }
 
+/* For the first worker, as long as it finds work; raises an error if there are no slots for all */
 void
 cdc_control_want_others(void)
 {
@@ -205,6 +219,10 @@ send_away(Oid dboid)
 	return n;
 }
 
+/*
+ * From here to the release no worker is started in this database, and those that run are
+ * told to leave: wait until count_workers is 0.  False if no slot is free: then none runs.
+ */
 bool
 cdc_control_hold_place(Oid dboid)
 {
@@ -219,6 +237,7 @@ cdc_control_hold_place(Oid dboid)
 	return first != NULL;
 }
 
+/* Its workers' transactions end in an error at the next chance, and what they were at is read again */
 void
 cdc_control_interrupt(Oid dboid)
 {
@@ -278,6 +297,7 @@ cdc_control_long_applying(void)
 	return pids;
 }
 
+/* One of the holds; the launcher starts again what was wanted when the last is gone */
 void
 cdc_control_hold_release(Oid dboid)
 {
@@ -314,6 +334,7 @@ read_database(Oid dboid)
 	return database;
 }
 
+/* Attached ones; one that has been registered and is on its way is not among them, and will find the hold */
 int
 cdc_control_count_workers(Oid dboid)
 {
@@ -342,6 +363,7 @@ cdc_control_has_errors(Oid dboid)
 	return cdc_control != NULL && read_database(dboid).has_errors;
 }
 
+/* For the worker: is there a partition that DDL may mend? */
 void
 cdc_control_set_errors(bool has_errors)
 {
@@ -368,6 +390,7 @@ cdc_control_set_short(CdcShortage shortage, bool yes)
 	LWLockRelease(cdc_control_lock);
 }
 
+/* As the first worker has seen at its last look; not known without one */
 CdcOwnTopics
 cdc_control_own_topics(Oid dboid)
 {
@@ -495,6 +518,7 @@ cdc_control_dismiss(void)
 	LWLockRelease(cdc_control_lock);
 }
 
+/* For the worker: of the last notice; reading it comes before reading the configuration, never after */
 uint64
 cdc_control_generation(void)
 {
@@ -516,6 +540,7 @@ cdc_control_take_ddl(void)
 	return cdc_control_own.ddl_read != last;
 }
 
+/* For a worker that has nothing to do; false if there was a notice since that generation was read */
 bool
 cdc_control_finish(uint64 generation)
 {
@@ -545,6 +570,10 @@ cdc_control_number(void)
 	return cdc_control_own.slot->number;
 }
 
+/*
+ * Does what has this hash fall to this worker?  All workers of a database were told the
+ * same number of workers, so that each hash is exactly one's.
+ */
 bool
 cdc_control_is_mine(uint32 hash)
 {
@@ -575,6 +604,10 @@ cdc_control_launcher_attach(void)
 	on_shmem_exit(launcher_detach, (Datum) 0);
 }
 
+/*
+ * For the launcher.  Workers that were started for another number see by their wake-up that
+ * they are outdated and leave; none of the new number attaches before the last has left.
+ */
 void
 cdc_control_set_nworkers(int nworkers)
 {
@@ -588,6 +621,7 @@ cdc_control_set_nworkers(int nworkers)
 	LWLockRelease(cdc_control_lock);
 }
 
+/* The worker that is started finds out whether there is anything to do */
 bool
 cdc_control_want(Oid dboid)
 {
@@ -601,6 +635,7 @@ cdc_control_want(Oid dboid)
 	return slot != NULL;
 }
 
+/* Nothing is started there before the next notice */
 void
 cdc_control_forget(Oid dboid)
 {
@@ -616,6 +651,10 @@ may_start(const CdcSlot *slot)
 	return slot->wanted && !slot->registered && !is_held(slot->dboid) && may_attach(slot);
 }
 
+/*
+ * Of those that are wanted, may start and are due at this time; with InvalidOid, when the
+ * next one will be (CDC_TICKS_NEVER: a wake-up comes first).
+ */
 CdcWorkerId
 cdc_control_next_wanted(int64 now, int64 *next_due)
 {
@@ -658,6 +697,11 @@ cdc_control_started(CdcWorkerId worker, int64 now)
 	LWLockRelease(cdc_control_lock);
 }
 
+/*
+ * By what it left in its slot the exit was a failure or not: what never came to attach, or
+ * died of a signal, has left nothing, and counts as one.  Pauses double up to a minute, and
+ * begin anew after a worker that ran that long.
+ */
 void
 cdc_control_exited(CdcWorkerId worker, int64 now)
 {

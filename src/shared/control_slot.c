@@ -27,6 +27,7 @@ cdc_control_next_slot(Oid dboid, CdcSlot *slot)
 	return NULL;
 }
 
+/* NULL: there is none */
 CdcSlot *
 cdc_control_find_slot(Oid dboid, int number)
 {
@@ -81,6 +82,7 @@ cdc_control_wake_slot(CdcSlot *slot)
 		cdc_control_wake_launcher();
 }
 
+/* It is to have a worker from now on, also again after each exit, until it says that it is finished */
 void
 cdc_control_want_slot(CdcSlot *slot)
 {

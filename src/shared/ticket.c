@@ -61,6 +61,7 @@ cdc_ticket_pending(void)
 	return ticket;
 }
 
+/* By all workers that are wanted; one that is not wanted any more has no partitions to speak for */
 bool
 cdc_ticket_is_answered(uint64 ticket)
 {
@@ -76,6 +77,7 @@ cdc_ticket_is_answered(uint64 ticket)
 	return answered;
 }
 
+/* After the ends that it asks for stand in stat; 0 takes back what was answered, at the exit */
 void
 cdc_ticket_answer(uint64 ticket)
 {
@@ -85,18 +87,21 @@ cdc_ticket_answer(uint64 ticket)
 	cdc_progress();
 }
 
+/* Something has been applied, answered or stopped: whoever waits looks again */
 void
 cdc_progress(void)
 {
 	ConditionVariableBroadcast(&cdc_control->progress);
 }
 
+/* Before the first look at what is waited for, so that nothing is missed in between */
 void
 cdc_progress_prepare(void)
 {
 	ConditionVariablePrepareToSleep(&cdc_control->progress);
 }
 
+/* In an interruptible sleep */
 void
 cdc_progress_wait(long timeout_ms)
 {
@@ -107,6 +112,7 @@ cdc_progress_wait(long timeout_ms)
 	(void) ConditionVariableTimedSleep(&cdc_control->progress, timeout_ms, event);
 }
 
+/* Also on the way out by an error the server does this itself */
 void
 cdc_progress_cancel(void)
 {
