@@ -43,6 +43,10 @@ CREATE SCHEMA cdcsync;
 COMMENT ON SCHEMA cdcsync IS 'objects of the extension cdcsync';
 
 --
+-- What is here stands in the order of the folders of src/: the catalogs and what keeps
+-- them (stored), registered tables (table), what is applied (apply), the processes and
+-- what is said of them (worker).
+--
 -- Catalogs.  Only cdcsync's own functions write them.
 --
 CREATE TABLE cdcsync.subscription (
@@ -357,6 +361,150 @@ COMMENT ON FUNCTION cdcsync.resume(text) IS
 'go on after pause(), after an error, or in a database that was restored elsewhere';
 
 --
+-- Positions
+--
+CREATE FUNCTION cdcsync.skip(subscription text, topic text, partition integer, "offset" bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_skip'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.skip(text, text, integer, bigint) IS
+'go on behind the message that a partition is stopped at: the one with its next_offset';
+CREATE FUNCTION cdcsync.rewind(subscription text, "to" timestamptz)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_rewind_time'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.rewind(text, timestamptz) IS
+'read again what is in the topics since that time; what is known already changes nothing';
+
+CREATE FUNCTION cdcsync.rewind(subscription text, "to" jsonb)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_rewind_offsets'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
+'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
+
+--
+-- The record of conflicts
+--
+CREATE TYPE cdcsync.conflict AS (
+	relation regclass,
+	key jsonb,
+	conflict_type text,
+	resolution text,
+	local_row jsonb,
+	remote_row jsonb,
+	before_row jsonb,
+	local_version text,
+	remote_version text,
+	local_origin text,
+	remote_origin text,
+	subscription text,
+	topic text,
+	partition integer,
+	"offset" bigint
+);
+
+COMMENT ON TYPE cdcsync.conflict IS
+'what a conflict handler is asked about; the columns are those of conflict_history, and resolution is what last_update_wins would do';
+
+CREATE FUNCTION cdcsync.may_read_rows(relation regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cdcsync_may_read_rows'
+LANGUAGE C STABLE;
+
+COMMENT ON FUNCTION cdcsync.may_read_rows(regclass) IS
+'whether you may SELECT the whole table, and no row security binds you; NULL or a table that is gone: all tables.  Views show texts of rows by it';
+
+CREATE VIEW cdcsync.conflict_history WITH (security_barrier) AS
+SELECT c.id, c.at, c.relation, c.key, c.conflict_type, c.resolution, c.local_row, c.remote_row,
+	c.before_row, c.local_version, c.remote_version, c.local_origin, c.remote_origin,
+	c.subscription, c.topic, c.partition, c."offset"
+FROM cdcsync.conflict_data AS c
+WHERE cdcsync.may_read_rows(c.relation);
+
+COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables whose rows you may read, and how they were decided';
+COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
+COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
+COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.conflict_history.key IS 'key of the row that the event is about';
+COMMENT ON COLUMN cdcsync.conflict_history.conflict_type IS 'what the event met';
+COMMENT ON COLUMN cdcsync.conflict_history.resolution IS 'what was done: apply_remote, keep_local, skip, merge or error';
+COMMENT ON COLUMN cdcsync.conflict_history.local_row IS 'the row that was here; NULL: none';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_row IS 'the row that the event brought; NULL: a delete';
+COMMENT ON COLUMN cdcsync.conflict_history.before_row IS 'the row that the event''s author had seen';
+COMMENT ON COLUMN cdcsync.conflict_history.local_version IS 'version of the row or of the tombstone that was here';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_version IS 'version of the event; a delete has that of the row it deleted, or its time';
+COMMENT ON COLUMN cdcsync.conflict_history.local_origin IS 'node that wrote what was here, where it is known';
+COMMENT ON COLUMN cdcsync.conflict_history.remote_origin IS 'node that wrote the event';
+COMMENT ON COLUMN cdcsync.conflict_history.subscription IS 'subscription that brought it; NULL: apply() by hand';
+COMMENT ON COLUMN cdcsync.conflict_history.topic IS 'topic of the event';
+COMMENT ON COLUMN cdcsync.conflict_history.partition IS 'partition of the event';
+COMMENT ON COLUMN cdcsync.conflict_history."offset" IS 'offset of the event';
+
+CREATE FUNCTION cdcsync.prune_conflicts()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cdcsync_prune_conflicts'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
+'forget conflicts older than cdcsync.conflict_retention, as the worker does by itself; returns how many';
+
+--
+-- Messages that could not be applied
+
+--
+-- who may not read the table's rows, or where the table is not known, sees that there is one
+CREATE VIEW cdcsync.dead_letter WITH (security_barrier) AS
+SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset",
+	CASE WHEN u.may_read THEN l.key END AS key,
+	CASE WHEN u.may_read THEN l.value END AS value,
+	CASE WHEN u.may_read THEN l.headers END AS headers,
+	l.sqlstate,
+	CASE WHEN u.may_read OR l.message_public THEN l.message END AS message,
+	CASE WHEN u.may_read THEN l.detail END AS detail,
+	CASE WHEN u.may_read THEN l.context END AS context,
+	l.status, l.source_table
+FROM cdcsync.dead_letter_data AS l
+LEFT JOIN cdcsync.table_rule AS r ON r.source_table = l.source_table
+CROSS JOIN LATERAL cdcsync.may_read_rows(r.relation) AS u(may_read);
+
+COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter; what they hold only of the tables whose rows you may read';
+COMMENT ON COLUMN cdcsync.dead_letter.source_table IS 'the table that it is about, by its name in events; NULL: not known';
+COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
+COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
+COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
+COMMENT ON COLUMN cdcsync.dead_letter.topic IS 'topic of the message';
+COMMENT ON COLUMN cdcsync.dead_letter.partition IS 'partition of the message';
+COMMENT ON COLUMN cdcsync.dead_letter."offset" IS 'offset of the message';
+COMMENT ON COLUMN cdcsync.dead_letter.key IS 'key of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter.value IS 'value of the message, its bytes';
+COMMENT ON COLUMN cdcsync.dead_letter.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
+COMMENT ON COLUMN cdcsync.dead_letter.sqlstate IS 'what was wrong, as SQLSTATE';
+COMMENT ON COLUMN cdcsync.dead_letter.message IS 'what was wrong';
+COMMENT ON COLUMN cdcsync.dead_letter.detail IS 'more of it';
+COMMENT ON COLUMN cdcsync.dead_letter.context IS 'where it was met';
+COMMENT ON COLUMN cdcsync.dead_letter.status IS 'failed; retry: to be applied by the worker; applied; skipped';
+
+CREATE FUNCTION cdcsync.retry_dead_letter(id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_retry_dead_letter'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.retry_dead_letter(bigint) IS
+'let the worker apply a dead letter; its status says what became of it';
+
+CREATE FUNCTION cdcsync.skip_dead_letter(id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cdcsync_skip_dead_letter'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.skip_dead_letter(bigint) IS
+'say that a dead letter is not to be applied';
+
+--
 -- Tables
 --
 CREATE FUNCTION cdcsync.add_table(
@@ -417,6 +565,9 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.add_version_column(regclass, name) IS
 'add a column that can be a version_column; rows that exist are as old as can be, on every node';
 
+--
+-- Triggers of registered tables, and the deletes that they remember
+--
 CREATE FUNCTION cdcsync.version_trigger()
 RETURNS trigger
 AS 'MODULE_PATHNAME', 'cdcsync_version_trigger'
@@ -441,6 +592,36 @@ LANGUAGE C;
 COMMENT ON FUNCTION cdcsync.tombstone_trigger() IS
 'trigger of registered tables: remembers local deletes';
 
+CREATE VIEW cdcsync.tombstone WITH (security_barrier) AS
+SELECT
+	t.relation,
+	t.key,
+	CASE coalesce(a.atttypid, CASE WHEN r.version_column IS NULL THEN 1184::oid END)
+		WHEN 'pg_catalog.timestamptz'::pg_catalog.regtype THEN
+			coalesce('1970-01-01 00:00:00+00'::timestamptz
+				+ t.version::double precision * '1 microsecond'::interval,
+				CASE WHEN r.version_column IS NULL
+					THEN pg_catalog.pg_xact_commit_timestamp(t.xmin) END)::text
+		WHEN 'pg_catalog.timestamp'::pg_catalog.regtype THEN
+			('1970-01-01 00:00:00'::timestamp
+				+ t.version::double precision * '1 microsecond'::interval)::text
+		ELSE t.version::text
+	END AS version,
+	t.peer,
+	t.written_at
+FROM cdcsync.tombstone_data AS t
+LEFT JOIN cdcsync.table_rule AS r ON r.relation = t.relation
+LEFT JOIN pg_catalog.pg_attribute AS a
+	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped
+WHERE cdcsync.may_read_rows(t.relation);
+
+COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes of the tables whose rows you may read';
+COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
+COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
+COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row, and the delete comes just after it; without a version column, when it was deleted';
+COMMENT ON COLUMN cdcsync.tombstone.peer IS 'the node whose delete it is';
+COMMENT ON COLUMN cdcsync.tombstone.written_at IS 'when it was written here';
+
 CREATE FUNCTION cdcsync.prune_tombstones()
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'cdcsync_prune_tombstones'
@@ -450,161 +631,68 @@ COMMENT ON FUNCTION cdcsync.prune_tombstones() IS
 'forget tombstones older than cdcsync.tombstone_retention, as the worker does by itself; returns how many';
 
 --
--- Conflicts
+-- Do nodes agree?  A digest does not depend on the order of rows or on settings, and
+-- travels to the others in a table that is synced like any other.
 --
-CREATE TYPE cdcsync.conflict AS (
-	relation regclass,
-	key jsonb,
-	conflict_type text,
-	resolution text,
-	local_row jsonb,
-	remote_row jsonb,
-	before_row jsonb,
-	local_version text,
-	remote_version text,
-	local_origin text,
-	remote_origin text,
-	subscription text,
-	topic text,
-	partition integer,
-	"offset" bigint
-);
+CREATE FUNCTION cdcsync.table_digest(relation regclass, buckets integer DEFAULT 1)
+RETURNS TABLE (bucket integer, rows bigint, digest text)
+AS 'MODULE_PATHNAME', 'cdcsync_table_digest'
+LANGUAGE C STABLE
+SET bytea_output = 'hex'
+SET DateStyle = 'ISO, YMD'
+SET extra_float_digits = 1
+SET IntervalStyle = 'postgres'
+SET lc_monetary = 'C'
+SET TimeZone = 'UTC';
 
-COMMENT ON TYPE cdcsync.conflict IS
-'what a conflict handler is asked about; the columns are those of conflict_history, and resolution is what last_update_wins would do';
+COMMENT ON FUNCTION cdcsync.table_digest(regclass, integer) IS
+'number of rows and digest of all their values, by the hash of the key in so many buckets: the same on nodes that agree';
 
-CREATE FUNCTION cdcsync.may_read_rows(relation regclass)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'cdcsync_may_read_rows'
-LANGUAGE C STABLE;
+CREATE FUNCTION cdcsync.peer_digests(peer text, digests regclass)
+RETURNS TABLE (source_table text, bucket integer, rows bigint, digest text, taken_at timestamptz)
+AS 'MODULE_PATHNAME', 'cdcsync_peer_digests'
+LANGUAGE C STABLE STRICT;
 
-COMMENT ON FUNCTION cdcsync.may_read_rows(regclass) IS
-'whether you may SELECT the whole table, and no row security binds you; NULL or a table that is gone: all tables.  Views show texts of rows by it';
+COMMENT ON FUNCTION cdcsync.peer_digests(text, regclass) IS
+'part of compare(): what a peer has said of its tables in a table of digests';
 
-CREATE VIEW cdcsync.conflict_history WITH (security_barrier) AS
-SELECT c.id, c.at, c.relation, c.key, c.conflict_type, c.resolution, c.local_row, c.remote_row,
-	c.before_row, c.local_version, c.remote_version, c.local_origin, c.remote_origin,
-	c.subscription, c.topic, c.partition, c."offset"
-FROM cdcsync.conflict_data AS c
-WHERE cdcsync.may_read_rows(c.relation);
+CREATE FUNCTION cdcsync.compare(peer text, digests regclass)
+RETURNS TABLE (source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamptz)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	there record;
+BEGIN
+	FOR there IN
+		SELECT d.source_table, r.relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
+			sum(d.rows)::bigint AS rows, array_agg(d.bucket || ' ' || d.digest ORDER BY d.bucket) AS digests
+		FROM cdcsync.peer_digests(compare.peer, compare.digests) AS d
+		LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
+		GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"
+	LOOP
+		source_table := there.source_table;
+		rows_there := there.rows;
+		taken_at := there.taken_at;
+		rows_here := NULL;
+		different_buckets := NULL;
+		IF there.relation IS NOT NULL THEN
+			SELECT sum(h.rows), coalesce(array_agg(h.bucket ORDER BY h.bucket)
+				FILTER (WHERE h.bucket || ' ' || h.digest <> ALL (there.digests)), '{}')
+			INTO rows_here, different_buckets
+			FROM cdcsync.table_digest(there.relation, there.buckets) AS h;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
 
-COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables whose rows you may read, and how they were decided';
-COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
-COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
-COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
-COMMENT ON COLUMN cdcsync.conflict_history.key IS 'key of the row that the event is about';
-COMMENT ON COLUMN cdcsync.conflict_history.conflict_type IS 'what the event met';
-COMMENT ON COLUMN cdcsync.conflict_history.resolution IS 'what was done: apply_remote, keep_local, skip, merge or error';
-COMMENT ON COLUMN cdcsync.conflict_history.local_row IS 'the row that was here; NULL: none';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_row IS 'the row that the event brought; NULL: a delete';
-COMMENT ON COLUMN cdcsync.conflict_history.before_row IS 'the row that the event''s author had seen';
-COMMENT ON COLUMN cdcsync.conflict_history.local_version IS 'version of the row or of the tombstone that was here';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_version IS 'version of the event; a delete has that of the row it deleted, or its time';
-COMMENT ON COLUMN cdcsync.conflict_history.local_origin IS 'node that wrote what was here, where it is known';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_origin IS 'node that wrote the event';
-COMMENT ON COLUMN cdcsync.conflict_history.subscription IS 'subscription that brought it; NULL: apply() by hand';
-COMMENT ON COLUMN cdcsync.conflict_history.topic IS 'topic of the event';
-COMMENT ON COLUMN cdcsync.conflict_history.partition IS 'partition of the event';
-COMMENT ON COLUMN cdcsync.conflict_history."offset" IS 'offset of the event';
-
-CREATE FUNCTION cdcsync.resolve_conflict(id bigint, choice text)
-RETURNS text
-AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, text) IS
-'write the local or the remote row of a conflict as a new local change, which wins everywhere; returns what was done';
-
-CREATE FUNCTION cdcsync.resolve_conflict(id bigint, "row" jsonb)
-RETURNS text
-AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict_row'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, jsonb) IS
-'write this row as a new local change, which wins everywhere; columns left out stay as they are';
-
-CREATE FUNCTION cdcsync.prune_conflicts()
-RETURNS bigint
-AS 'MODULE_PATHNAME', 'cdcsync_prune_conflicts'
-LANGUAGE C;
-
-COMMENT ON FUNCTION cdcsync.prune_conflicts() IS
-'forget conflicts older than cdcsync.conflict_retention, as the worker does by itself; returns how many';
+COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
+'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
--- Messages that could not be applied
+-- Sending again what others have not got
 --
--- who may not read the table's rows, or where the table is not known, sees that there is one
-CREATE VIEW cdcsync.dead_letter WITH (security_barrier) AS
-SELECT l.id, l.at, l.subscription, l.topic, l.partition, l."offset",
-	CASE WHEN u.may_read THEN l.key END AS key,
-	CASE WHEN u.may_read THEN l.value END AS value,
-	CASE WHEN u.may_read THEN l.headers END AS headers,
-	l.sqlstate,
-	CASE WHEN u.may_read OR l.message_public THEN l.message END AS message,
-	CASE WHEN u.may_read THEN l.detail END AS detail,
-	CASE WHEN u.may_read THEN l.context END AS context,
-	l.status, l.source_table
-FROM cdcsync.dead_letter_data AS l
-LEFT JOIN cdcsync.table_rule AS r ON r.source_table = l.source_table
-CROSS JOIN LATERAL cdcsync.may_read_rows(r.relation) AS u(may_read);
-
-COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter; what they hold only of the tables whose rows you may read';
-COMMENT ON COLUMN cdcsync.dead_letter.source_table IS 'the table that it is about, by its name in events; NULL: not known';
-COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
-COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
-COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
-COMMENT ON COLUMN cdcsync.dead_letter.topic IS 'topic of the message';
-COMMENT ON COLUMN cdcsync.dead_letter.partition IS 'partition of the message';
-COMMENT ON COLUMN cdcsync.dead_letter."offset" IS 'offset of the message';
-COMMENT ON COLUMN cdcsync.dead_letter.key IS 'key of the message, its bytes';
-COMMENT ON COLUMN cdcsync.dead_letter.value IS 'value of the message, its bytes';
-COMMENT ON COLUMN cdcsync.dead_letter.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
-COMMENT ON COLUMN cdcsync.dead_letter.sqlstate IS 'what was wrong, as SQLSTATE';
-COMMENT ON COLUMN cdcsync.dead_letter.message IS 'what was wrong';
-COMMENT ON COLUMN cdcsync.dead_letter.detail IS 'more of it';
-COMMENT ON COLUMN cdcsync.dead_letter.context IS 'where it was met';
-COMMENT ON COLUMN cdcsync.dead_letter.status IS 'failed; retry: to be applied by the worker; applied; skipped';
-
-CREATE FUNCTION cdcsync.retry_dead_letter(id bigint)
-RETURNS void
-AS 'MODULE_PATHNAME', 'cdcsync_retry_dead_letter'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.retry_dead_letter(bigint) IS
-'let the worker apply a dead letter; its status says what became of it';
-
-CREATE FUNCTION cdcsync.skip_dead_letter(id bigint)
-RETURNS void
-AS 'MODULE_PATHNAME', 'cdcsync_skip_dead_letter'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.skip_dead_letter(bigint) IS
-'say that a dead letter is not to be applied';
-
-CREATE FUNCTION cdcsync.skip(subscription text, topic text, partition integer, "offset" bigint)
-RETURNS void
-AS 'MODULE_PATHNAME', 'cdcsync_skip'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.skip(text, text, integer, bigint) IS
-'go on behind the message that a partition is stopped at: the one with its next_offset';
-CREATE FUNCTION cdcsync.rewind(subscription text, "to" timestamptz)
-RETURNS void
-AS 'MODULE_PATHNAME', 'cdcsync_rewind_time'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.rewind(text, timestamptz) IS
-'read again what is in the topics since that time; what is known already changes nothing';
-
-CREATE FUNCTION cdcsync.rewind(subscription text, "to" jsonb)
-RETURNS void
-AS 'MODULE_PATHNAME', 'cdcsync_rewind_offsets'
-LANGUAGE C STRICT;
-
-COMMENT ON FUNCTION cdcsync.rewind(text, jsonb) IS
-'read on from these offsets, back or forward: {"topic": {"partition": offset}}';
-
 CREATE TABLE cdcsync.signal (
 	id varchar(42) PRIMARY KEY,
 	type varchar(32) NOT NULL,
@@ -637,7 +725,76 @@ COMMENT ON FUNCTION cdcsync.republish(regclass, timestamptz) IS
 'write once more what was changed here since that time, so that a connector whose slot was lost sends it; -infinity: all rows';
 
 --
--- The producer
+-- Deciding a conflict anew
+--
+CREATE FUNCTION cdcsync.resolve_conflict(id bigint, choice text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, text) IS
+'write the local or the remote row of a conflict as a new local change, which wins everywhere; returns what was done';
+
+CREATE FUNCTION cdcsync.resolve_conflict(id bigint, "row" jsonb)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_resolve_conflict_row'
+LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION cdcsync.resolve_conflict(bigint, jsonb) IS
+'write this row as a new local change, which wins everywhere; columns left out stay as they are';
+
+--
+-- Doors: one message by hand, or several
+--
+CREATE FUNCTION cdcsync.decode(
+	topic text,
+	key text,
+	value text,
+	producer jsonb DEFAULT NULL,
+	OUT op text,
+	OUT peer text,
+	OUT source_table text,
+	OUT relation regclass,
+	OUT source_time timestamptz,
+	OUT origin text,
+	OUT key_row jsonb,
+	OUT before_row jsonb,
+	OUT after_row jsonb)
+RETURNS record
+AS 'MODULE_PATHNAME', 'cdcsync_decode'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.decode(text, text, text, jsonb) IS
+'show what a message means here; writes nothing';
+
+CREATE FUNCTION cdcsync.apply(
+	topic text,
+	key text,
+	value text,
+	producer jsonb DEFAULT NULL,
+	origin text DEFAULT 'any')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cdcsync_apply'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.apply(text, text, text, jsonb, text) IS
+'apply a message as the worker would, and say what was done';
+
+CREATE FUNCTION cdcsync.apply(
+	topic text,
+	keys text[],
+	"values" text[],
+	producer jsonb DEFAULT NULL,
+	origin text DEFAULT 'any')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'cdcsync_apply_batch'
+LANGUAGE C;
+
+COMMENT ON FUNCTION cdcsync.apply(text, text[], text[], jsonb, text) IS
+'apply messages as one batch as the worker would, and say what was done';
+
+--
+-- The connector of this database
 --
 CREATE FUNCTION cdcsync.connector_config(
 	host text,
@@ -796,56 +953,6 @@ $$;
 
 COMMENT ON FUNCTION cdcsync.connector_config(text, integer, text, text, text, text, boolean, jsonb) IS
 'the Debezium connector that suits this database, ready to be posted to Kafka Connect; host and port are those by which Kafka Connect reaches this server';
-
---
--- Doors: one message by hand, or several
---
-CREATE FUNCTION cdcsync.decode(
-	topic text,
-	key text,
-	value text,
-	producer jsonb DEFAULT NULL,
-	OUT op text,
-	OUT peer text,
-	OUT source_table text,
-	OUT relation regclass,
-	OUT source_time timestamptz,
-	OUT origin text,
-	OUT key_row jsonb,
-	OUT before_row jsonb,
-	OUT after_row jsonb)
-RETURNS record
-AS 'MODULE_PATHNAME', 'cdcsync_decode'
-LANGUAGE C;
-
-COMMENT ON FUNCTION cdcsync.decode(text, text, text, jsonb) IS
-'show what a message means here; writes nothing';
-
-CREATE FUNCTION cdcsync.apply(
-	topic text,
-	key text,
-	value text,
-	producer jsonb DEFAULT NULL,
-	origin text DEFAULT 'any')
-RETURNS text
-AS 'MODULE_PATHNAME', 'cdcsync_apply'
-LANGUAGE C;
-
-COMMENT ON FUNCTION cdcsync.apply(text, text, text, jsonb, text) IS
-'apply a message as the worker would, and say what was done';
-
-CREATE FUNCTION cdcsync.apply(
-	topic text,
-	keys text[],
-	"values" text[],
-	producer jsonb DEFAULT NULL,
-	origin text DEFAULT 'any')
-RETURNS SETOF text
-AS 'MODULE_PATHNAME', 'cdcsync_apply_batch'
-LANGUAGE C;
-
-COMMENT ON FUNCTION cdcsync.apply(text, text[], text[], jsonb, text) IS
-'apply messages as one batch as the worker would, and say what was done';
 
 --
 -- What is going on
@@ -1108,36 +1215,6 @@ COMMENT ON COLUMN cdcsync.stat_table.confl_delete_exists IS 'a delete found a ne
 COMMENT ON COLUMN cdcsync.stat_table.confl_delete_missing IS 'a delete found no row';
 COMMENT ON COLUMN cdcsync.stat_table.confl_multiple_unique_conflicts IS 'an event hit more than one unique value';
 COMMENT ON COLUMN cdcsync.stat_table.since IS 'when counting began; NULL if there was nothing to count';
-
-CREATE VIEW cdcsync.tombstone WITH (security_barrier) AS
-SELECT
-	t.relation,
-	t.key,
-	CASE coalesce(a.atttypid, CASE WHEN r.version_column IS NULL THEN 1184::oid END)
-		WHEN 'pg_catalog.timestamptz'::pg_catalog.regtype THEN
-			coalesce('1970-01-01 00:00:00+00'::timestamptz
-				+ t.version::double precision * '1 microsecond'::interval,
-				CASE WHEN r.version_column IS NULL
-					THEN pg_catalog.pg_xact_commit_timestamp(t.xmin) END)::text
-		WHEN 'pg_catalog.timestamp'::pg_catalog.regtype THEN
-			('1970-01-01 00:00:00'::timestamp
-				+ t.version::double precision * '1 microsecond'::interval)::text
-		ELSE t.version::text
-	END AS version,
-	t.peer,
-	t.written_at
-FROM cdcsync.tombstone_data AS t
-LEFT JOIN cdcsync.table_rule AS r ON r.relation = t.relation
-LEFT JOIN pg_catalog.pg_attribute AS a
-	ON a.attrelid = r.relation AND a.attname = r.version_column AND NOT a.attisdropped
-WHERE cdcsync.may_read_rows(t.relation);
-
-COMMENT ON VIEW cdcsync.tombstone IS 'remembered deletes of the tables whose rows you may read';
-COMMENT ON COLUMN cdcsync.tombstone.relation IS 'the registered table';
-COMMENT ON COLUMN cdcsync.tombstone.key IS 'key of the deleted row';
-COMMENT ON COLUMN cdcsync.tombstone.version IS 'version of the deleted row, and the delete comes just after it; without a version column, when it was deleted';
-COMMENT ON COLUMN cdcsync.tombstone.peer IS 'the node whose delete it is';
-COMMENT ON COLUMN cdcsync.tombstone.written_at IS 'when it was written here';
 
 --
 -- What is set up wrongly.  Each check_ function is a list of queries, a query per fault;
@@ -1903,66 +1980,6 @@ $$;
 
 COMMENT ON FUNCTION cdcsync.check(boolean) IS
 'what is set up wrongly, with what mends it; empty when all is well.  orphans: look for rows without parents or versions, too, which reads the tables';
-
---
--- Do nodes agree?  A digest does not depend on the order of rows or on settings, and
--- travels to the others in a table that is synced like any other.
---
-CREATE FUNCTION cdcsync.table_digest(relation regclass, buckets integer DEFAULT 1)
-RETURNS TABLE (bucket integer, rows bigint, digest text)
-AS 'MODULE_PATHNAME', 'cdcsync_table_digest'
-LANGUAGE C STABLE
-SET bytea_output = 'hex'
-SET DateStyle = 'ISO, YMD'
-SET extra_float_digits = 1
-SET IntervalStyle = 'postgres'
-SET lc_monetary = 'C'
-SET TimeZone = 'UTC';
-
-COMMENT ON FUNCTION cdcsync.table_digest(regclass, integer) IS
-'number of rows and digest of all their values, by the hash of the key in so many buckets: the same on nodes that agree';
-
-CREATE FUNCTION cdcsync.peer_digests(peer text, digests regclass)
-RETURNS TABLE (source_table text, bucket integer, rows bigint, digest text, taken_at timestamptz)
-AS 'MODULE_PATHNAME', 'cdcsync_peer_digests'
-LANGUAGE C STABLE STRICT;
-
-COMMENT ON FUNCTION cdcsync.peer_digests(text, regclass) IS
-'part of compare(): what a peer has said of its tables in a table of digests';
-
-CREATE FUNCTION cdcsync.compare(peer text, digests regclass)
-RETURNS TABLE (source_table text, rows_here bigint, rows_there bigint, different_buckets integer[], taken_at timestamptz)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	there record;
-BEGIN
-	FOR there IN
-		SELECT d.source_table, r.relation, count(*)::integer AS buckets, max(d.taken_at) AS taken_at,
-			sum(d.rows)::bigint AS rows, array_agg(d.bucket || ' ' || d.digest ORDER BY d.bucket) AS digests
-		FROM cdcsync.peer_digests(compare.peer, compare.digests) AS d
-		LEFT JOIN cdcsync.table_rule AS r ON r.source_table = d.source_table
-		GROUP BY d.source_table, r.relation ORDER BY d.source_table COLLATE "C"
-	LOOP
-		source_table := there.source_table;
-		rows_there := there.rows;
-		taken_at := there.taken_at;
-		rows_here := NULL;
-		different_buckets := NULL;
-		IF there.relation IS NOT NULL THEN
-			SELECT sum(h.rows), coalesce(array_agg(h.bucket ORDER BY h.bucket)
-				FILTER (WHERE h.bucket || ' ' || h.digest <> ALL (there.digests)), '{}')
-			INTO rows_here, different_buckets
-			FROM cdcsync.table_digest(there.relation, there.buckets) AS h;
-		END IF;
-		RETURN NEXT;
-	END LOOP;
-END
-$$;
-
-COMMENT ON FUNCTION cdcsync.compare(text, regclass) IS
-'what a peer has said of its tables in a table of digests, beside what is here: different_buckets is empty where both agree, NULL where the table is not registered here';
 
 --
 -- Rights: nothing is PUBLIC's but the trigger functions, which do nothing elsewhere than on

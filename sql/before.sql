@@ -55,6 +55,24 @@ SELECT go('d', 'visit', '{"id": 6, "body": "x", "v": "seven"}', NULL);
 -- of an update it need not
 INSERT INTO visit VALUES (6, 'here', NULL, NULL, 1);
 SELECT go('u', 'visit', '{"id": 6, "body": "x", "v": "seven"}', '{"id": 6, "body": "mended", "v": 8}');
+-- a lock that a domain's CHECK waits for in vain is no fault of the value
+CREATE FUNCTION look_up(text) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	IF $1 = 'busy' THEN RAISE lock_not_available; END IF;
+	RETURN true;
+END
+$$;
+CREATE DOMAIN looked_up AS text CHECK (public.look_up(VALUE));
+CREATE TABLE desk (id int PRIMARY KEY, body looked_up, v bigint NOT NULL);
+SELECT cdcsync.add_table('desk', version_column => 'v');
+INSERT INTO desk VALUES (1, 'here', 1);
+\set SHOW_CONTEXT never
+SELECT go('u', 'desk', '{"id": 1, "body": "busy", "v": 1}', '{"id": 1, "body": "free", "v": 2}');
+\set SHOW_CONTEXT errors
+SELECT conflict_type FROM cdcsync.conflict_history WHERE relation = 'desk'::regclass;
+DROP TABLE desk;
+DROP DOMAIN looked_up;
+DROP FUNCTION look_up;
 -- in a batch, too, and beside events that are in order
 SELECT cdcsync.apply('peer.public.visit', ARRAY['{"id": 7}', '{"id": 6}', '{"id": 8}'], ARRAY[
 	event('c', 'visit', NULL, '{"id": 7, "body": "a", "v": 1}'),

@@ -212,8 +212,7 @@ cdc_apply_prepare(CdcMessage *message, const CdcApplyOptions *options, CdcLogTai
 		cdc_log_tail_note_delete(tail, message);
 	if (message->applied || event->op == CDC_OP_IGNORED || !may_speak(event, options, tail))
 		event = NULL;
-	else
-		cdc_log_tail_note_table(tail, event);
+	cdc_log_tail_note_table(tail, message, event);
 	cdc_apply_context_clear();
 	if (event == NULL)
 		return NULL;

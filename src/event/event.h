@@ -158,6 +158,8 @@ typedef struct CdcMessage
 	bool		applied;		/* applied before; read again for what comes after it */
 	bool		tail_known;		/* after_delete is set, when the message is first seen */
 	bool		after_delete;	/* the record before it is the delete of its key */
+	bool		log_table_known;	/* log_table is set, likewise */
+	const char *log_table;		/* that the log's events are of up to it, see log_tail.h */
 	int64		dead_letter;	/* number of the dead letter that it is, or 0 */
 } CdcMessage;
 

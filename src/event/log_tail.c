@@ -15,7 +15,6 @@
 
 #include "event/log_tail.h"
 
-/* Each delete is followed by one null value, so it is taken out; a handful of bytes are compared */
 static bool
 take_delete(CdcLogTail *tail, const CdcMessage *message)
 {
@@ -42,10 +41,6 @@ cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message)
 	return message->after_delete;
 }
 
-/*
- * A delete was seen: its null value is to come.  The oldest one gives way, which then costs
- * no more than looking for a row that is not there.
- */
 void
 cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message)
 {
@@ -75,9 +70,9 @@ cdc_log_tail_reset(CdcLogTail *tail)
 	tail->next = 0;
 }
 
-/* An event was seen, of this table; once a log has had two its null values are of nobody's knowing */
-void
-cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
+/* It changes twice at most */
+static void
+add_table(CdcLogTail *tail, const CdcEvent *event)
 {
 	char	   *name;
 
@@ -89,8 +84,24 @@ cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event)
 	if (tail->table == NULL)
 		tail->table = MemoryContextStrdup(TopMemoryContext, name);
 	else if (strcmp(tail->table, name) != 0)
-		tail->table[0] = '\0';
+		tail->table = "";
 	pfree(name);
+}
+
+/*
+ * event is NULL if nothing is applied of the message.  What the log's events are of so far
+ * is noted in the message as well: of a batch that is repeated in parts, a part knows
+ * nothing of what comes after it.
+ */
+void
+cdc_log_tail_note_table(CdcLogTail *tail, CdcMessage *message, const CdcEvent *event)
+{
+	if (message->log_table_known)
+		return;
+	if (event)
+		add_table(tail, event);
+	message->log_table = tail->table;
+	message->log_table_known = true;
 }
 
 /* <topic.prefix>.<schema>.<table> by default */
@@ -113,7 +124,6 @@ set_by_topic(CdcEvent *event)
 	event->table = table ? table : peer;
 }
 
-/* seen: as cdc_log_tail_note_table() has written it */
 static void
 set_seen(const char *seen, CdcEvent *event)
 {
@@ -149,9 +159,12 @@ may_be_another(const char *topic, const CdcEvent *event)
 void
 cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event)
 {
+	const CdcMessage *message = event->message;
+	const char *table = message->log_table_known ? message->log_table : tail->table;
+
 	set_by_topic(event);
-	if (tail->table)
-		set_seen(tail->table, event);
+	if (table)
+		set_seen(table, event);
 	else
 		event->table_by_name = may_be_another(event->message->topic, event);
 }

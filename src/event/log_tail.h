@@ -16,8 +16,9 @@
 
 typedef struct CdcLogTail
 {
-	char	   *table;			/* the one table that its events are of: peer.schema.table, as
-								 * identifiers; empty: several; NULL: none was seen yet */
+	const char *table;			/* the one table that its events are of: peer.schema.table, as
+								 * identifiers; empty: several; NULL: none was seen yet.  Lasts
+								 * for ever: messages point to it */
 	int			next;			/* slot that the next delete takes */
 	struct
 	{
@@ -33,7 +34,7 @@ extern void cdc_log_tail_reset(CdcLogTail *tail);
  * when a batch is repeated in parts: what was seen the first time holds.
  */
 extern void cdc_log_tail_note_delete(CdcLogTail *tail, CdcMessage *message);
-extern void cdc_log_tail_note_table(CdcLogTail *tail, const CdcEvent *event);
+extern void cdc_log_tail_note_table(CdcLogTail *tail, CdcMessage *message, const CdcEvent *event);
 extern bool cdc_log_tail_follows_delete(CdcLogTail *tail, CdcMessage *message);
 extern void cdc_log_tail_name_table(const CdcLogTail *tail, CdcEvent *event);
 

@@ -122,10 +122,15 @@ read_rest(void *arg)
 		read_column(ir, i);
 }
 
-/* And neither about the server nor a wish that it should end */
+/*
+ * And neither about the server nor a wish that it should end; nor about a lock that the
+ * CHECK of a domain waits for, as one that reads a table may.
+ */
 static bool
 is_about_value(const ErrorData *error)
 {
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return false;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
 		case ERRCODE_TRANSACTION_ROLLBACK:

@@ -17,12 +17,14 @@ static Oid	relid = InvalidOid;
 static char name[NAME_SIZE];
 static char source[NAME_SIZE];
 
+/* It is the one that is decoded or decided now; it stays the caller's, and must live until clear or the next set */
 void
 cdc_apply_context_set(const CdcMessage *message)
 {
 	current = message;
 }
 
+/* Also after an error: the message that it was about goes with its batch */
 void
 cdc_apply_context_clear(void)
 {
@@ -36,6 +38,11 @@ cdc_apply_context_set_alone(const CdcMessage *message)
 	alone = message;
 }
 
+/*
+ * The local table at work, by its name for people and its name in events; InvalidOid and
+ * NULLs: none.  It stays until the next call, so that an error that is dealt with after its
+ * transaction still knows whose rows its texts hold.
+ */
 void
 cdc_apply_context_set_table(Oid table, const char *table_name, const char *table_source)
 {
@@ -44,6 +51,7 @@ cdc_apply_context_set_table(Oid table, const char *table_name, const char *table
 	strlcpy(source, table_source ? table_source : "", sizeof(source));
 }
 
+/* The names are valid until the next set_table */
 CdcApplyTable
 cdc_apply_context_table(void)
 {

@@ -30,69 +30,20 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "port/atomics.h"
-#include "storage/condition_variable.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/compat.h"
 #include "base/ticks.h"
 #include "shared/control.h"
+#include "shared/control_slot.h"
 
 #define CONTROL_TRANCHE "cdcsync_control"
 
 /* Pauses before a worker that failed is started again */
 #define RESTART_PAUSE_MIN	1000
 #define RESTART_PAUSE_MAX	60000
-
-/* How a worker left, or is about to */
-typedef enum CdcLeave
-{
-	CDC_LEAVE_FAILED,			/* by an error: started again after a pause */
-	CDC_LEAVE_DISMISSED,		/* for a hold: started again after it */
-	CDC_LEAVE_FINISHED			/* nothing to do: started again at the next notice */
-} CdcLeave;
-
-typedef struct CdcSlot
-{
-	Oid			dboid;			/* InvalidOid: never used */
-	int			number;			/* of the worker, from CDC_FIRST_WORKER */
-	int			nworkers;		/* of the database, as the present worker was told */
-	bool		wanted;			/* a worker should run here */
-	bool		registered;		/* the launcher started one that has not exited */
-	int			holds;			/* transactions that want all away; in the first worker's */
-	int			pid;			/* of the attached worker, or 0 */
-	Latch	   *latch;			/* of the attached worker */
-	CdcLeave	leave;
-	bool		has_errors;
-	int			shortages;		/* CdcShortage, of the attached worker */
-	CdcOwnTopics own_topics;
-	uint64		generation;
-	uint64		ddl;			/* of the last command that may have mended something */
-	uint64		ticket_drawn;	/* the highest */
-	uint64		ticket_answered;
-	int64		started_at;		/* in ticks */
-	int64		due;			/* no start before, likewise */
-	int			pause;			/* ms, before the last restart */
-	pg_atomic_uint64 applying;	/* since when, of a transaction that takes long; else 0 */
-} CdcSlot;
-
-typedef struct CdcControl
-{
-	ConditionVariable progress; /* commits, answers, exits, of all workers */
-	Latch	   *launcher;		/* NULL while there is none */
-	int			nworkers;		/* a database is to have */
-	uint64		counter;		/* the last generation or ticket */
-	int			nslots;
-	CdcSlot		slots[FLEXIBLE_ARRAY_MEMBER];
-} CdcControl;
-
-static CdcControl *control = NULL;
-static LWLock *control_lock = NULL;
 
 /* What all slots of a database come to */
 typedef struct CdcDatabase
@@ -103,18 +54,6 @@ typedef struct CdcDatabase
 	int			shortages;
 	CdcOwnTopics own_topics;
 } CdcDatabase;
-
-/* NOLINTBEGIN(bugprone-macro-parentheses): slot is declared here */
-#define for_slots_of(dboid, slot) \
-	for (CdcSlot *slot = next_slot((dboid), NULL); slot != NULL; slot = next_slot((dboid), slot))
-/* NOLINTEND(bugprone-macro-parentheses) */
-
-/* in the worker */
-static CdcSlot *my_slot = NULL;
-static uint64 generation_read = 0;	/* the last one that was asked for */
-static uint64 ddl_read = 0;		/* likewise */
-
-static CdcSlot *next_slot(Oid dboid, CdcSlot *slot);
 
 static Size
 shmem_size(void)
@@ -134,74 +73,41 @@ cdc_control_shmem_init(void)
 {
 	bool		found;
 
-	control = ShmemInitStruct("cdcsync control", shmem_size(), &found);
-	control_lock = &GetNamedLWLockTranche(CONTROL_TRANCHE)->lock;
+	cdc_control = ShmemInitStruct("cdcsync control", shmem_size(), &found);
+	cdc_control_lock = &GetNamedLWLockTranche(CONTROL_TRANCHE)->lock;
 	if (found)
 		return;
-	memset(control, 0, shmem_size());
-	ConditionVariableInit(&control->progress);
-	control->nslots = MaxBackends;
-	for (int i = 0; i < control->nslots; i++)
-		pg_atomic_init_u64(&control->slots[i].applying, 0);
+	memset(cdc_control, 0, shmem_size());
+	ConditionVariableInit(&cdc_control->progress);
+	cdc_control->nslots = MaxBackends;
+	for (int i = 0; i < cdc_control->nslots; i++)
+		pg_atomic_init_u64(&cdc_control->slots[i].applying, 0);
 }
 
 /* Raises an error, with the way out, unless the server has preloaded the library */
 void
 cdc_control_require(void)
 {
-	if (control == NULL)
+	if (cdc_control == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cdcsync must be loaded through \"shared_preload_libraries\""),
 				 errhint("Add cdcsync to \"shared_preload_libraries\" and restart the server.")));
 }
 
-/* The following are called with the lock held, those that write, exclusively */
-static CdcSlot *
-find_slot(Oid dboid, int number)
-{
-	for_slots_of(dboid, slot)
-	{
-		if (slot->number == number)
-			return slot;
-	}
-	return NULL;
-}
-
-static bool
-is_free(const CdcSlot *slot)
-{
-	return !slot->wanted && !slot->registered && slot->pid == 0 && slot->holds == 0;
-}
-
-/* The worker's slot, or a free one that becomes it, or NULL */
-static CdcSlot *
-take_slot(Oid dboid, int number)
-{
-	CdcSlot    *slot = find_slot(dboid, number);
-
-	for (int i = 0; slot == NULL && i < control->nslots; i++)
-	{
-		if (is_free(&control->slots[i]))
-		{
-			slot = &control->slots[i];
-			memset(slot, 0, sizeof(CdcSlot));
-			slot->dboid = dboid;
-			slot->number = number;
-			slot->generation = ++control->counter;
-		}
-	}
-	return slot;
-}
-
+/*
+ * Is there room for a notice?  Who asks while his transaction can still fail need not fail
+ * at its commit.  The slot is not kept: another may take it, for there are as many as
+ * backends.
+ */
 bool
 cdc_control_reserve(Oid dboid)
 {
 	CdcSlot    *slot;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid, CDC_FIRST_WORKER);
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	slot = cdc_control_take_slot(dboid, CDC_FIRST_WORKER);
+	LWLockRelease(cdc_control_lock);
 	return slot != NULL;
 }
 
@@ -209,50 +115,30 @@ cdc_control_reserve(Oid dboid)
 static void
 renew_generation(CdcSlot *slot)
 {
-	slot->generation = ++control->counter;
+	slot->generation = ++cdc_control->counter;
 	slot->due = 0;
 	slot->pause = 0;
 }
 
-static void
-wake_launcher(void)
-{
-	if (control->launcher != NULL)
-		SetLatch(control->launcher);
-}
-
-/* The worker, or who starts one */
-static void
-wake_slot(CdcSlot *slot)
-{
-	if (slot->latch != NULL)
-		SetLatch(slot->latch);
-	else if (slot->wanted)
-		wake_launcher();
-}
-
-static void
-want_slot(CdcSlot *slot)
-{
-	slot->wanted = true;
-	wake_slot(slot);
-}
-
+/*
+ * The configuration of a database has changed: its workers read it anew, and where there is
+ * none one is started, without the pause of one that failed.  False if no slot is free.
+ */
 bool
 cdc_control_notify(Oid dboid)
 {
 	CdcSlot    *first;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	first = take_slot(dboid, CDC_FIRST_WORKER);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	first = cdc_control_take_slot(dboid, CDC_FIRST_WORKER);
 	for_slots_of(dboid, slot)
 	{
 		renew_generation(slot);
-		wake_slot(slot);
+		cdc_control_wake_slot(slot);
 	}
 	if (first != NULL)
-		want_slot(first);
-	LWLockRelease(control_lock);
+		cdc_control_want_slot(first);
+	LWLockRelease(cdc_control_lock);
 	return first != NULL;
 }
 
@@ -260,50 +146,55 @@ cdc_control_notify(Oid dboid)
 void
 cdc_control_note_ddl(Oid dboid)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
 	for_slots_of(dboid, slot)
 	{
-		slot->ddl = ++control->counter;
-		wake_slot(slot);
+		slot->ddl = ++cdc_control->counter;
+		cdc_control_wake_slot(slot);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
+/*
+ * For the first worker: there are new partitions for the others.  A ticket that they have
+ * answered is answered no more, for its partitions were not all of them.
+ */
 void
 cdc_control_notify_others(void)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
 	for_slots_of(MyDatabaseId, slot)
 	{
-		if (slot == my_slot)
+		if (slot == cdc_control_own.slot)
 			continue;
 		renew_generation(slot);
 		slot->ticket_answered = 0;
-		wake_slot(slot);
+		cdc_control_wake_slot(slot);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
+/* For the first worker, as long as it finds work; raises an error if there are no slots for all */
 void
 cdc_control_want_others(void)
 {
 	bool		complete = true;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	for (int number = CDC_FIRST_WORKER + 1; number <= my_slot->nworkers; number++)
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	for (int number = CDC_FIRST_WORKER + 1; number <= cdc_control_own.slot->nworkers; number++)
 	{
-		CdcSlot    *slot = take_slot(MyDatabaseId, number);
+		CdcSlot    *slot = cdc_control_take_slot(MyDatabaseId, number);
 
 		if (slot == NULL)
 			complete = false;
 		else if (!slot->wanted)
 		{
 			/* of a ticket that was drawn before, too, all answers are waited for */
-			slot->ticket_drawn = Max(slot->ticket_drawn, my_slot->ticket_drawn);
-			want_slot(slot);
+			slot->ticket_drawn = Max(slot->ticket_drawn, cdc_control_own.slot->ticket_drawn);
+			cdc_control_want_slot(slot);
 		}
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	if (!complete)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -328,41 +219,46 @@ send_away(Oid dboid)
 	return n;
 }
 
+/*
+ * From here to the release no worker is started in this database, and those that run are
+ * told to leave: wait until count_workers is 0.  False if no slot is free: then none runs.
+ */
 bool
 cdc_control_hold_place(Oid dboid)
 {
 	CdcSlot    *first;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	first = take_slot(dboid, CDC_FIRST_WORKER);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	first = cdc_control_take_slot(dboid, CDC_FIRST_WORKER);
 	if (first != NULL)
 		first->holds++;
 	(void) send_away(dboid);
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return first != NULL;
 }
 
+/* Its workers' transactions end in an error at the next chance, and what they were at is read again */
 void
 cdc_control_interrupt(Oid dboid)
 {
-	LWLockAcquire(control_lock, LW_SHARED);
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
 	for_slots_of(dboid, slot)
 	{
 		if (slot->pid != 0)
 			kill(slot->pid, SIGINT);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
 /* For the worker, also in a signal handler: its transaction takes long (0: no more) */
 void
 cdc_control_set_applying(TimestampTz since)
 {
-	Latch	   *launcher = control->launcher;
+	Latch	   *launcher = cdc_control->launcher;
 
-	if (my_slot == NULL || pg_atomic_read_u64(&my_slot->applying) == (uint64) since)
+	if (cdc_control_own.slot == NULL || pg_atomic_read_u64(&cdc_control_own.slot->applying) == (uint64) since)
 		return;
-	pg_atomic_write_u64(&my_slot->applying, (uint64) since);
+	pg_atomic_write_u64(&cdc_control_own.slot->applying, (uint64) since);
 	if (since != 0 && launcher != NULL)
 		SetLatch(launcher);
 }
@@ -373,7 +269,7 @@ cdc_control_applying_since(Oid dboid)
 {
 	TimestampTz oldest = 0;
 
-	LWLockAcquire(control_lock, LW_SHARED);
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
 	for_slots_of(dboid, slot)
 	{
 		TimestampTz since = (TimestampTz) pg_atomic_read_u64(&slot->applying);
@@ -381,7 +277,7 @@ cdc_control_applying_since(Oid dboid)
 		if (since != 0 && (oldest == 0 || since < oldest))
 			oldest = since;
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return oldest;
 }
 
@@ -391,29 +287,30 @@ cdc_control_long_applying(void)
 {
 	List	   *pids = NIL;
 
-	LWLockAcquire(control_lock, LW_SHARED);
-	for (int i = 0; i < control->nslots; i++)
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
+	for (int i = 0; i < cdc_control->nslots; i++)
 	{
-		if (control->slots[i].pid != 0 && pg_atomic_read_u64(&control->slots[i].applying) != 0)
-			pids = lappend_int(pids, control->slots[i].pid);
+		if (cdc_control->slots[i].pid != 0 && pg_atomic_read_u64(&cdc_control->slots[i].applying) != 0)
+			pids = lappend_int(pids, cdc_control->slots[i].pid);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return pids;
 }
 
+/* One of the holds; the launcher starts again what was wanted when the last is gone */
 void
 cdc_control_hold_release(Oid dboid)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	find_slot(dboid, CDC_FIRST_WORKER)->holds--;
-	wake_launcher();
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_find_slot(dboid, CDC_FIRST_WORKER)->holds--;
+	cdc_control_wake_launcher();
+	LWLockRelease(cdc_control_lock);
 }
 
 static bool
 is_held(Oid dboid)
 {
-	const CdcSlot *first = find_slot(dboid, CDC_FIRST_WORKER);
+	const CdcSlot *first = cdc_control_find_slot(dboid, CDC_FIRST_WORKER);
 
 	return first != NULL && first->holds > 0;
 }
@@ -423,7 +320,7 @@ read_database(Oid dboid)
 {
 	CdcDatabase database = {0};
 
-	LWLockAcquire(control_lock, LW_SHARED);
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
 	database.held = is_held(dboid);
 	for_slots_of(dboid, slot)
 	{
@@ -433,10 +330,11 @@ read_database(Oid dboid)
 		if (slot->number == CDC_FIRST_WORKER && slot->pid != 0)
 			database.own_topics = slot->own_topics;
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return database;
 }
 
+/* Attached ones; one that has been registered and is on its way is not among them, and will find the hold */
 int
 cdc_control_count_workers(Oid dboid)
 {
@@ -452,7 +350,7 @@ cdc_control_is_held(Oid dboid)
 bool
 cdc_control_is_worker(void)
 {
-	return my_slot != NULL;
+	return cdc_control_own.slot != NULL;
 }
 
 /*
@@ -462,35 +360,37 @@ cdc_control_is_worker(void)
 bool
 cdc_control_has_errors(Oid dboid)
 {
-	return control != NULL && read_database(dboid).has_errors;
+	return cdc_control != NULL && read_database(dboid).has_errors;
 }
 
+/* For the worker: is there a partition that DDL may mend? */
 void
 cdc_control_set_errors(bool has_errors)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->has_errors = has_errors;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_own.slot->has_errors = has_errors;
+	LWLockRelease(cdc_control_lock);
 }
 
 /* Of one of these? */
 bool
 cdc_control_is_short(Oid dboid, int shortages)
 {
-	return control != NULL && (read_database(dboid).shortages & shortages) != 0;
+	return cdc_control != NULL && (read_database(dboid).shortages & shortages) != 0;
 }
 
 /* For the worker, which alone writes its own; others apply by hand, and nobody waits for them */
 void
 cdc_control_set_short(CdcShortage shortage, bool yes)
 {
-	if (my_slot == NULL || ((my_slot->shortages & shortage) != 0) == yes)
+	if (cdc_control_own.slot == NULL || ((cdc_control_own.slot->shortages & shortage) != 0) == yes)
 		return;
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->shortages ^= shortage;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_own.slot->shortages ^= shortage;
+	LWLockRelease(cdc_control_lock);
 }
 
+/* As the first worker has seen at its last look; not known without one */
 CdcOwnTopics
 cdc_control_own_topics(Oid dboid)
 {
@@ -500,16 +400,16 @@ cdc_control_own_topics(Oid dboid)
 void
 cdc_control_set_own_topics(bool seen)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->own_topics = seen ? CDC_OWN_TOPICS_SEEN : CDC_OWN_TOPICS_MISSING;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_own.slot->own_topics = seen ? CDC_OWN_TOPICS_SEEN : CDC_OWN_TOPICS_MISSING;
+	LWLockRelease(cdc_control_lock);
 }
 
 /* Has the server preloaded the library? */
 bool
 cdc_control_is_loaded(void)
 {
-	return control != NULL;
+	return cdc_control != NULL;
 }
 
 /* Do workers run in its database that share its partitions by another number? */
@@ -519,7 +419,7 @@ others_disagree(const CdcSlot *slot)
 	for_slots_of(slot->dboid, other)
 	{
 		if (other != slot && (other->pid != 0 || other->registered) &&
-			other->nworkers != control->nworkers)
+			other->nworkers != cdc_control->nworkers)
 			return true;
 	}
 	return false;
@@ -528,7 +428,7 @@ others_disagree(const CdcSlot *slot)
 static bool
 may_attach(const CdcSlot *slot)
 {
-	return slot->pid == 0 && slot->number <= control->nworkers && !others_disagree(slot);
+	return slot->pid == 0 && slot->number <= cdc_control->nworkers && !others_disagree(slot);
 }
 
 /* The database's last first worker may have wanted more */
@@ -537,7 +437,7 @@ forget_above(Oid dboid)
 {
 	for_slots_of(dboid, slot)
 	{
-		if (slot->number > control->nworkers)
+		if (slot->number > cdc_control->nworkers)
 			slot->wanted = false;
 	}
 }
@@ -546,14 +446,14 @@ forget_above(Oid dboid)
 static void
 worker_detach(int code, Datum arg)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->pid = 0;
-	my_slot->latch = NULL;
-	pg_atomic_write_u64(&my_slot->applying, 0);
-	my_slot = NULL;
-	wake_launcher();
-	LWLockRelease(control_lock);
-	ConditionVariableBroadcast(&control->progress);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_own.slot->pid = 0;
+	cdc_control_own.slot->latch = NULL;
+	pg_atomic_write_u64(&cdc_control_own.slot->applying, 0);
+	cdc_control_own.slot = NULL;
+	cdc_control_wake_launcher();
+	LWLockRelease(cdc_control_lock);
+	ConditionVariableBroadcast(&cdc_control->progress);
 }
 
 /*
@@ -572,9 +472,9 @@ cdc_control_attach(int number, int nworkers)
 {
 	CdcSlot    *slot;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(MyDatabaseId, number);
-	if (slot != NULL && (is_held(MyDatabaseId) || nworkers != control->nworkers))
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	slot = cdc_control_take_slot(MyDatabaseId, number);
+	if (slot != NULL && (is_held(MyDatabaseId) || nworkers != cdc_control->nworkers))
 		slot->leave = CDC_LEAVE_DISMISSED;
 	else if (slot != NULL && may_attach(slot))
 	{
@@ -585,13 +485,13 @@ cdc_control_attach(int number, int nworkers)
 		slot->shortages = 0;
 		slot->own_topics = CDC_OWN_TOPICS_UNKNOWN;
 		slot->ticket_answered = 0;
-		my_slot = slot;
+		cdc_control_own.slot = slot;
 		if (number == CDC_FIRST_WORKER)
 			forget_above(MyDatabaseId);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 
-	if (my_slot == NULL)
+	if (cdc_control_own.slot == NULL)
 		return false;
 	on_shmem_exit(worker_detach, (Datum) 0);
 	return true;
@@ -603,9 +503,9 @@ cdc_control_is_outdated(void)
 {
 	bool		outdated;
 
-	LWLockAcquire(control_lock, LW_SHARED);
-	outdated = my_slot->nworkers != control->nworkers;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
+	outdated = cdc_control_own.slot->nworkers != cdc_control->nworkers;
+	LWLockRelease(cdc_control_lock);
 	return outdated;
 }
 
@@ -613,167 +513,79 @@ cdc_control_is_outdated(void)
 void
 cdc_control_dismiss(void)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->leave = CDC_LEAVE_DISMISSED;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control_own.slot->leave = CDC_LEAVE_DISMISSED;
+	LWLockRelease(cdc_control_lock);
 }
 
+/* For the worker: of the last notice; reading it comes before reading the configuration, never after */
 uint64
 cdc_control_generation(void)
 {
-	LWLockAcquire(control_lock, LW_SHARED);
-	generation_read = my_slot->generation;
-	LWLockRelease(control_lock);
-	return generation_read;
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
+	cdc_control_own.generation_read = cdc_control_own.slot->generation;
+	LWLockRelease(cdc_control_lock);
+	return cdc_control_own.generation_read;
 }
 
 /* For the worker: has there been any since the last call? */
 bool
 cdc_control_take_ddl(void)
 {
-	uint64		last = ddl_read;
+	uint64		last = cdc_control_own.ddl_read;
 
-	LWLockAcquire(control_lock, LW_SHARED);
-	ddl_read = my_slot->ddl;
-	LWLockRelease(control_lock);
-	return ddl_read != last;
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
+	cdc_control_own.ddl_read = cdc_control_own.slot->ddl;
+	LWLockRelease(cdc_control_lock);
+	return cdc_control_own.ddl_read != last;
 }
 
+/* For a worker that has nothing to do; false if there was a notice since that generation was read */
 bool
 cdc_control_finish(uint64 generation)
 {
 	bool		finished;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	finished = my_slot->generation == generation;
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	finished = cdc_control_own.slot->generation == generation;
 	if (finished)
 	{
-		my_slot->wanted = false;
-		my_slot->has_errors = false;
-		my_slot->leave = CDC_LEAVE_FINISHED;
+		cdc_control_own.slot->wanted = false;
+		cdc_control_own.slot->has_errors = false;
+		cdc_control_own.slot->leave = CDC_LEAVE_FINISHED;
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return finished;
 }
 
 bool
 cdc_control_is_first(void)
 {
-	return my_slot->number == CDC_FIRST_WORKER;
+	return cdc_control_own.slot->number == CDC_FIRST_WORKER;
 }
 
 int
 cdc_control_number(void)
 {
-	return my_slot->number;
+	return cdc_control_own.slot->number;
 }
 
+/*
+ * Does what has this hash fall to this worker?  All workers of a database were told the
+ * same number of workers, so that each hash is exactly one's.
+ */
 bool
 cdc_control_is_mine(uint32 hash)
 {
-	return hash % my_slot->nworkers == my_slot->number - CDC_FIRST_WORKER;
-}
-
-/*
- * A ticket wants a worker: a database can have subscriptions without the launcher
- * knowing (it was made as the copy of another).
- */
-uint64
-cdc_control_draw_ticket(void)
-{
-	CdcSlot    *first;
-	uint64		ticket;
-
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	ticket = ++control->counter;
-	first = take_slot(MyDatabaseId, CDC_FIRST_WORKER);
-	for_slots_of(MyDatabaseId, slot)
-	{
-		slot->ticket_drawn = ticket;
-		wake_slot(slot);
-	}
-	if (first != NULL)
-		want_slot(first);
-	LWLockRelease(control_lock);
-	return ticket;
-}
-
-/*
- * Who calls resume() and then wait_for() must not be answered by a worker that has not
- * seen the resume() yet: while there is an unread notice, no ticket is pending.  The same
- * goes for DDL that mends.
- */
-uint64
-cdc_control_pending_ticket(void)
-{
-	uint64		ticket = 0;
-
-	LWLockAcquire(control_lock, LW_SHARED);
-	if (my_slot->generation == generation_read && my_slot->ddl == ddl_read &&
-		my_slot->ticket_drawn > my_slot->ticket_answered)
-		ticket = my_slot->ticket_drawn;
-	LWLockRelease(control_lock);
-	return ticket;
-}
-
-bool
-cdc_control_ticket_is_answered(uint64 ticket)
-{
-	CdcSlot    *first;
-	bool		answered;
-
-	LWLockAcquire(control_lock, LW_SHARED);
-	first = find_slot(MyDatabaseId, CDC_FIRST_WORKER);
-	answered = first != NULL && first->ticket_answered >= ticket;
-	for_slots_of(MyDatabaseId, slot)
-		answered &= !slot->wanted || slot->ticket_answered >= ticket;
-	LWLockRelease(control_lock);
-	return answered;
-}
-
-void
-cdc_control_answer_ticket(uint64 ticket)
-{
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	my_slot->ticket_answered = ticket;
-	LWLockRelease(control_lock);
-	cdc_control_progress();
-}
-
-void
-cdc_control_progress(void)
-{
-	ConditionVariableBroadcast(&control->progress);
-}
-
-void
-cdc_control_progress_prepare(void)
-{
-	ConditionVariablePrepareToSleep(&control->progress);
-}
-
-void
-cdc_control_progress_wait(long timeout_ms)
-{
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = cdc_wait_event_new("CdcsyncProgress");
-	(void) ConditionVariableTimedSleep(&control->progress, timeout_ms, event);
-}
-
-void
-cdc_control_progress_cancel(void)
-{
-	ConditionVariableCancelSleep();
+	return hash % cdc_control_own.slot->nworkers == cdc_control_own.slot->number - CDC_FIRST_WORKER;
 }
 
 static void
 launcher_detach(int code, Datum arg)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	control->launcher = NULL;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control->launcher = NULL;
+	LWLockRelease(cdc_control_lock);
 }
 
 /*
@@ -784,47 +596,53 @@ launcher_detach(int code, Datum arg)
 void
 cdc_control_launcher_attach(void)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	control->launcher = MyLatch;
-	for (int i = 0; i < control->nslots; i++)
-		control->slots[i].registered = false;
-	LWLockRelease(control_lock);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control->launcher = MyLatch;
+	for (int i = 0; i < cdc_control->nslots; i++)
+		cdc_control->slots[i].registered = false;
+	LWLockRelease(cdc_control_lock);
 	on_shmem_exit(launcher_detach, (Datum) 0);
 }
 
+/*
+ * For the launcher.  Workers that were started for another number see by their wake-up that
+ * they are outdated and leave; none of the new number attaches before the last has left.
+ */
 void
 cdc_control_set_nworkers(int nworkers)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	control->nworkers = nworkers;
-	for (int i = 0; i < control->nslots; i++)
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	cdc_control->nworkers = nworkers;
+	for (int i = 0; i < cdc_control->nslots; i++)
 	{
-		if (control->slots[i].pid != 0 && control->slots[i].nworkers != nworkers)
-			wake_slot(&control->slots[i]);
+		if (cdc_control->slots[i].pid != 0 && cdc_control->slots[i].nworkers != nworkers)
+			cdc_control_wake_slot(&cdc_control->slots[i]);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
+/* The worker that is started finds out whether there is anything to do */
 bool
 cdc_control_want(Oid dboid)
 {
 	CdcSlot    *slot;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = take_slot(dboid, CDC_FIRST_WORKER);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	slot = cdc_control_take_slot(dboid, CDC_FIRST_WORKER);
 	if (slot != NULL)
-		want_slot(slot);
-	LWLockRelease(control_lock);
+		cdc_control_want_slot(slot);
+	LWLockRelease(cdc_control_lock);
 	return slot != NULL;
 }
 
+/* Nothing is started there before the next notice */
 void
 cdc_control_forget(Oid dboid)
 {
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
 	for_slots_of(dboid, slot)
 		slot->wanted = false;
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
 static bool
@@ -833,16 +651,20 @@ may_start(const CdcSlot *slot)
 	return slot->wanted && !slot->registered && !is_held(slot->dboid) && may_attach(slot);
 }
 
+/*
+ * Of those that are wanted, may start and are due at this time; with InvalidOid, when the
+ * next one will be (CDC_TICKS_NEVER: a wake-up comes first).
+ */
 CdcWorkerId
 cdc_control_next_wanted(int64 now, int64 *next_due)
 {
 	CdcWorkerId worker = {0};
 
 	*next_due = CDC_TICKS_NEVER;
-	LWLockAcquire(control_lock, LW_SHARED);
-	for (int i = 0; i < control->nslots; i++)
+	LWLockAcquire(cdc_control_lock, LW_SHARED);
+	for (int i = 0; i < cdc_control->nslots; i++)
 	{
-		CdcSlot    *slot = &control->slots[i];
+		CdcSlot    *slot = &cdc_control->slots[i];
 
 		if (!may_start(slot))
 			continue;
@@ -854,7 +676,7 @@ cdc_control_next_wanted(int64 now, int64 *next_due)
 		}
 		*next_due = Min(*next_due, slot->due);
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	return worker;
 }
 
@@ -864,24 +686,29 @@ cdc_control_started(CdcWorkerId worker, int64 now)
 {
 	CdcSlot    *slot;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = find_slot(worker.dboid, worker.number);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	slot = cdc_control_find_slot(worker.dboid, worker.number);
 	if (slot != NULL)
 	{
 		slot->registered = true;
-		slot->nworkers = control->nworkers;
+		slot->nworkers = cdc_control->nworkers;
 		slot->started_at = now;
 	}
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 }
 
+/*
+ * By what it left in its slot the exit was a failure or not: what never came to attach, or
+ * died of a signal, has left nothing, and counts as one.  Pauses double up to a minute, and
+ * begin anew after a worker that ran that long.
+ */
 void
 cdc_control_exited(CdcWorkerId worker, int64 now)
 {
 	CdcSlot    *slot;
 
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
-	slot = find_slot(worker.dboid, worker.number);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
+	slot = cdc_control_find_slot(worker.dboid, worker.number);
 	if (slot != NULL)
 	{
 		slot->registered = false;
@@ -895,19 +722,7 @@ cdc_control_exited(CdcWorkerId worker, int64 now)
 		}
 		slot->leave = CDC_LEAVE_FAILED;
 	}
-	LWLockRelease(control_lock);
-}
-
-/* Those of a database, one after the other; NULL is before the first and after the last */
-static CdcSlot *
-next_slot(Oid dboid, CdcSlot *slot)
-{
-	for (slot = slot ? slot + 1 : control->slots; slot < control->slots + control->nslots; slot++)
-	{
-		if (slot->dboid == dboid)
-			return slot;
-	}
-	return NULL;
+	LWLockRelease(cdc_control_lock);
 }
 
 /* ---- SQL interface ---- */
@@ -920,8 +735,8 @@ cdcsync_restart_workers(PG_FUNCTION_ARGS)
 	int			n;
 
 	cdc_control_require();
-	LWLockAcquire(control_lock, LW_EXCLUSIVE);
+	LWLockAcquire(cdc_control_lock, LW_EXCLUSIVE);
 	n = send_away(MyDatabaseId);
-	LWLockRelease(control_lock);
+	LWLockRelease(cdc_control_lock);
 	PG_RETURN_INT32(n);
 }

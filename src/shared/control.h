@@ -77,23 +77,6 @@ extern bool cdc_control_take_ddl(void);
 extern bool cdc_control_finish(uint64 generation);
 
 /*
- * wait_for: a backend draws a ticket and wakes the workers, each of which asks the
- * broker for the ends of its partitions, publishes them in stat and then answers the
- * highest ticket it had seen before it asked.  A ticket is answered when all have.
- * progress wakes the waiting backends after each commit.  A worker that has just
- * attached has answered none; one that has not read the newest generation has none
- * pending, which is 0; one that leaves takes its answer back, by answering 0.
- */
-extern uint64 cdc_control_draw_ticket(void);
-extern uint64 cdc_control_pending_ticket(void);
-extern bool cdc_control_ticket_is_answered(uint64 ticket);
-extern void cdc_control_answer_ticket(uint64 ticket);
-extern void cdc_control_progress(void);
-extern void cdc_control_progress_prepare(void);	/* waiting backend */
-extern void cdc_control_progress_wait(long timeout_ms);	/* at most; -1: no limit */
-extern void cdc_control_progress_cancel(void);
-
-/*
  * For utility commands that a connected worker would block (DROP DATABASE, CREATE
  * DATABASE … TEMPLATE, DROP EXTENSION): make the database's workers leave, wait
  * until they have, and start none before this transaction ends.

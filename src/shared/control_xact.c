@@ -19,6 +19,7 @@
 
 #include "base/extension.h"
 #include "shared/control.h"
+#include "shared/ticket.h"
 
 /* What this transaction has asked for; the lists are in TopTransactionContext */
 typedef struct CdcPending
@@ -202,8 +203,8 @@ cdc_control_hold(Oid dboid)
 		}
 	}
 
-	cdc_control_progress_prepare();
+	cdc_progress_prepare();
 	while (cdc_control_count_workers(dboid) > 0)
-		cdc_control_progress_wait(-1);
-	cdc_control_progress_cancel();
+		cdc_progress_wait(-1);
+	cdc_progress_cancel();
 }

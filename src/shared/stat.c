@@ -180,6 +180,7 @@ lock_partition(int handle)
 	return true;
 }
 
+/* The place is anybody's from here on: the handle must not be used again */
 void
 cdc_stat_partition_release(int handle)
 {
@@ -189,6 +190,7 @@ cdc_stat_partition_release(int handle)
 	LWLockRelease(stat_lock);
 }
 
+/* At the worker's exit, however it comes about */
 void
 cdc_stat_partition_release_all(void)
 {
@@ -201,6 +203,7 @@ cdc_stat_partition_release_all(void)
 	LWLockRelease(stat_lock);
 }
 
+/* wait_for then knows that what it sees of the subscription is not all */
 void
 cdc_stat_partition_set_unseen(int handle, bool unseen)
 {
@@ -210,6 +213,7 @@ cdc_stat_partition_set_unseen(int handle, bool unseen)
 	LWLockRelease(stat_lock);
 }
 
+/* What was wrong last stays readable */
 void
 cdc_stat_partition_state(int handle, CdcPartitionState state)
 {
@@ -260,6 +264,10 @@ from_unix_usecs(int64 usecs)
 	return result;
 }
 
+/*
+ * After a commit, and when an end is heard of; see the header for what leaves a value as it
+ * is.  The end of the last commit goes along: who waits makes sure that it is on disk.
+ */
 void
 cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,
 							int64 event_time)
@@ -280,6 +288,7 @@ cdc_stat_partition_position(int handle, int64 next_offset, int64 end_offset,
 	LWLockRelease(stat_lock);
 }
 
+/* How long the broker keeps the topic's records; -1: for ever */
 void
 cdc_stat_partition_retention(int handle, int64 ms)
 {
@@ -361,6 +370,10 @@ cdc_stat_table_has_room(void)
 	return place >= 0;
 }
 
+/*
+ * After the commit that they count; a transaction that fails is not counted.  Nothing
+ * happens where the library is not preloaded, or there is no place for another table.
+ */
 void
 cdc_stat_table_add(Oid relid, const int64 *counters)
 {
@@ -381,6 +394,7 @@ cdc_stat_table_add(Oid relid, const int64 *counters)
 	warn_full(&warned, "tables", "cdcsync.max_tables");
 }
 
+/* Its rule is gone */
 void
 cdc_stat_table_forget(Oid relid)
 {

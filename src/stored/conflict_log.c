@@ -5,6 +5,19 @@
  * Records are written with the rows they are about, by one statement per transaction, in
  * a subtransaction.  The server's log gets a line for each up to a limit per minute; how
  * many were left out is said with the first line of a later minute.
+ *
+ * The record is for people, and never stops what it is about: what goes wrong in writing it
+ * is a warning, but for the end of the process or the query.  It commits with the rows, so
+ * what is rolled back and tried again leaves one record; the log's line comes after the
+ * commit.
+ *
+ * A conflict whose handling is "error" undoes its transaction, and its record with it.
+ * That one record is kept in memory, with the address of the message it is about, until the
+ * partition stops there, and is then written in a transaction of its own; once, however
+ * often the message is tried: the table is asked whether it has it.
+ *
+ * Who may see a row's values is decided by the view cdcsync.conflict_history; nobody else
+ * reads the table.
  */
 #include "postgres.h"
 
@@ -120,6 +133,7 @@ is_tolerated(const ErrorData *error)
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
 }
 
+/* In a subtransaction; what is tolerated becomes a warning */
 static void
 attempt(void (*write) (void *), List *records)
 {
@@ -159,6 +173,7 @@ keep_limits(List *records)
 	}
 }
 
+/* One statement for all: an array per column */
 static void
 insert_records(void *arg)
 {
@@ -237,6 +252,7 @@ cdc_conflict_log_prune(void)
 
 /* ---- the server's log ---- */
 
+/* One line; everything in it that others wrote is shown without control characters */
 static void
 report(const CdcConflictRecord *record)
 {
@@ -288,6 +304,7 @@ cdc_conflict_log_stash(const CdcConflictRecord *record, const CdcMessage *messag
 	MemoryContextSwitchTo(old);
 }
 
+/* Unless it is there already, from the last time the message was tried */
 static void
 insert_once(void *arg)
 {

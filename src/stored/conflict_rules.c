@@ -4,6 +4,15 @@
  *
  * A word stands for all conflict types; a JSON object names some, and leaves the others
  * to whoever is asked next: the table's rule, the subscription, last_update_wins.
+ *
+ * A preset (hub, spoke) is no handling of a type but a side: on which side of a connection
+ * this node is, where versions of rows do not decide.  It holds unless the table's own
+ * rule is a word, which means every type for this table, whoever brings the event.  What
+ * a handling does is decided in apply/, which asks here.
+ *
+ * Functions are kept by name and not by oid: a dump brings them along, and who replaces one
+ * means the new one.  They are looked for when the option is given, so that whoever wrote
+ * a wrong name hears of it, and again when a conflict is handled.
  */
 #include "postgres.h"
 
@@ -44,6 +53,7 @@ static const struct
 	{"spoke", CDC_PRESET_SPOKE},
 };
 
+/* False if it is none */
 static bool
 take_word(CdcConflictRules *rules, const char *word)
 {
@@ -79,24 +89,12 @@ type_from_name(const char *name)
 			 errhint("The conflict types are those that cdcsync.stat_table counts.")));
 }
 
-static char *
-quoted_function(const char *name)
-{
-	List	   *parts = textToQualifiedNameList(cstring_to_text(name));
-
-	if (list_length(parts) != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is neither a resolution nor the qualified name of a function",
-						name),
-				 errhint("Available values: \"last_update_wins\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a function as \"schema.function\".")));
-	return quote_qualified_identifier(strVal(linitial(parts)), strVal(lsecond(parts)));
-}
-
+/* How a conflict type is handled: a resolution, or a function */
 static void
 take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value)
 {
 	char	   *text;
+	List	   *parts;
 
 	if (value->type != jbvString)
 		ereport(ERROR,
@@ -109,9 +107,17 @@ take_pair(CdcConflictRules *rules, CdcConflictType type, const JsonbValue *value
 	if (cdc_conflict_rules_find_handling(text, &rules->handling[type]))
 		return;
 	rules->handling[type] = CDC_HANDLING_FUNCTION;
-	rules->function[type] = quoted_function(text);
+	parts = textToQualifiedNameList(cstring_to_text(text));
+	if (list_length(parts) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is neither a resolution nor the qualified name of a function",
+						text),
+				 errhint("Available values: \"last_update_wins\", \"apply_remote\", \"keep_local\", \"skip\", \"error\", or a function as \"schema.function\".")));
+	rules->function[type] = quote_qualified_identifier(strVal(linitial(parts)), strVal(lsecond(parts)));
 }
 
+/* {"conflict type": "resolution or function"} */
 static void
 take_object(CdcConflictRules *rules, const char *text)
 {

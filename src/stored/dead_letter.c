@@ -24,6 +24,7 @@
 #include "shared/control.h"
 #include "stored/dead_letter.h"
 
+/* What became of it, as the view shows it; who may read the rows sees the detail */
 static void
 set_error(CdcOwnRow *row, const CdcError *error)
 {
@@ -228,6 +229,7 @@ refuse_status(int64 id)
 			 errhint("Apply it by hand with cdcsync.apply(topic, convert_from(key, 'UTF8'), convert_from(value, 'UTF8')), or run cdcsync.skip_dead_letter.")));
 }
 
+/* A notice at commit lets the worker look */
 static void
 set_status(int64 id, const char *status)
 {

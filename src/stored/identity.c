@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "stored/identity.h"
 
+/* Of this database, and the transaction that says so: what a dump brings has another one */
 static Datum *
 identity_args(void)
 {
@@ -30,6 +31,7 @@ identity_args(void)
 	return args;
 }
 
+/* The first who asks says which database it is */
 void
 cdc_identity_remember(void)
 {
@@ -44,35 +46,7 @@ cdc_identity_remember(void)
 	cdc_extension_execute(&remember, identity_args(), NULL);
 }
 
-static bool
-is_remembered(void)
-{
-	static CdcStatement compare = {
-		.sql = "SELECT FROM cdcsync.local_identity WHERE system_identifier OPERATOR(pg_catalog.=) $1 "
-		"AND database_oid OPERATOR(pg_catalog.=) $2",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
-	};
-
-	cdc_extension_execute(&compare, identity_args(), NULL);
-	return SPI_processed > 0;
-}
-
-/* Waits for a resume() that has not committed, and keeps others waiting: they go on from the pause */
-static bool
-is_remembered_by_now(void)
-{
-	static CdcStatement lock = {
-		.sql = "SELECT system_identifier OPERATOR(pg_catalog.=) $1 "
-		"AND database_oid OPERATOR(pg_catalog.=) $2 AS same FROM cdcsync.local_identity FOR UPDATE",
-		.nargs = 2,
-		.argtypes = {TEXTOID, OIDOID}
-	};
-
-	cdc_extension_execute(&lock, identity_args(), NULL);
-	return SPI_processed > 0 && cdc_result_bool(0, "same");
-}
-
+/* With a warning that says what to do in either case */
 static void
 pause_all(void)
 {
@@ -88,11 +62,30 @@ pause_all(void)
 				 errhint("In place of the other, as after pg_upgrade: run cdcsync.resume(). Beside it: set cdcsync.node_name to a name of its own first.")));
 }
 
+/* Locks in the order of cdc_identity_accept: the identity, then the subscriptions */
 void
 cdc_identity_check(void)
 {
+	static CdcStatement compare = {
+		.sql = "SELECT FROM cdcsync.local_identity WHERE system_identifier OPERATOR(pg_catalog.=) $1 "
+		"AND database_oid OPERATOR(pg_catalog.=) $2",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+	static CdcStatement lock = {
+		.sql = "SELECT system_identifier OPERATOR(pg_catalog.=) $1 "
+		"AND database_oid OPERATOR(pg_catalog.=) $2 AS same FROM cdcsync.local_identity FOR UPDATE",
+		.nargs = 2,
+		.argtypes = {TEXTOID, OIDOID}
+	};
+
 	cdc_identity_remember();
-	if (!is_remembered() && !is_remembered_by_now())
+	cdc_extension_execute(&compare, identity_args(), NULL);
+	if (SPI_processed > 0)
+		return;
+	/* waits for a resume() that has not committed, and keeps others waiting: they go on from the pause */
+	cdc_extension_execute(&lock, identity_args(), NULL);
+	if (SPI_processed == 0 || !cdc_result_bool(0, "same"))
 		pause_all();
 }
 

@@ -115,27 +115,16 @@ cdc_offset_create(CdcOffset *offset)
 	CdcOwnRow	row = row_of(offset);
 
 	set_position(&row, offset);
+	if (offset->rewind_to >= 0)
+		cdc_own_row_set(&row, "rewind_to", TIMESTAMPTZOID,
+						TimestampTzGetDatum(cdc_unixtime_to_timestamptz(offset->rewind_to * 1000)));
 	(void) cdc_own_row_upsert(&row, 3);
 	take_tid(offset, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
 }
 
-/* What stands at this place, if the table still has it */
-static bool
-fetch_row(Relation table, ItemPointer tid, TupleTableSlot *slot)
-{
-	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
-	Buffer		buffer;
-
-	if (block >= RelationGetNumberOfBlocks(table))
-		return false;
-	buffer = ReadBuffer(table, block);
-	heap_page_prune_opt_compat(table, buffer);
-	ReleaseBuffer(buffer);
-	return table_tuple_fetch_row_version(table, tid, GetActiveSnapshot(), slot);
-}
-
+/* Another row may have come to stand at that place */
 static bool
 is_position(TupleTableSlot *slot, const CdcOffset *offset, int64 from)
 {
@@ -146,6 +135,7 @@ is_position(TupleTableSlot *slot, const CdcOffset *offset, int64 from)
 		strcmp(TextDatumGetCString(slot->tts_values[SUBSCRIPTION]), offset->subscription) == 0;
 }
 
+/* All columns as they are stored, but for what the position changes */
 static void
 store_position(TupleTableSlot *slot, const TupleTableSlot *stored, const CdcOffset *offset)
 {
@@ -172,9 +162,19 @@ update_in_place(CdcOffset *offset, int64 from)
 	Relation	table = table_open(cdc_extension_table("subscription_offset"), RowExclusiveLock);
 	TupleTableSlot *stored = table_slot_create(table, NULL);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(&offset->tid);
 	bool		updated = false;
+	Buffer		buffer;
 
-	if (fetch_row(table, &offset->tid, stored) && is_position(stored, offset, from))
+	if (block < RelationGetNumberOfBlocks(table))
+	{
+		buffer = ReadBuffer(table, block);
+		heap_page_prune_opt_compat(table, buffer);
+		ReleaseBuffer(buffer);
+		updated = table_tuple_fetch_row_version(table, &offset->tid, GetActiveSnapshot(), stored) &&
+			is_position(stored, offset, from);
+	}
+	if (updated)
 	{
 		store_position(slot, stored, offset);
 		updated = cdc_table_write_tuple(table, &offset->tid, slot);
@@ -251,21 +251,6 @@ cdc_offset_rewind(CdcOffset *offset)
 
 /* ---- SQL interface ---- */
 
-/* Of a JSON number */
-static int64
-offset_from_json(const JsonbValue *value)
-{
-	int64		offset = -1;
-
-	if (value->type == jbvNumeric)
-		offset = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
-	if (offset < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("offsets must be numbers that are not negative")));
-	return offset;
-}
-
 static void
 move_to(Datum subscription, const char *topic, const char *partition, int64 offset)
 {
@@ -308,7 +293,16 @@ move_all(Datum subscription, Jsonb *offsets)
 		else if (token == WJB_KEY)
 			names[depth] = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE && depth == 2)
-			move_to(subscription, names[1], names[2], offset_from_json(&value));
+		{
+			int64		offset = value.type != jbvNumeric ? -1 :
+				DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
+
+			if (offset < 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("offsets must be numbers that are not negative")));
+			move_to(subscription, names[1], names[2], offset);
+		}
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -317,6 +311,7 @@ move_all(Datum subscription, Jsonb *offsets)
 	}
 }
 
+/* Locks the position, so that the worker does not pass it at this moment */
 static void
 check_next_offset(Datum *position, int64 offset)
 {

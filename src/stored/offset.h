@@ -22,7 +22,7 @@ typedef struct CdcOffset
 	int64		next_offset;
 	int64		record_time;
 	char	   *cluster_id;		/* NULL while unknown */
-	char	   *table;			/* that its events are of, see log_tail.h; NULL while unknown */
+	const char *table;			/* that its events are of, see log_tail.h; NULL while unknown */
 	int64		rewind_to;		/* ms since 1970: what position to look for; -1: none */
 	ItemPointerData tid;
 } CdcOffset;

@@ -6,6 +6,9 @@
  * by theirs.  So an option is known in three places: the table of options with its
  * struct's member (subscription.c, table_rule.c), the SQL script with the column and the
  * arguments, whose DEFAULT is the option's, and the documentation.
+ *
+ * NULL among the arguments means "not given": the default where something is made, as it
+ * is where it is changed.  So only what was given is checked, taken and written.
  */
 #include "postgres.h"
 
@@ -55,27 +58,22 @@ find_choice(const CdcOption *option, const char *value)
 	return -1;
 }
 
-static void
-check_choice(const CdcOption *option, const char *value)
-{
-	StringInfoData choices;
-
-	if (find_choice(option, value) >= 0)
-		return;
-	initStringInfo(&choices);
-	for (int i = 0; i < CDC_OPTION_MAX_CHOICES && option->choices[i] != NULL; i++)
-		appendStringInfo(&choices, "%s\"%s\"", i > 0 ? ", " : "", option->choices[i]);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, value),
-			 errhint("Available values: %s.", choices.data)));
-}
-
+/* What is stored of a value that was given for it; raises an error that says what is accepted */
 static Datum
 check(const CdcOption *option, Oid relid, Datum value)
 {
-	if (option->choices[0])
-		check_choice(option, TextDatumGetCString(value));
+	StringInfoData choices;
+
+	if (option->choices[0] && find_choice(option, TextDatumGetCString(value)) < 0)
+	{
+		initStringInfo(&choices);
+		for (int i = 0; i < CDC_OPTION_MAX_CHOICES && option->choices[i] != NULL; i++)
+			appendStringInfo(&choices, "%s\"%s\"", i > 0 ? ", " : "", option->choices[i]);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\": \"%s\"", option->name, TextDatumGetCString(value)),
+				 errhint("Available values: %s.", choices.data)));
+	}
 	return option->check ? option->check(relid, value) : value;
 }
 

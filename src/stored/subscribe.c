@@ -101,6 +101,7 @@ refuse_shared_topics(const char *name)
 			 errhint("Take it out of that subscription with cdcsync.alter_subscription.")));
 }
 
+/* What is made anew under the name must not go on where the other was */
 static void
 delete_offsets(const char *name)
 {

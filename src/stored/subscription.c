@@ -140,6 +140,7 @@ check_start(Oid relid, Datum value)
 	return CStringGetTextDatum(buf);
 }
 
+/* Times are stored in UTC, so no setting of the reader matters */
 static void
 take_start(void *owner, Datum value)
 {

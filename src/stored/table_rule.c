@@ -7,6 +7,11 @@
  *
  * The remote name is stored for people, quoted as an identifier.  It is compared in
  * its parts: what must be quoted differs between servers.
+ *
+ * Rules are written by add_table.c, under the table's strongest lock and a lock of this
+ * catalog, and read under none: who reads one for longer than a moment hears of a change by
+ * an invalidation of the table (registered_table.c).  The worker, which looks for tables by
+ * the names that events have, hears of new ones by its notice at commit.
  */
 #include "postgres.h"
 
@@ -30,6 +35,7 @@
 	"SELECT r.* FROM cdcsync.table_rule AS r " \
 	"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relation WHERE "
 
+/* One side of a pair of names */
 static char *
 pair_text(const JsonbValue *value)
 {
@@ -125,6 +131,7 @@ is_mapped(List *map, const char *local, const CdcColumnPair *except)
 	return false;
 }
 
+/* Each local column gets one value, and each remote one goes to one column */
 static void
 check_column_pair(Oid relid, List *map, const CdcColumnPair *pair)
 {
@@ -182,17 +189,7 @@ static const CdcOption options[] = {
 
 const CdcOptions cdc_table_rule_options = {options, lengthof(options)};
 
-static CdcTableRule *
-rule_from_result(void)
-{
-	CdcTableRule *rule = palloc0(sizeof(CdcTableRule));
-
-	rule->relid = (Oid) cdc_result_int8(0, "relation", 0);
-	rule->own_name = cdc_result_bool(0, "own_name");
-	cdc_option_read_result(cdc_table_rule_options, 0, rule);
-	return rule;
-}
-
+/* The first rule that the statement finds, in CurrentMemoryContext, and how many there are */
 static CdcTableRule *
 read_rule(CdcStatement *select, Datum *values, int *n)
 {
@@ -205,7 +202,12 @@ read_rule(CdcStatement *select, Datum *values, int *n)
 	if (n)
 		*n = SPI_processed;
 	if (SPI_processed > 0)
-		rule = rule_from_result();
+	{
+		rule = palloc0(sizeof(CdcTableRule));
+		rule->relid = (Oid) cdc_result_int8(0, "relation", 0);
+		rule->own_name = cdc_result_bool(0, "own_name");
+		cdc_option_read_result(cdc_table_rule_options, 0, rule);
+	}
 	SPI_finish();
 	return rule;
 }
@@ -332,12 +334,14 @@ cdc_table_rule_missing(Oid relid)
 			 errhint("Register it with cdcsync.add_table.")));
 }
 
+/* Against others who change rules, to the end of the transaction; who reads one does not wait */
 void
 cdc_table_rule_lock(void)
 {
 	cdc_extension_command("LOCK TABLE cdcsync.table_rule IN SHARE ROW EXCLUSIVE MODE");
 }
 
+/* What is kept about a table while it is registered: tombstones, their horizon, what check() remembers */
 static void
 delete_memory(Oid relid)
 {
@@ -365,6 +369,7 @@ delete_memory(Oid relid)
 		cdc_extension_execute(&statements[i], &value, NULL);
 }
 
+/* Conflicts on record stay: they are history */
 bool
 cdc_table_rule_delete(Oid relid)
 {
@@ -382,20 +387,6 @@ cdc_table_rule_delete(Oid relid)
 	return true;
 }
 
-/* Of a table that is gone: another one may get its oid */
-static void
-delete_conflicts(Oid relid)
-{
-	static CdcStatement delete = {
-		.sql = "DELETE FROM cdcsync.conflict_data WHERE relation OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = {OIDOID}
-	};
-	Datum		value = ObjectIdGetDatum(relid);
-
-	cdc_extension_execute(&delete, &value, NULL);
-}
-
 List *
 cdc_table_rule_delete_gone(void)
 {
@@ -403,6 +394,11 @@ cdc_table_rule_delete_gone(void)
 		.sql = "DELETE FROM cdcsync.table_rule AS r WHERE NOT EXISTS ("
 		"SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) r.relation) "
 		"RETURNING r.relation"
+	};
+	static CdcStatement forget = {
+		.sql = "DELETE FROM cdcsync.conflict_data WHERE relation OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = {OIDOID}
 	};
 	List	   *gone = NIL;
 	ListCell   *lc;
@@ -412,8 +408,11 @@ cdc_table_rule_delete_gone(void)
 		gone = lappend_oid(gone, (Oid) cdc_result_int8(i, "relation", 0));
 	foreach(lc, gone)
 	{
+		Datum		relid = ObjectIdGetDatum(lfirst_oid(lc));
+
 		delete_memory(lfirst_oid(lc));
-		delete_conflicts(lfirst_oid(lc));
+		/* another table may get its oid */
+		cdc_extension_execute(&forget, &relid, NULL);
 	}
 	return gone;
 }

@@ -68,15 +68,6 @@ lock_table(Oid relid)
 	return find_all_inheritors(relid, AccessExclusiveLock, NULL);
 }
 
-static void
-forget_gone_tables(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, cdc_table_rule_delete_gone())
-		cdc_stat_table_forget(lfirst_oid(lc));
-}
-
 /* What add_table leaves besides the identity; harmless where it is there already */
 static void
 set_up(Oid relid, bool has_version)
@@ -195,10 +186,12 @@ add(FunctionCallInfo fcinfo, Oid relid)
 	CdcTableRule rule = {.relid = relid};
 	CdcOwnRow	row;
 	List	   *members;
+	ListCell   *lc;
 
 	SPI_connect();
 	begin_change(relid);
-	forget_gone_tables();
+	foreach(lc, cdc_table_rule_delete_gone())
+		cdc_stat_table_forget(lfirst_oid(lc));
 	members = lock_table(relid);
 	if (cdc_table_rule_for_relation(relid) != NULL)
 		ereport(ERROR,

@@ -3,6 +3,10 @@
  *		Whether a table can be registered.
  *
  * Who may, and what its columns must be like; the rest is objection.c's.
+ *
+ * All of it raises errors with a hint that mends them, before anything is changed.  What
+ * needs a query over the rows (values of a version column) is asked as the owner, for to
+ * plan it may run code of his.
  */
 #include "postgres.h"
 
@@ -55,23 +59,6 @@ cdc_add_table_check_owner(Oid relid)
 				 errmsg("\"%s\" is not a table", get_rel_name(relid))));
 }
 
-/* A table of which there is nothing to object, or a partition of it */
-static void
-refuse_member(Oid relid, Oid member)
-{
-	Relation	rel = relation_open(member, NoLock);
-	CdcObjection objection = cdc_objection_find(rel, member != relid);
-
-	relation_close(rel, NoLock);
-	if (objection.detail == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(objection.sqlerrcode),
-			 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
-			 errdetail_internal("%s", objection.detail),
-			 objection.hint ? errhint("%s", objection.hint) : 0));
-}
-
 /*
  * Its kind, rights, constraints and key; members are the table and its partitions, all
  * locked.
@@ -81,7 +68,19 @@ cdc_add_table_check_table(Oid relid, List *members)
 {
 	/* a partition that is no table forbids the key that its root is then said to lack */
 	for (int i = list_length(members) - 1; i >= 0; i--)
-		refuse_member(relid, list_nth_oid(members, i));
+	{
+		Oid			member = list_nth_oid(members, i);
+		Relation	rel = relation_open(member, NoLock);
+		CdcObjection objection = cdc_objection_find(rel, member != relid);
+
+		relation_close(rel, NoLock);
+		if (objection.detail)
+			ereport(ERROR,
+					(errcode(objection.sqlerrcode),
+					 errmsg("cannot register table \"%s\"", get_rel_name(relid)),
+					 errdetail_internal("%s", objection.detail),
+					 objection.hint ? errhint("%s", objection.hint) : 0));
+	}
 }
 
 /*
@@ -107,6 +106,7 @@ cdc_add_table_objection(Oid relid, const char **hint)
 	return NULL;
 }
 
+/* As the owner: the condition is cdcsync's own text */
 static bool
 has_row(Relation rel, Form_pg_attribute att, const char *condition)
 {

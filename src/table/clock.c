@@ -7,6 +7,22 @@
  * (trigger.c).  Under the commit clock the version of a row is the commit time
  * of the transaction that wrote it; what the worker writes is stamped with the time of
  * its source transaction (origin.c), so that it keeps the version it came with.
+ *
+ * Whatever the clock, all nodes compute the same version for the same write: that is why
+ * a delete has the version of the row it deleted, and comes just after it (deleted), and
+ * why what is written for somebody else takes the very next one (successor) and not the
+ * wall clock.  The wall clock only gives a local write its first guess: it is lifted above
+ * what the row had, so a clock that is wrong or steps back costs no update.
+ *
+ * A version is compared only with others of its table, for which the clock is one and the
+ * same; a NULL is older than everything, infinities are no versions.  Near the end of a
+ * type's range only small steps are accepted, lest one writer make a key unwritable for
+ * all (leaves_room).
+ *
+ * Commit times are the server's, kept while track_commit_timestamp is on and until they are
+ * old.  Those of transactions that only brought a dump in are no versions: from which
+ * transaction on they count stands in cdcsync.local_identity, and is read once, until an
+ * invalidation of that table.
  */
 #include "postgres.h"
 
@@ -197,6 +213,7 @@ cdc_clock_has_commit_times(void)
 	return track_commit_timestamp;
 }
 
+/* By the relcache: somebody has accepted a restored dump */
 static void
 forget_commits_known(Datum arg, Oid relid)
 {
@@ -206,6 +223,7 @@ forget_commits_known(Datum arg, Oid relid)
 	commits_known_valid = false;
 }
 
+/* In a transaction */
 static void
 read_commits_known(void)
 {
@@ -395,6 +413,7 @@ cdc_clock_to_datum(CdcClock clock, const CdcVersion *version)
 	return Int64GetDatum(version->value);
 }
 
+/* As the version column prints it under the session's settings, in CurrentMemoryContext; NULL if unknown */
 char *
 cdc_clock_to_text(CdcClock clock, const CdcVersion *version)
 {

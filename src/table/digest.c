@@ -32,6 +32,7 @@ typedef struct DigestColumn
 	bool		in_key;
 } DigestColumn;
 
+/* In byte order, which is the same under every collation */
 static int
 compare_names(const ListCell *a, const ListCell *b)
 {

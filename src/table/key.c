@@ -4,6 +4,21 @@
  *
  * Text is no identity: numeric 1.0 and 1.00 are one key, and so are two spellings
  * under a case-insensitive collation.  What compares or hashes keys comes here.
+ *
+ * By which index rows meet is one choice, cdc_key_find_index(), which everything that asks
+ * for a key goes by: apply and its statements, tombstones, the condition of the triggers,
+ * republish, resolve_conflict and digests.  Which columns say what the row is besides is
+ * another one (column.c).
+ *
+ * All nodes must choose keys that mean the same; the index's name, its order of columns
+ * and its collations may differ.  So nothing that travels holds a hash of a key, nor its
+ * place in an order: only this node's tombstones do, which follow the key when it changes
+ * (tombstone_key.c).
+ *
+ * A CdcKey lives in the context it was made in, with the map or the table that it is of.
+ * Comparing and hashing call functions of operator classes, printing and reading those of
+ * types: superusers make them, so they may run in anybody's session.  But a type's input
+ * may check domains, whose constraints are their owner's code: see cdc_key_from_jsonb.
  */
 #include "postgres.h"
 
@@ -40,6 +55,7 @@ has_stored_tree(Relation index, AttrNumber column)
 	return !heap_attisnull(index->rd_indextuple, column, NULL);
 }
 
+/* Every row has it, once, and nobody can have it twice for a while */
 static bool
 index_is_key(Relation rel, Oid indexoid)
 {
@@ -103,6 +119,7 @@ cdc_key_attnums(Relation rel)
 	return attnums;
 }
 
+/* As it was parsed when the index was made; nothing is folded */
 static Node *
 stored_tree(Relation index, AttrNumber column)
 {
@@ -133,13 +150,6 @@ uses_generated(Relation rel, Relation index)
 	return false;
 }
 
-static bool
-shows_values(Relation rel, Relation index)
-{
-	return index->rd_index->indisunique && index->rd_index->indimmediate &&
-		index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index);
-}
-
 /*
  * The oids of the other unique indexes whose values a new row shows: all that are
  * immediate and have nothing to do with generated columns
@@ -154,7 +164,8 @@ cdc_key_find_unique_indexes(Relation rel, Oid key_index)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (lfirst_oid(lc) != key_index && shows_values(rel, index))
+		if (lfirst_oid(lc) != key_index && index->rd_index->indisunique && index->rd_index->indimmediate &&
+			index->rd_rel->relam == BTREE_AM_OID && !uses_generated(rel, index))
 			result = lappend_oid(result, lfirst_oid(lc));
 		index_close(index, AccessShareLock);
 	}
@@ -192,6 +203,7 @@ has_equal_images(Relation index, int n)
 										  ObjectIdGetDatum(index->rd_opcintype[n])));
 }
 
+/* The index says how values are compared, the type how they are hashed and printed */
 static void
 column_init(CdcKeyColumn *col, Relation rel, Relation index, int n)
 {
@@ -264,13 +276,6 @@ cdc_key_compare(CdcKey *key, const Datum *a, const Datum *b)
 	return 0;
 }
 
-static int64
-integer_value(const CdcKeyColumn *col, Datum value)
-{
-	return col->typlen == sizeof(int16) ? DatumGetInt16(value) :
-		col->typlen == sizeof(int32) ? DatumGetInt32(value) : DatumGetInt64(value);
-}
-
 /*
  * A hash that agrees with that equality; of types without one, where it can be had, of
  * the bytes, else 0.  Keys that a sequence
@@ -287,7 +292,9 @@ cdc_key_hash(CdcKey *key, const Datum *values)
 		CdcKeyColumn *col = &key->columns[i];
 
 		if (col->is_counter)
-			hash = hash_combine64(hash, (uint64) integer_value(col, values[i]));
+			hash = hash_combine64(hash, (uint64) (col->typlen == sizeof(int16) ? DatumGetInt16(values[i]) :
+												  col->typlen == sizeof(int32) ? DatumGetInt32(values[i]) :
+												  DatumGetInt64(values[i])));
 		else if (OidIsValid(col->hash.fn_oid))
 			hash = hash_combine64(hash,
 								  DatumGetUInt64(FunctionCall2Coll(&col->hash, col->collation,
@@ -321,6 +328,7 @@ cdc_key_to_jsonb(CdcKey *key, const Datum *values)
 	return JsonbValueToJsonb(state.result);
 }
 
+/* The inputs may run code of domains' owners: called in the owner's scope */
 static bool
 read_columns(CdcKey *key, Jsonb *jsonb, Datum *values)
 {

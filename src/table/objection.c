@@ -6,6 +6,9 @@
  * part without anybody noticing: when a table is registered, when a command would change
  * a registered one so, and when changes are applied to one that became so all the same.
  * The catalog is asked, and nothing of the table's is run.
+ *
+ * An objection is a sentence in CurrentMemoryContext; who raises it puts the message above
+ * it that says what was tried.  The order matters: only the first one is found.
  */
 #include "postgres.h"
 
@@ -60,6 +63,7 @@ find_not_table(Relation rel)
 	return psprintf("\"%s\" is not a table.", RelationGetRelationName(rel));
 }
 
+/* Temporary tables are not in the log, unlogged ones neither */
 static char *
 find_not_permanent(Relation rel)
 {
@@ -81,6 +85,7 @@ find_access_method(Relation rel)
 					get_am_name(method));
 }
 
+/* It is registered with its root, under whose name its changes are published */
 static char *
 find_partition(Relation rel)
 {
@@ -108,6 +113,7 @@ find_rule(Relation rel)
 	return psprintf("\"%s\" has a rule.", RelationGetRelationName(rel));
 }
 
+/* Changes are written as the owner, who must be able to write every row */
 static char *
 find_row_security(Relation rel)
 {
@@ -137,6 +143,7 @@ find_deferrable(Relation rel)
 	return NULL;
 }
 
+/* Its keys are ranges, which are not met by equality */
 static char *
 find_overlaps(Relation rel)
 {
@@ -152,6 +159,7 @@ find_overlaps(Relation rel)
 	return overlaps ? "Its primary key is WITHOUT OVERLAPS." : NULL;
 }
 
+/* Nothing says which row an event is of */
 static char *
 find_no_key(Relation rel)
 {
@@ -160,6 +168,7 @@ find_no_key(Relation rel)
 	return "It has neither a primary key nor a unique index over columns that are NOT NULL.";
 }
 
+/* An event's key could not be written */
 static char *
 find_generated_key(Relation rel)
 {

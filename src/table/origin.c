@@ -46,6 +46,7 @@ static int	created_level = 0;	/* nesting of the transaction that created it, or 
 static bool begun = false;		/* the current transaction runs under it */
 static bool mixed = false;		/* and has local changes as well */
 
+/* What the server stamps a commit with, and sends with it */
 static void
 clear_session_variables(void)
 {
@@ -77,6 +78,7 @@ at_xact_end(XactEvent event, void *arg)
 	}
 }
 
+/* An origin that a subtransaction made is its parent's when it commits */
 static void
 at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
 			   void *arg)
@@ -91,19 +93,7 @@ at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId pa
 		created_level = level - 1;
 }
 
-static ReplOriginId
-find_or_create(const char *name)
-{
-	ReplOriginId id = replorigin_by_name(unconstify(char *, name), true);
-
-	if (id == InvalidReplOriginId)
-	{
-		id = replorigin_create(unconstify(char *, name));
-		created_level = GetCurrentTransactionNestLevel();
-	}
-	return id;
-}
-
+/* What the names of this database's origins begin with */
 static char *
 database_prefix(Oid dboid)
 {
@@ -174,7 +164,12 @@ acquire(const char *name)
 	kept = MemoryContextStrdup(TopMemoryContext, name);
 	PG_TRY();
 	{
-		id = find_or_create(name);
+		id = replorigin_by_name(kept, true);
+		if (id == InvalidReplOriginId)
+		{
+			id = replorigin_create(kept);
+			created_level = GetCurrentTransactionNestLevel();
+		}
 		check_room(id);
 		replorigin_session_setup_compat(id);
 	}
@@ -221,6 +216,7 @@ cdc_origin_stamp(int64 next_offset, int64 source_time)
 	cdc_xact_origin_timestamp = time != 0 ? time : 1;
 }
 
+/* Code of users begins, within a transaction of a peer: what it writes in between is not the peer's */
 void
 cdc_origin_suspend(void)
 {
@@ -235,12 +231,14 @@ cdc_origin_resume(void)
 		cdc_xact_origin = current_id;
 }
 
+/* Also outside of transactions that have an origin, where it does nothing */
 void
 cdc_origin_note_local(void)
 {
 	mixed = begun;
 }
 
+/* A commit has one origin or none; local changes must reach the peer, too, which would leave out what has its own */
 void
 cdc_origin_settle(void)
 {
@@ -351,6 +349,7 @@ cdc_origin_drop_all(Oid dboid)
 		replorigin_drop_by_name(lfirst(lc), true, true);	/* error if one is in use */
 }
 
+/* As the server does it, but with this number */
 static void
 keep_name(ReplOriginId id, const char *name)
 {

@@ -35,6 +35,7 @@ typedef struct ForeignKey
 	Oid			equality[INDEX_MAX_KEYS];	/* of a parent's column and a child's */
 } ForeignKey;
 
+/* False if there is no such constraint any more */
 static bool
 find_foreign_key(Oid constraint, ForeignKey *fk)
 {

@@ -28,6 +28,7 @@
 
 #define PUBLICATION_NAME	"cdcsync"
 
+/* There is no function of the server for it */
 static Oid
 publication_owner(Oid pubid)
 {
@@ -58,17 +59,6 @@ refuse_foreign_publication(Oid pubid)
 					 quote_identifier(GetUserNameFromId(cdc_extension_owner(), false)))));
 }
 
-/* It is made if there is none */
-static Publication *
-get_publication(void)
-{
-	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
-		cdc_extension_command("CREATE PUBLICATION " PUBLICATION_NAME
-							" WITH (publish_via_partition_root = true)");
-	refuse_foreign_publication(get_publication_oid(PUBLICATION_NAME, false));
-	return GetPublicationByName(PUBLICATION_NAME, false);
-}
-
 /* DROP EXTENSION shall drop it; a dump does not bring that along */
 static void
 own_publication(Oid pubid)
@@ -84,6 +74,7 @@ own_publication(Oid pubid)
 	recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO_EXTENSION);
 }
 
+/* By itself, or as one of all */
 static bool
 is_published(const Publication *publication, Oid relid)
 {
@@ -92,12 +83,17 @@ is_published(const Publication *publication, Oid relid)
 							  ObjectIdGetDatum(publication->oid));
 }
 
-/* Add a table to the publication; SPI is connected by the caller */
+/* Add a table to the publication, which is made if there is none; SPI is connected by the caller */
 void
 cdc_publication_add(Oid relid)
 {
-	Publication *publication = get_publication();
+	Publication *publication;
 
+	if (!OidIsValid(get_publication_oid(PUBLICATION_NAME, true)))
+		cdc_extension_command("CREATE PUBLICATION " PUBLICATION_NAME
+							  " WITH (publish_via_partition_root = true)");
+	publication = GetPublicationByName(PUBLICATION_NAME, false);
+	refuse_foreign_publication(publication->oid);
 	own_publication(publication->oid);
 	/* under REPLICA IDENTITY FULL the server refuses updates of a row that is not published whole */
 	if (!cdc_publishes_generated(publication))

@@ -55,6 +55,7 @@ map_is_full(const CdcRelation *map)
 		 list_length(map->inserts) > MAX_INSERTS);
 }
 
+/* Nobody uses it: see above */
 static void
 map_free(CdcRelation *map)
 {

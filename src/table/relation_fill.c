@@ -30,12 +30,14 @@
 #include "table/objection.h"
 #include "table/relation.h"
 
+/* One command after the other */
 static char *
 append_remedy(const char *remedies, const char *remedy)
 {
 	return remedies ? psprintf("%s; %s", remedies, remedy) : pstrdup(remedy);
 }
 
+/* Those of one relation that fire under the replica role; cdcsync's own do nothing there */
 static void
 take_triggers(CdcRelation *map, Relation rel, List **names)
 {
@@ -81,6 +83,7 @@ fill_triggers(CdcRelation *map, Relation rel)
 	}
 }
 
+/* A statement would compute them */
 static bool
 has_generated(Relation rel)
 {
@@ -92,31 +95,27 @@ has_generated(Relation rel)
 	return false;
 }
 
-/* Who owns a table may have taken rights from himself */
-static bool
-owner_has_rights(Relation rel)
-{
-	AclMode		needed = ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE;
-
-	return pg_class_aclmask(RelationGetRelid(rel), rel->rd_rel->relowner, needed,
-							ACLMASK_ALL) == needed;
-}
-
+/* Whether a statement would but check, store and index its rows; who owns a table may have taken rights from himself */
 static bool
 is_plain(Relation rel)
 {
+	AclMode		needed = ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE;
+
 	return rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
-		!rel->rd_rel->relhassubclass && !rel->rd_rel->relhasrules &&
-		!has_generated(rel) && owner_has_rights(rel);
+		!rel->rd_rel->relhassubclass && !rel->rd_rel->relhasrules && !has_generated(rel) &&
+		pg_class_aclmask(RelationGetRelid(rel), rel->rd_rel->relowner, needed, ACLMASK_ALL) == needed;
 }
 
 /*
- * Who changes a table by a copy that takes its place means the copy with its name; its
+ * What add_table refuses may have come to be since, and commit times may be kept no more.
+ * And who changes a table by a copy that takes its place means the copy with its name; its
  * rule is still that of the one that went.
  */
 static void
-check_name(const CdcRelation *map)
+check_applicable(const CdcRelation *map, Relation rel)
 {
+	CdcObjection objection;
+
 	if (OidIsValid(cdc_table_rule_usurper(map->rule)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -125,22 +124,22 @@ check_name(const CdcRelation *map)
 				 errdetail("That was renamed, and is %s.", map->qualified_name),
 				 errhint("Run SELECT cdcsync.remove_table(%s), and cdcsync.add_table for the new one.",
 						 quote_literal_cstr(map->qualified_name))));
-}
-
-/* What add_table refuses may have come to be since */
-static void
-check_writable(CdcRelation *map, Relation rel)
-{
-	CdcObjection objection = cdc_objection_find(rel, false);
-
+	objection = cdc_objection_find(rel, false);
 	if (objection.detail)
 		ereport(ERROR,
 				(errcode(objection.sqlerrcode),
 				 errmsg("no changes can be applied to table %s", map->qualified_name),
 				 errdetail_internal("%s", objection.detail),
 				 objection.hint ? errhint("%s", objection.hint) : 0));
+	if (map->rule->version_column == NULL && !cdc_clock_has_commit_times())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s has no version column, and commit times are not kept",
+						map->qualified_name),
+				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server.")));
 }
 
+/* What takes part, in the table's order; referable: what foreign keys may point to is written apart, so that others are spared */
 static void
 fill_columns(CdcRelation *map, Relation rel)
 {
@@ -197,17 +196,6 @@ fill_places(CdcRelation *map)
 		cdc_registered_table_no_version(map->relid, map->rule->version_column);
 }
 
-static void
-check_commit_times(const CdcRelation *map)
-{
-	if (map->rule->version_column == NULL && !cdc_clock_has_commit_times())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s has no version column, and commit times are not kept",
-						map->qualified_name),
-				 errhint("Set \"track_commit_timestamp\" to \"on\" and restart the server.")));
-}
-
 /* Ties are broken by text, in an order that is the same on every node */
 static void
 fill_order(CdcRelation *map)
@@ -224,6 +212,7 @@ fill_order(CdcRelation *map)
 	}
 }
 
+/* Its columns have names of their own, which need no quotes and are nobody else's */
 static void
 fill_batch_desc(CdcRelation *map, Relation rel)
 {
@@ -261,12 +250,10 @@ cdc_relation_fill(CdcRelation *map, Relation rel, CdcTableRule *rule)
 	fill_triggers(map, rel);
 	map->plain = is_plain(rel) && !map->fires;
 	map->qualified_name = cdc_table_name(map->relid);
-	check_name(map);
-	check_writable(map, rel);
+	check_applicable(map, rel);
 	cdc_registered_table_fill(&map->table, rel, rule);
 	map->key = map->table.key;
 	map->clock = map->table.clock;
-	check_commit_times(map);
 	fill_columns(map, rel);
 	fill_places(map);
 	fill_order(map);

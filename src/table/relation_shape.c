@@ -15,6 +15,7 @@
 #include "event/decode_schema.h"
 #include "table/relation.h"
 
+/* Without a schema: the same names in the same order */
 static bool
 same_names(const CdcShape *shape, const CdcImage *image)
 {
@@ -29,6 +30,7 @@ same_names(const CdcShape *shape, const CdcImage *image)
 	return true;
 }
 
+/* A handful per table; the newest come first */
 static CdcShape *
 find_shape(CdcRelation *rel, const CdcImage *image, bool of_key)
 {
@@ -60,17 +62,6 @@ cdc_relation_find_column(const CdcRelation *rel, const CdcField *field)
 	return NULL;
 }
 
-static const CdcColumn *
-find_local_column(const CdcRelation *rel, const char *name)
-{
-	for (int c = 0; c < rel->ncolumns; c++)
-	{
-		if (strcmp(rel->columns[c].name, name) == 0)
-			return &rel->columns[c];
-	}
-	return NULL;
-}
-
 /* Of the table, mapped or not; 0: none */
 static AttrNumber
 local_attnum(const CdcRelation *rel, const CdcField *field)
@@ -91,11 +82,15 @@ check_unmapped(CdcRelation *rel, const CdcField *field)
 {
 	char	   *name = cdc_excerpt(field->name, field->namelen);
 	AttrNumber	attnum = local_attnum(rel, field);
-	const CdcColumn *mapped;
+	const CdcColumn *mapped = NULL;
 
 	if (is_generated(rel, attnum))
 		return;
-	mapped = attnum > 0 ? find_local_column(rel, name) : NULL;
+	for (int c = 0; attnum > 0 && c < rel->ncolumns; c++)
+	{
+		if (rel->columns[c].attnum == attnum)
+			mapped = &rel->columns[c];
+	}
 	if (mapped)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),

@@ -29,6 +29,7 @@
 /* But the dot, which matches itself, too */
 #define REGEX_CHARACTERS "\\^$|?*+()[]{}"
 
+/* Can it stand in a signal as it is? */
 static bool
 is_one_word(const char *name)
 {

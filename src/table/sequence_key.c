@@ -70,19 +70,13 @@ increment_of(Oid sequence)
 	return increment;
 }
 
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
 /* What lets each of up to ten nodes draw numbers of its own */
 static const char *
 remedy(Oid relid, const CdcKeyColumn *col, Oid sequence)
 {
 	const char *name;
 
-	if (!OidIsValid(sequence) || !is_integer(col->type))
+	if (!OidIsValid(sequence) || (col->type != INT2OID && col->type != INT4OID && col->type != INT8OID))
 		return "Use a key that no two nodes make, such as a uuid with DEFAULT gen_random_uuid().";
 	name = cdc_table_name(sequence);
 	return psprintf("When all nodes have the same rows, run on each, with another digit in place of the last 1: "

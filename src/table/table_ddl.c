@@ -72,6 +72,7 @@ has_command(const AlterTableStmt *stmt, AlterTableType type)
 	return false;
 }
 
+/* What of the command matters, before anything is looked up */
 static void
 note_kind(CdcDdl *ddl, Node *stmt)
 {
@@ -100,13 +101,6 @@ is_set_up(void)
 {
 	return IsTransactionState() && !IsBinaryUpgrade && !creating_extension &&
 		OidIsValid(cdc_extension_oid()) && OidIsValid(cdc_extension_table("table_rule"));
-}
-
-/* Nobody else shall wait for a lock here */
-static bool
-may_alter(Oid relid)
-{
-	return object_ownercheck(RelationRelationId, relid, GetUserId());
 }
 
 /* The lock goes at once, lest the command has to wait for a stronger one while it is held */
@@ -172,7 +166,7 @@ cdc_table_ddl_begin(Node *stmt)
 		return ddl;
 	ddl.adds = true;
 	relid = RangeVarGetRelid(table, NoLock, true);
-	if (!OidIsValid(relid) || !may_alter(relid) || !cdc_objection_is_table(relid))
+	if (!OidIsValid(relid) || !object_ownercheck(RelationRelationId, relid, GetUserId()) || !cdc_objection_is_table(relid))
 		return ddl;
 	rule = cdc_registered_table_rule(relid);
 	if (rule)
@@ -180,6 +174,7 @@ cdc_table_ddl_begin(Node *stmt)
 	return ddl;
 }
 
+/* By this command, for a change */
 static bool
 is_locked(Oid relid)
 {
@@ -235,6 +230,7 @@ is_added(CdcObjectionKind before, CdcObjectionKind after)
 	return before == CDC_OBJECTION_NONE || before == CDC_OBJECTION_NO_KEY || after < before;
 }
 
+/* Only what the command has added to the table as it was */
 static void
 refuse_added(const CdcDdl *ddl, Oid relid, const CdcTableRule *rule)
 {
@@ -260,12 +256,6 @@ warn_of_detach(const CdcTableRule *rule)
 			 errhint("Detach or drop the partition on all nodes.")));
 }
 
-static char *
-source_name(const CdcTableRule *rule)
-{
-	return quote_qualified_identifier(rule->source_schema, rule->source_table);
-}
-
 /* Rules are of tables, whatever their names; events are of names */
 static void
 warn_of_name(const CdcTableRule *rule)
@@ -276,7 +266,7 @@ warn_of_name(const CdcTableRule *rule)
 	ereport(WARNING,
 			(errmsg("registered table \"%s\" has another name now", rule->source_table),
 			 errdetail("Events of other nodes still name it %s, and its own go to another topic.",
-					   source_name(rule)),
+					   quote_qualified_identifier(rule->source_schema, rule->source_table)),
 			 errhint("Rename it on all nodes, change their subscriptions, and run cdcsync.alter_table_rule with the new source_table.  If another table takes its place, use cdcsync.remove_table, and cdcsync.add_table for that.")));
 }
 

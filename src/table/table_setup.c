@@ -95,23 +95,6 @@ collation_name(Oid collation)
 	return name;
 }
 
-static char *
-key_column_differs(const CdcKeyColumn *col)
-{
-	const char *name = quote_identifier(col->name);
-	char	   *old = psprintf("OLD.%s", name);
-	char	   *new = psprintf("NEW.%s", name);
-	StringInfoData buf;
-
-	if (OidIsValid(col->collation))
-		new = psprintf("(%s COLLATE %s)", new, collation_name(col->collation));
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "NOT (");
-	generate_operator_clause(&buf, old, col->type, col->equality, new, col->type);
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
-}
-
 /* WHEN the key changes, by its index's equality, as everywhere */
 static char *
 key_change_condition(Oid relid)
@@ -122,8 +105,17 @@ key_change_condition(Oid relid)
 
 	initStringInfo(&buf);
 	for (int i = 0; i < key->ncolumns; i++)
-		appendStringInfo(&buf, "%s%s", i == 0 ? "WHEN (" : " OR ",
-						 key_column_differs(&key->columns[i]));
+	{
+		const CdcKeyColumn *col = &key->columns[i];
+		const char *name = quote_identifier(col->name);
+		char	   *new = psprintf("NEW.%s", name);
+
+		if (OidIsValid(col->collation))
+			new = psprintf("(%s COLLATE %s)", new, collation_name(col->collation));
+		appendStringInfo(&buf, "%sNOT (", i == 0 ? "WHEN (" : " OR ");
+		generate_operator_clause(&buf, psprintf("OLD.%s", name), col->type, col->equality, new, col->type);
+		appendStringInfoChar(&buf, ')');
+	}
 	appendStringInfoChar(&buf, ')');
 	relation_close(rel, NoLock);
 	return buf.data;

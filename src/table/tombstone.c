@@ -194,6 +194,7 @@ row_is_of(CdcKey *key, const Datum *values, HeapTuple tuple, TupleDesc desc)
 		cdc_key_compare(key, stored, values) == 0;
 }
 
+/* All columns; under the commit clock the version of a local delete is NULL until it is pruned */
 static void
 form_row(StoredRow *stored, CdcKey *key, CdcClock clock, const CdcTombstoneRow *row)
 {
@@ -228,6 +229,7 @@ find_old(TombstoneLook *look, CdcKey *key, const CdcTombstoneRow *row,
 	return tuple;
 }
 
+/* A tombstone never goes back: two that are applied in another order leave the newer */
 static bool
 rises(CdcClock clock, const CdcTombstoneRow *row, HeapTuple old, TupleDesc desc)
 {
@@ -278,6 +280,7 @@ write_by_statement(HeapTuple old, const StoredRow *stored)
 	SPI_finish();
 }
 
+/* Freed with the slot */
 static TupleTableSlot *
 make_slot(Relation rel, StoredRow *stored)
 {
@@ -287,6 +290,7 @@ make_slot(Relation rel, StoredRow *stored)
 	return ExecStoreHeapTuple(tuple, slot, true);
 }
 
+/* The only index, which is not unique: there is nothing to wait for */
 static void
 enter_into_index(const TombstoneTable *table, TupleTableSlot *slot, StoredRow *stored,
 				 bool unchanged)
@@ -314,6 +318,7 @@ update_old(const TombstoneTable *table, HeapTuple old, Snapshot snapshot, Stored
 	return result == TM_Ok;
 }
 
+/* It may be the second of its key */
 static void
 insert_new(const TombstoneTable *table, StoredRow *stored)
 {

@@ -7,6 +7,12 @@
  * machine of another byte order, after an upgrade of the server, or with another version
  * of a collation.  What they were made with stands in the table's rule, and is compared
  * when the table is mapped.
+ *
+ * Then all tombstones of the table are read by the former key and written by the present
+ * one, in one transaction, by whoever comes first: the worker with its map, or add_table
+ * and alter_table_rule.  The table is locked by then, so no delete is remembered by the
+ * former key meanwhile.  One whose former key lacks a column of the present one says no
+ * more which rows it was of: it is forgotten, and what it knew becomes the horizon.
  */
 #include "postgres.h"
 
@@ -49,6 +55,7 @@ collation_version(Oid collation)
 	return fcinfo->isnull ? "" : TextDatumGetCString(version);
 }
 
+/* All that the hash of a column depends on; two servers that write the same hash alike */
 static void
 append_hashing(StringInfo buf, const CdcKeyColumn *col)
 {
@@ -227,6 +234,7 @@ rekey(Rekeying *r, HeapTuple tuple, TupleDesc desc)
 	cdc_extension_execute(&update, args, NULL);
 }
 
+/* By a cursor, for they may be millions */
 static void
 rekey_all(Rekeying *r)
 {
@@ -261,6 +269,7 @@ rekey_all(Rekeying *r)
 	SPI_cursor_close(portal);
 }
 
+/* For the next time */
 static void
 store_description(Oid relid, const char *description)
 {
@@ -273,17 +282,6 @@ store_description(Oid relid, const char *description)
 	Datum		args[2] = {ObjectIdGetDatum(relid), CStringGetTextDatum(description)};
 
 	cdc_extension_execute(&update, args, NULL);
-}
-
-static void
-report_lost(const Rekeying *r)
-{
-	if (r->nlost > 0)
-		ereport(WARNING,
-				(errmsg(INT64_FORMAT " deleted keys of table \"%s\" are forgotten", r->nlost,
-						get_rel_name(r->key->relid)),
-				 errdetail("They lack a column of the table's new key."),
-				 errhint("A change of a key without a row that is not newer than they are stops its partition, for it may be of a deleted row.")));
 }
 
 /*
@@ -309,7 +307,12 @@ cdc_tombstone_key_follow(CdcKey *key, CdcClock clock)
 		r.former = former_key(key, stored);
 		rekey_all(&r);
 		store_description(key->relid, now);
-		report_lost(&r);
+		if (r.nlost > 0)
+			ereport(WARNING,
+					(errmsg(INT64_FORMAT " deleted keys of table \"%s\" are forgotten", r.nlost,
+							get_rel_name(r.key->relid)),
+					 errdetail("They lack a column of the table's new key."),
+					 errhint("A change of a key without a row that is not newer than they are stops its partition, for it may be of a deleted row.")));
 	}
 	SPI_finish();
 	cdc_session_end_texts(nestlevel);

@@ -63,16 +63,6 @@ cdc_tombstone_horizon(Oid relid, CdcClock clock)
 	return version;
 }
 
-static BlockNumber
-count_blocks(void)
-{
-	Relation	rel = table_open(cdc_extension_table("tombstone_data"), AccessShareLock);
-	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
-
-	table_close(rel, AccessShareLock);
-	return nblocks;
-}
-
 /* Commit times are forgotten in the end: those of local deletes are kept in the tombstones */
 static void
 keep_commit_times(Datum *blocks)
@@ -142,12 +132,14 @@ forget(Datum *blocks)
 int64
 cdc_tombstone_prune(BlockNumber *next)
 {
-	BlockNumber nblocks = count_blocks();
+	Relation	rel = table_open(cdc_extension_table("tombstone_data"), AccessShareLock);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	ItemPointerData first;
 	ItemPointerData end;
 	Datum		blocks[2] = {PointerGetDatum(&first), PointerGetDatum(&end)};
 	int64		pruned;
 
+	table_close(rel, AccessShareLock);
 	ItemPointerSet(&first, *next, 0);
 	*next = nblocks - *next > BLOCKS_AT_ONCE ? *next + BLOCKS_AT_ONCE : nblocks;
 	ItemPointerSet(&end, *next, 0);

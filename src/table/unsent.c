@@ -23,6 +23,7 @@ execute(CdcStatement *statement, Oid relid, const char *what)
 	cdc_extension_execute(statement, values, NULL);
 }
 
+/* SPI is connected, as for all here.  The time is that of the last time */
 void
 cdc_unsent_note(Oid relid, const char *what)
 {
@@ -36,6 +37,7 @@ cdc_unsent_note(Oid relid, const char *what)
 	execute(&insert, relid, what);
 }
 
+/* Somebody has mended it */
 void
 cdc_unsent_forget(Oid relid, const char *what)
 {
@@ -63,14 +65,6 @@ has_connector(void)
 	return SPI_processed > 0;
 }
 
-static bool
-has_rows(Oid relid)
-{
-	return cdc_table_query(cdc_table_query_owner(relid),
-						   psprintf("SELECT FROM %s LIMIT 1", cdc_table_name(relid)),
-						   0, NULL, NULL) > 0;
-}
-
 /*
  * A registered table has got rows of another one, which is it or became a partition of it:
  * if a connector has begun already, it will not send them.  Says so, and remembers it.
@@ -78,7 +72,9 @@ has_rows(Oid relid)
 void
 cdc_unsent_note_rows(Oid relid, Oid of)
 {
-	if (!has_connector() || !has_rows(of))
+	if (!has_connector() ||
+		cdc_table_query(cdc_table_query_owner(of), psprintf("SELECT FROM %s LIMIT 1", cdc_table_name(of)),
+						0, NULL, NULL) == 0)
 		return;
 	cdc_unsent_note(relid, CDC_UNSENT_ROWS);
 	ereport(NOTICE,

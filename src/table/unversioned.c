@@ -36,6 +36,7 @@ cdc_unversioned_can_be(Oid relid, const char *column)
 	return result;
 }
 
+/* An UPDATE that changes nothing is a local write of these rows, to which the trigger gives versions */
 static void
 write_versions(Oid relid, const char *column)
 {

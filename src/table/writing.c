@@ -46,32 +46,20 @@ needs_hook(Oid function)
 }
 
 static void
-enter_function(void)
-{
-	if (now.nested++ > 0)
-		return;
-	SessionReplicationRole = now.outer_role;
-	cdc_origin_suspend();
-}
-
-static void
-leave_function(void)
-{
-	if (--now.nested > 0)
-		return;
-	SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
-	cdc_origin_resume();
-}
-
-static void
 around_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 {
 	if (event == FHET_START && prev_fmgr)
 		prev_fmgr(event, flinfo, arg);
-	if (now.active && event == FHET_START)
-		enter_function();
-	else if (now.active)
-		leave_function();
+	if (now.active && event == FHET_START && now.nested++ == 0)
+	{
+		SessionReplicationRole = now.outer_role;
+		cdc_origin_suspend();
+	}
+	if (now.active && event != FHET_START && --now.nested == 0)
+	{
+		SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
+		cdc_origin_resume();
+	}
 	if (event != FHET_START && prev_fmgr)
 		prev_fmgr(event, flinfo, arg);
 }

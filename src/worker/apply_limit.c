@@ -93,6 +93,7 @@ cdc_apply_limit_forget(void)
 	interrupted = false;
 }
 
+/* Around one transaction: from here on it is interrupted when it takes too long, or somebody asks for it */
 void
 cdc_apply_limit_begin(void)
 {
@@ -106,6 +107,7 @@ cdc_apply_limit_begin(void)
 		cancel();
 }
 
+/* Tells whether it was, and by what; also after an error, of which only this can tell the reason */
 CdcCancelled
 cdc_apply_limit_end(void)
 {

@@ -45,6 +45,7 @@ cdc_batch_init(void)
 #endif
 }
 
+/* The message is in cdc_batch_context, and lives until reset */
 void
 cdc_batch_add(CdcMessage *message)
 {
@@ -61,6 +62,7 @@ cdc_batch_add(CdcMessage *message)
 	MemoryContextSwitchTo(old);
 }
 
+/* No more than this goes into one transaction */
 bool
 cdc_batch_full(void)
 {
@@ -79,6 +81,7 @@ compare_messages(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+/* Partition by partition, in the order of the logs; n of them */
 CdcMessage **
 cdc_batch_messages(int *n)
 {
@@ -87,6 +90,7 @@ cdc_batch_messages(int *n)
 	return messages;
 }
 
+/* All messages are gone, and what was made of them in the batch's memory */
 void
 cdc_batch_reset(void)
 {

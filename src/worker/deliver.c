@@ -33,6 +33,7 @@
 #include "shared/apply_context.h"
 #include "shared/control.h"
 #include "shared/error.h"
+#include "shared/ticket.h"
 #include "stored/conflict_log.h"
 #include "stored/dead_letter.h"
 #include "table/origin.h"
@@ -219,7 +220,7 @@ offset_after(const CdcDelivery *d)
 	*offset = d->partition->offset;
 	offset->next_offset = m->offset + 1;
 	offset->record_time = m->marker ? -1 : m->timestamp;
-	offset->table = d->partition->tail.table;
+	offset->table = m->log_table_known ? m->log_table : d->partition->tail.table;
 	return offset;
 }
 
@@ -284,7 +285,7 @@ publish(Prepared *run, int n, List *offsets)
 		cdc_partition_applied(p, offset, last_event_time(run, n, p), now);
 	}
 	if (offsets)
-		cdc_control_progress();
+		cdc_progress();
 }
 
 /* It must wait for its time */
@@ -603,7 +604,7 @@ keep(CdcDelivery *d, const ErrorData *caught)
 		cdc_conflict_log_write_stashed(d->message);
 		report_kept(d->message, p->offset.subscription, &error);
 		cdc_partition_passed(p, offset, &error);
-		cdc_control_progress();
+		cdc_progress();
 	}
 }
 

@@ -15,12 +15,14 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "base/extension.h"
 #include "base/guc.h"
 #include "base/ticks.h"
 #include "base/topic_partition.h"
+#include "base/unixtime.h"
 #include "kafka/consumer_query.h"
 #include "shared/control.h"
 #include "shared/stat.h"
@@ -337,12 +339,34 @@ query_starts(List *found, CdcSubscription *sub, int64 time)
 }
 
 /*
+ * That a partition existed when its subscription was first looked at cannot be seen later:
+ * where the broker that leads it is away, the time is stored from which to read it, as
+ * by rewind().
+ */
+static void
+postpone_starts(List *found, const CdcSubscription *sub, int64 time)
+{
+	ListCell   *lc;
+
+	foreach(lc, found)
+	{
+		Found	   *f = lfirst(lc);
+
+		if (f->sub != sub || f->offset.next_offset >= 0)
+			continue;
+		f->offset.next_offset = 0;
+		f->offset.rewind_to = time;
+	}
+}
+
+/*
  * Where to begin: what existed at subscribe where start_at says, what came later at its
  * beginning.  The first look at the broker counts as the time of subscribe.
  */
 static bool
 find_starts(List *found)
 {
+	int64		now = cdc_unixtime_from_timestamptz(GetCurrentTimestamp()) / 1000;
 	ListCell   *lc;
 
 	foreach(lc, configured)
@@ -355,6 +379,8 @@ find_starts(List *found)
 		/* no record as late as that time yet */
 		if (start_at >= 0 && !query_starts(found, sub, CDC_OFFSET_END))
 			return false;
+		if (start_at != CDC_OFFSET_BEGINNING)
+			postpone_starts(found, sub, start_at >= 0 ? start_at : now);
 	}
 	return true;
 }

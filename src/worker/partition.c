@@ -33,6 +33,7 @@
 #include "kafka/consumer.h"
 #include "kafka/consumer_query.h"
 #include "shared/control.h"
+#include "shared/ticket.h"
 #include "worker/partition.h"
 
 #define RETRY_FIRST_MS		100
@@ -341,9 +342,10 @@ cdc_partition_stop(CdcPartition *p, const CdcError *error)
 					p->offset.subscription, p->offset.topic, p->offset.partition,
 					p->offset.next_offset),
 			 errdetail("%s", cdc_error_text(error))));
-	cdc_control_progress();
+	cdc_progress();
 }
 
+/* Read it again from its position after a pause, which doubles from fault to fault up to 30 s */
 void
 cdc_partition_wait(CdcPartition *p, const CdcError *error)
 {
@@ -393,6 +395,7 @@ cdc_partition_hold(CdcPartition *p, TimestampTz until)
 	set_state(p, CDC_PARTITION_WAITING, &error);
 }
 
+/* What is assigned stays so: the client goes on by itself, when the broker is back */
 void
 cdc_partition_client_error(const CdcError *error)
 {
@@ -407,6 +410,7 @@ cdc_partition_client_error(const CdcError *error)
 	}
 }
 
+/* Those that only waited for the client; others have a fault of their own to get over */
 void
 cdc_partition_client_ok(void)
 {
@@ -542,6 +546,7 @@ has_time(const CdcPartition *p)
 							(p->state == CDC_PARTITION_ERROR && p->maybe_mended));
 }
 
+/* Only while the client is open: opening it is the look for topics' affair */
 void
 cdc_partition_start_due(int64 now)
 {
@@ -751,6 +756,7 @@ cdc_partition_passed(CdcPartition *p, const CdcOffset *stored, const CdcError *e
 	set_state(p, p->state, error);
 }
 
+/* NULL if it is not this worker's, or not known yet; messages come in runs of one, so the last is remembered */
 CdcPartition *
 cdc_partition_find(const char *topic, int32 partition)
 {

@@ -21,6 +21,7 @@
 
 #include "shared/control.h"
 #include "shared/stat.h"
+#include "shared/ticket.h"
 #include "stored/subscription.h"
 
 #define HOLD_PATIENCE_MS 1000
@@ -194,7 +195,7 @@ wait_for_progress(Wait *wait)
 		timeout = Min(timeout, TimestampDifferenceMilliseconds(now, wait->deadline));
 	if (timeout <= 0)
 		return false;
-	cdc_control_progress_wait(timeout);
+	cdc_progress_wait(timeout);
 	return true;
 }
 
@@ -207,16 +208,16 @@ wait_for_progress(Wait *wait)
 static List *
 wait_for_answer(Wait *wait)
 {
-	uint64		ticket = cdc_control_draw_ticket();
+	uint64		ticket = cdc_ticket_draw();
 
 	do
 	{
-		if (cdc_control_ticket_is_answered(ticket))
+		if (cdc_ticket_is_answered(ticket))
 		{
 			List	   *partitions = partitions_of(wait->subscriptions);
 
 			check_unseen(partitions, wait->subscriptions);
-			if (cdc_control_ticket_is_answered(ticket) &&
+			if (cdc_ticket_is_answered(ticket) &&
 				covers(partitions, wait->subscriptions))
 				return partitions;
 			list_free_deep(partitions);
@@ -323,9 +324,9 @@ cdcsync_wait_for(PG_FUNCTION_ARGS)
 	if (wait.subscriptions == NIL)
 		PG_RETURN_BOOL(true);
 
-	cdc_control_progress_prepare();
+	cdc_progress_prepare();
 	targets = wait_for_answer(&wait);
 	reached = targets != NIL && wait_for_targets(&wait, targets);
-	cdc_control_progress_cancel();
+	cdc_progress_cancel();
 	PG_RETURN_BOOL(reached);
 }

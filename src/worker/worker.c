@@ -42,6 +42,7 @@
 #include "shared/apply_context.h"
 #include "shared/control.h"
 #include "shared/peer_stat.h"
+#include "shared/ticket.h"
 #include "stored/conflict_log.h"
 #include "stored/dead_letter.h"
 #include "stored/identity.h"
@@ -93,7 +94,7 @@ static void
 leave(int code, Datum arg)
 {
 	flush_commits();			/* who is told of them asks another worker then */
-	cdc_control_answer_ticket(0);
+	cdc_ticket_answer(0);
 	cdc_consumer_close();
 	cdc_origin_reset();
 	cdc_stat_partition_release_all();
@@ -413,7 +414,7 @@ retry_dead_letters(int64 now)
 static void
 answer_waiters(void)
 {
-	uint64		ticket = cdc_control_pending_ticket();
+	uint64		ticket = cdc_ticket_pending();
 	List	   *topics;
 	char	   *cluster_id;
 	char	   *error;
@@ -433,7 +434,7 @@ answer_waiters(void)
 	if (!cdc_partition_query_ends(topics, &known, &error))
 		client_says(error, false);
 	else if (all_taken && known)
-		cdc_control_answer_ticket(ticket);
+		cdc_ticket_answer(ticket);
 }
 
 /* Also while there is always something to apply; a little now, a little later */

@@ -44,6 +44,20 @@ $node->restart;
 becomes($node, "SELECT state FROM cdcsync.stat_subscription WHERE topic = '$topic'", 'error', '... and lasts');
 $node->sql("SELECT cdcsync.unsubscribe('peer')");
 
+# a batch that fails is repeated in parts: the first knows nothing of what comes after it
+$topic = make_topic('mixed', 1);
+$node->sql(<<'END');
+CREATE TABLE "odd notes" (id int PRIMARY KEY, v bigint NOT NULL);
+CREATE TABLE refused (id int PRIMARY KEY CHECK (id > 0), v bigint NOT NULL);
+SELECT cdcsync.add_table(t, version_column => 'v') FROM unnest('{"\"odd notes\"",refused}'::regclass[]) AS t;
+END
+produce($topic, change(0, 'c', 'odd notes', undef, { id => 5, v => 1 }), [ 0, '{"id":9}', undef ], change(0, 'c', 'refused', undef, { id => 0, v => 1 }));
+$node->sql("SELECT cdcsync.subscribe('peer', '{$topic}')");
+becomes($node, "SELECT state || ' ' || next_offset FROM cdcsync.stat_subscription WHERE topic = '$topic'", 'error 2',
+	'an event of another table fails, not the null value before it');
+is($node->sql("SELECT events_of FROM cdcsync.subscription_offset WHERE topic = '$topic'"), 't054.public."odd notes"', '... what is stored is of those that are applied');
+$node->sql("SELECT cdcsync.unsubscribe('peer')");
+
 # a node's name may be longer than a table's
 my $long = 'n' x 70;
 $topic = make_topic('long_notes', 1);
