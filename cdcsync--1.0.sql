@@ -426,23 +426,6 @@ FROM cdcsync.conflict_data AS c
 WHERE cdcsync.may_read_rows(c.relation);
 
 COMMENT ON VIEW cdcsync.conflict_history IS 'conflicts of the tables whose rows you may read, and how they were decided';
-COMMENT ON COLUMN cdcsync.conflict_history.id IS 'number of the record, for resolve_conflict()';
-COMMENT ON COLUMN cdcsync.conflict_history.at IS 'when it was decided here';
-COMMENT ON COLUMN cdcsync.conflict_history.relation IS 'the registered table';
-COMMENT ON COLUMN cdcsync.conflict_history.key IS 'key of the row that the event is about';
-COMMENT ON COLUMN cdcsync.conflict_history.conflict_type IS 'what the event met';
-COMMENT ON COLUMN cdcsync.conflict_history.resolution IS 'what was done: apply_remote, keep_local, skip, merge or error';
-COMMENT ON COLUMN cdcsync.conflict_history.local_row IS 'the row that was here; NULL: none';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_row IS 'the row that the event brought; NULL: a delete';
-COMMENT ON COLUMN cdcsync.conflict_history.before_row IS 'the row that the event''s author had seen';
-COMMENT ON COLUMN cdcsync.conflict_history.local_version IS 'version of the row or of the tombstone that was here';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_version IS 'version of the event; a delete has that of the row it deleted, or its time';
-COMMENT ON COLUMN cdcsync.conflict_history.local_origin IS 'node that wrote what was here, where it is known';
-COMMENT ON COLUMN cdcsync.conflict_history.remote_origin IS 'node that wrote the event';
-COMMENT ON COLUMN cdcsync.conflict_history.subscription IS 'subscription that brought it; NULL: apply() by hand';
-COMMENT ON COLUMN cdcsync.conflict_history.topic IS 'topic of the event';
-COMMENT ON COLUMN cdcsync.conflict_history.partition IS 'partition of the event';
-COMMENT ON COLUMN cdcsync.conflict_history."offset" IS 'offset of the event';
 
 CREATE FUNCTION cdcsync.prune_conflicts()
 RETURNS bigint
@@ -472,21 +455,23 @@ LEFT JOIN cdcsync.table_rule AS r ON r.source_table = l.source_table
 CROSS JOIN LATERAL cdcsync.may_read_rows(r.relation) AS u(may_read);
 
 COMMENT ON VIEW cdcsync.dead_letter IS 'messages that could not be applied, of subscriptions whose on_error is dead_letter; what they hold only of the tables whose rows you may read';
-COMMENT ON COLUMN cdcsync.dead_letter.source_table IS 'the table that it is about, by its name in events; NULL: not known';
-COMMENT ON COLUMN cdcsync.dead_letter.id IS 'number of the dead letter, for retry_dead_letter() and skip_dead_letter()';
-COMMENT ON COLUMN cdcsync.dead_letter.at IS 'when it was kept';
-COMMENT ON COLUMN cdcsync.dead_letter.subscription IS 'subscription that brought it';
-COMMENT ON COLUMN cdcsync.dead_letter.topic IS 'topic of the message';
-COMMENT ON COLUMN cdcsync.dead_letter.partition IS 'partition of the message';
-COMMENT ON COLUMN cdcsync.dead_letter."offset" IS 'offset of the message';
-COMMENT ON COLUMN cdcsync.dead_letter.key IS 'key of the message, its bytes';
-COMMENT ON COLUMN cdcsync.dead_letter.value IS 'value of the message, its bytes';
-COMMENT ON COLUMN cdcsync.dead_letter.headers IS 'headers of the message, as JSON: pairs of name and value, the value in hex; NULL: none';
-COMMENT ON COLUMN cdcsync.dead_letter.sqlstate IS 'what was wrong, as SQLSTATE';
-COMMENT ON COLUMN cdcsync.dead_letter.message IS 'what was wrong';
-COMMENT ON COLUMN cdcsync.dead_letter.detail IS 'more of it';
-COMMENT ON COLUMN cdcsync.dead_letter.context IS 'where it was met';
-COMMENT ON COLUMN cdcsync.dead_letter.status IS 'failed; retry: to be applied by the worker; applied; skipped';
+
+-- a column of a view is what it is in the table
+DO $$
+DECLARE
+	command text;
+BEGIN
+	FOR command IN
+		SELECT pg_catalog.format('COMMENT ON COLUMN cdcsync.%I.%I IS %L', p.shown, v.attname,
+			pg_catalog.col_description(t.attrelid, t.attnum))
+		FROM (VALUES ('conflict_history', 'conflict_data'), ('dead_letter', 'dead_letter_data')) AS p(shown, kept)
+		JOIN pg_catalog.pg_attribute AS v ON v.attrelid = ('cdcsync.' || p.shown)::regclass::oid AND v.attnum > 0
+		JOIN pg_catalog.pg_attribute AS t ON t.attrelid = ('cdcsync.' || p.kept)::regclass::oid AND t.attname = v.attname
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$$;
 
 CREATE FUNCTION cdcsync.retry_dead_letter(id bigint)
 RETURNS void

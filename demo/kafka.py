@@ -77,7 +77,8 @@ class Tail:
         self.consumer.close()
 
     def follow(self, ends):
-        """Goes on in the topic as it is now. True if it begins anew: other partitions, another topic of this name, or more has come than is worth reading."""
+        """Goes on in the topic as it is now. True if it begins anew: with other partitions, another topic of this name, or because more has
+        come than is worth reading."""
         if self.next.keys() == ends.keys() and all(
             end - 10 * self.length <= self.next[partition] <= end for partition, (_, end) in ends.items()
         ):

@@ -10,6 +10,14 @@
  * commands below need it and a lock that grows may deadlock.  A rule therefore changes
  * while nobody writes the table, and the invalidation of its relcache entry tells every
  * backend that keeps something of the rule.
+ *
+ * Each step may be taken again: alter_table_rule goes the same way over a table that is set
+ * up, and so repairs what somebody took away.  The replica identity comes first, for it may
+ * decide which index the key is; the rule comes before the triggers, which look for it.
+ *
+ * add_tables takes the tables of a schema one by one, each in a subtransaction that ends
+ * with its locks where the table is refused; those that are registered stay locked to the
+ * end, in the order of their names.
  */
 #include "postgres.h"
 
@@ -96,19 +104,6 @@ read_args(FunctionCallInfo fcinfo, CdcTableRule *rule)
 						BoolGetDatum(cdc_table_rule_is_name(rule->relid, rule->source_schema,
 															rule->source_table)));
 	return row;
-}
-
-/* A rule that is made without a source table is for the table's own name */
-static void
-default_source(CdcTableRule *rule, CdcOwnRow *row)
-{
-	if (rule->source_table != NULL)
-		return;
-	rule->source_schema = get_namespace_name(get_rel_namespace(rule->relid));
-	rule->source_table = get_rel_name(rule->relid);
-	cdc_own_row_set_text(row, "source_table",
-						 quote_qualified_identifier(rule->source_schema, rule->source_table));
-	cdc_own_row_set(row, "own_name", BOOLOID, BoolGetDatum(true));
 }
 
 static void
@@ -205,7 +200,14 @@ add(FunctionCallInfo fcinfo, Oid relid)
 		cdc_add_table_check_commit_clock(relid);
 	else
 		cdc_add_table_check_version_column(relid, rule.version_column);
-	default_source(&rule, &row);
+	/* without a source table, events have the table's own name */
+	if (rule.source_table == NULL)
+	{
+		rule.source_schema = get_namespace_name(get_rel_namespace(relid));
+		rule.source_table = get_rel_name(relid);
+		cdc_own_row_set_text(&row, "source_table", quote_qualified_identifier(rule.source_schema, rule.source_table));
+		cdc_own_row_set(&row, "own_name", BOOLOID, BoolGetDatum(true));
+	}
 	refuse_shared_source(&rule);
 
 	(void) cdc_own_row_insert(&row, 0);

@@ -6,6 +6,9 @@
  * others in a table that is synced like any other.  Values are shown by the output
  * functions of their types, as concat() does, and never cast: who makes a type may make
  * casts of it.
+ *
+ * The query is planned and run as the table's owner, for who may SELECT the whole of it;
+ * what a peer has said is read the same way, from a table that anybody may have made.
  */
 #include "postgres.h"
 

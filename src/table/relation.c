@@ -46,15 +46,6 @@ typedef struct MapEntry
 
 static HTAB *maps = NULL;
 
-/* Then it is built anew, but for a transaction that may be using it */
-static bool
-map_is_full(const CdcRelation *map)
-{
-	return map->opened_at != GetCurrentTransactionStartTimestamp() &&
-		(MemoryContextMemAllocated(map->table.context, true) > MAX_MEMORY ||
-		 list_length(map->inserts) > MAX_INSERTS);
-}
-
 /* Nobody uses it: see above */
 static void
 map_free(CdcRelation *map)
@@ -121,6 +112,7 @@ cdc_relation_open(const char *schema, const char *table)
 	char		source[sizeof(((MapEntry *) 0)->source)] = {0};
 	MapEntry   *entry;
 	CdcRelation *map;
+	bool		full;
 
 	if (maps == NULL)
 		maps = hash_create("cdcsync relation maps", 32, &ctl, HASH_ELEM | HASH_BLOBS);
@@ -130,7 +122,11 @@ cdc_relation_open(const char *schema, const char *table)
 	snprintf(source, sizeof(source), "%s\n%s", schema, table);
 
 	entry = hash_search(maps, source, HASH_FIND, NULL);
-	if (entry && entry->map->table.valid && !map_is_full(entry->map))
+	/* one that is full is built anew, but for a transaction that may be using it */
+	full = entry && entry->map->opened_at != GetCurrentTransactionStartTimestamp() &&
+		(MemoryContextMemAllocated(entry->map->table.context, true) > MAX_MEMORY ||
+		 list_length(entry->map->inserts) > MAX_INSERTS);
+	if (entry && entry->map->table.valid && !full)
 	{
 		/* the lock brings pending invalidations in */
 		LockRelationOid(entry->map->relid, RowExclusiveLock);

@@ -56,20 +56,6 @@ find_drawing(Node *node, void *context)
 	return drawing->found || expression_tree_walker(node, find_drawing, context);
 }
 
-static int64
-increment_of(Oid sequence)
-{
-	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	int64		increment = 1;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		increment = ((Form_pg_sequence) GETSTRUCT(tuple))->seqincrement;
-		ReleaseSysCache(tuple);
-	}
-	return increment;
-}
-
 /* What lets each of up to ten nodes draw numbers of its own */
 static const char *
 remedy(Oid relid, const CdcKeyColumn *col, Oid sequence)
@@ -93,6 +79,7 @@ cdc_sequence_key_notice(Oid relid)
 	Relation	rel = relation_open(relid, NoLock);
 	CdcKey	   *key = cdc_key_make(rel);
 	Drawing		drawing = {0};
+	HeapTuple	tuple;
 	CdcOwnerScope scope;
 
 	cdc_owner_begin(&scope, rel->rd_rel->relowner);
@@ -100,7 +87,13 @@ cdc_sequence_key_notice(Oid relid)
 		(void) find_drawing(build_column_default(rel, key->columns[0].attnum), &drawing);
 	cdc_owner_end(&scope);
 	relation_close(rel, NoLock);
-	if (drawing.found && increment_of(drawing.sequence) == 1)
+	tuple = OidIsValid(drawing.sequence) ? SearchSysCache1(SEQRELID, ObjectIdGetDatum(drawing.sequence)) : NULL;
+	if (HeapTupleIsValid(tuple))
+	{
+		drawing.found = ((Form_pg_sequence) GETSTRUCT(tuple))->seqincrement == 1;
+		ReleaseSysCache(tuple);
+	}
+	if (drawing.found)
 		ereport(NOTICE,
 				(errmsg("key column \"%s\" of table \"%s\" is drawn from a sequence",
 						key->columns[0].name, get_rel_name(relid)),

@@ -166,7 +166,8 @@ cdc_table_ddl_begin(Node *stmt)
 		return ddl;
 	ddl.adds = true;
 	relid = RangeVarGetRelid(table, NoLock, true);
-	if (!OidIsValid(relid) || !object_ownercheck(RelationRelationId, relid, GetUserId()) || !cdc_objection_is_table(relid))
+	if (!OidIsValid(relid) || !object_ownercheck(RelationRelationId, relid, GetUserId()) ||
+		!cdc_objection_is_table(relid))
 		return ddl;
 	rule = cdc_registered_table_rule(relid);
 	if (rule)

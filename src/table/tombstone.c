@@ -318,17 +318,6 @@ update_old(const TombstoneTable *table, HeapTuple old, Snapshot snapshot, Stored
 	return result == TM_Ok;
 }
 
-/* It may be the second of its key */
-static void
-insert_new(const TombstoneTable *table, StoredRow *stored)
-{
-	TupleTableSlot *slot = make_slot(table->rel, stored);
-
-	table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
-	enter_into_index(table, slot, stored, false);
-	ExecDropSingleTupleTableSlot(slot);
-}
-
 /*
  * Remember one delete, by the rules of cdc_tombstone_raise.  The caller makes it
  * visible (CommandCounterIncrement).
@@ -348,7 +337,14 @@ raise_one(const TombstoneTable *table, TombstoneLook *look, CdcKey *key,
 		if (!table->as_made)
 			write_by_statement(old, &stored);
 		else if (old == NULL || !update_old(table, old, look->snapshot, &stored))
-			insert_new(table, &stored);
+		{
+			/* it may be the second of its key */
+			TupleTableSlot *slot = make_slot(table->rel, &stored);
+
+			table_tuple_insert(table->rel, slot, GetCurrentCommandId(true), 0, NULL);
+			enter_into_index(table, slot, &stored, false);
+			ExecDropSingleTupleTableSlot(slot);
+		}
 	}
 	cdc_session_end_texts(nestlevel);
 }

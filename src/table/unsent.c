@@ -3,6 +3,8 @@
  *		What happened to registered tables here and does not travel, until it is mended.
  *
  * The command says so when it is typed; check() goes on saying it to those who come later.
+ * It is forgotten when somebody says that it was mended (alter_table_rule, republish), or
+ * the table is registered no more.
  */
 #include "postgres.h"
 
@@ -51,20 +53,6 @@ cdc_unsent_forget(Oid relid, const char *what)
 	execute(&delete, relid, what);
 }
 
-/* One that is made later begins with a snapshot of all rows */
-static bool
-has_connector(void)
-{
-	static CdcStatement select = {
-		.sql = "SELECT FROM pg_catalog.pg_replication_slots "
-		"WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
-		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
-	};
-
-	cdc_extension_execute(&select, NULL, NULL);
-	return SPI_processed > 0;
-}
-
 /*
  * A registered table has got rows of another one, which is it or became a partition of it:
  * if a connector has begun already, it will not send them.  Says so, and remembers it.
@@ -72,7 +60,15 @@ has_connector(void)
 void
 cdc_unsent_note_rows(Oid relid, Oid of)
 {
-	if (!has_connector() ||
+	static CdcStatement connector = {
+		.sql = "SELECT FROM pg_catalog.pg_replication_slots "
+		"WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+		"AND plugin OPERATOR(pg_catalog.=) 'pgoutput' AND NOT temporary"
+	};
+
+	/* a connector that is made later begins with a snapshot of all rows */
+	cdc_extension_execute(&connector, NULL, NULL);
+	if (SPI_processed == 0 ||
 		cdc_table_query(cdc_table_query_owner(of), psprintf("SELECT FROM %s LIMIT 1", cdc_table_name(of)),
 						0, NULL, NULL) == 0)
 		return;

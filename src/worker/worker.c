@@ -63,17 +63,23 @@
 #define PRUNE_PAUSE_MS		100	/* between turns of pruning */
 #define LETTERS_RETRY_MS	1000	/* between tries of dead letters that something hinders */
 
-static MemoryContext config_context = NULL; /* of the subscriptions in force */
-static MemoryContext loop_context = NULL;	/* reset once per turn */
-static List *subscriptions = NIL;	/* of CdcSubscription *, in config_context */
-static bool has_extension = false;
-static uint64 known_generation = 0;
-static int64 refresh_due = 0;	/* like those below, in ticks */
-static int64 prune_due = 0;
-static int64 letters_due = 0;	/* dead letters to be applied */
-static bool client_in_trouble = false;
-static XLogRecPtr flushed_to = InvalidXLogRecPtr;
-static uint32 wait_event = 0;
+/* What it knows from one turn of its loop to the next; times are in ticks */
+typedef struct Worker
+{
+	MemoryContext config_context;	/* of the subscriptions in force */
+	MemoryContext loop_context; /* reset once per turn */
+	List	   *subscriptions;	/* of CdcSubscription *, in config_context */
+	bool		has_extension;
+	uint64		known_generation;	/* of the configuration */
+	int64		refresh_due;	/* the next look for topics */
+	int64		prune_due;
+	int64		letters_due;	/* dead letters to be applied */
+	bool		client_in_trouble;	/* it has been said */
+	XLogRecPtr	flushed_to;
+	uint32		wait_event;
+} Worker;
+
+static Worker my = {0};
 
 /*
  * Commits are asynchronous, for the stored offsets are lost with the rows.  But what is
@@ -82,10 +88,10 @@ static uint32 wait_event = 0;
 static void
 flush_commits(void)
 {
-	if (XactLastCommitEnd > flushed_to)
+	if (XactLastCommitEnd > my.flushed_to)
 	{
 		XLogFlush(XactLastCommitEnd);
-		flushed_to = XactLastCommitEnd;
+		my.flushed_to = XactLastCommitEnd;
 	}
 }
 
@@ -110,16 +116,16 @@ initialize(void)
 	if (!cdc_control_attach(start.number, start.nworkers))
 		proc_exit(0);
 	before_shmem_exit(leave, (Datum) 0);
-	wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
-	config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
+	my.wait_event = cdc_wait_event_new("CdcsyncWorkerMain");
+	my.config_context = AllocSetContextCreate(TopMemoryContext, "cdcsync subscriptions",
 										   ALLOCSET_SMALL_SIZES);
-	loop_context = AllocSetContextCreate(TopMemoryContext, "cdcsync worker loop",
+	my.loop_context = AllocSetContextCreate(TopMemoryContext, "cdcsync worker loop",
 										 ALLOCSET_DEFAULT_SIZES);
 	cdc_batch_init();
 	cdc_session_pin();
 	cdc_writing_expect();
-	prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
-	letters_due = CDC_TICKS_NEVER;
+	my.prune_due = cdc_control_is_first() ? cdc_ticks_now() + PRUNE_INTERVAL_MS : CDC_TICKS_NEVER;
+	my.letters_due = CDC_TICKS_NEVER;
 }
 
 /* False if there is nothing to do */
@@ -132,29 +138,29 @@ load_configuration(void)
 												ALLOCSET_SMALL_SIZES);
 
 	(void) cdc_extension_begin();
-	has_extension = OidIsValid(cdc_extension_oid());
-	if (has_extension)
+	my.has_extension = OidIsValid(cdc_extension_oid());
+	if (my.has_extension)
 	{
 		cdc_identity_check();
 		MemoryContextSwitchTo(fresh);
 		loaded = cdc_subscription_load_all();
-		MemoryContextSwitchTo(loop_context);
+		MemoryContextSwitchTo(my.loop_context);
 		offsets = cdc_offset_load_all();
 	}
-	cdc_extension_commit(loop_context);
+	cdc_extension_commit(my.loop_context);
 
-	subscriptions = loaded;
-	cdc_partition_configure(subscriptions, offsets);
-	cdc_discovery_configure(subscriptions);
+	my.subscriptions = loaded;
+	cdc_partition_configure(my.subscriptions, offsets);
+	cdc_discovery_configure(my.subscriptions);
 	cdc_registered_table_reset();
-	MemoryContextDelete(config_context);
-	config_context = fresh;
-	if (subscriptions == NIL)
+	MemoryContextDelete(my.config_context);
+	my.config_context = fresh;
+	if (my.subscriptions == NIL)
 		return false;
 	if (cdc_control_is_first())
 	{
 		cdc_control_want_others();
-		letters_due = 0;
+		my.letters_due = 0;
 	}
 	return true;
 }
@@ -179,12 +185,12 @@ take_configuration(void)
 		generation = cdc_control_generation();
 		if (load_configuration())
 		{
-			known_generation = generation;
-			refresh_due = 0;
+			my.known_generation = generation;
+			my.refresh_due = 0;
 			return;
 		}
 		/* no extension, or no subscription: nothing else to do in this database */
-		if (has_extension && cdc_control_is_first())
+		if (my.has_extension && cdc_control_is_first())
 			prune_all();
 	} while (!cdc_control_finish(generation));
 	proc_exit(0);
@@ -208,7 +214,7 @@ reload_settings(void)
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	if (cdc_control_is_first())
-		prune_due = 0;			/* more may be due by now */
+		my.prune_due = 0;			/* more may be due by now */
 	if (cdc_kafka_config_changed())
 	{
 		CdcError	changed = cdc_error_own("settings have changed", NULL);
@@ -216,18 +222,18 @@ reload_settings(void)
 		ereport(LOG, (errmsg("cdcsync connects to Kafka anew, its settings have changed")));
 		cdc_consumer_close();
 		cdc_partition_unassigned_all(&changed);
-		refresh_due = 0;
+		my.refresh_due = 0;
 	}
 }
 
 static void
 client_trouble(const CdcError *error, bool fatal)
 {
-	if (!client_in_trouble)
+	if (!my.client_in_trouble)
 		ereport(LOG,
 				(errmsg("cdcsync cannot talk to Kafka: %s", cdc_error_text(error)),
 				 errhint("It tries again by itself.  Check cdcsync.bootstrap_servers and the broker.")));
-	client_in_trouble = true;
+	my.client_in_trouble = true;
 	cdc_partition_client_error(error);
 	cdc_discovery_client_error(error);
 	if (fatal)
@@ -235,7 +241,7 @@ client_trouble(const CdcError *error, bool fatal)
 		cdc_consumer_close();
 		cdc_partition_unassigned_all(error);
 	}
-	refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
+	my.refresh_due = cdc_ticks_now() + INCOMPLETE_REFRESH_MS;
 }
 
 /* A setting that Kafka's client refuses must be seen in stat_subscription, and can be mended */
@@ -255,7 +261,7 @@ open_client(void)
 		ErrorData  *caught;
 		CdcError	error;
 
-		MemoryContextSwitchTo(loop_context);
+		MemoryContextSwitchTo(my.loop_context);
 		caught = CopyErrorData();
 		FlushErrorState();
 		error = cdc_error_caught(caught, NULL);
@@ -287,13 +293,13 @@ refresh_topics(int64 now)
 		client_says(error, false);
 	else
 	{
-		if (client_in_trouble)
+		if (my.client_in_trouble)
 			ereport(LOG, (errmsg("cdcsync is connected to Kafka")));
-		client_in_trouble = false;
+		my.client_in_trouble = false;
 		cdc_partition_client_ok();
 		cdc_discovery_look(topics, cluster_id);
 	}
-	refresh_due = cdc_ticks_now() + (client_in_trouble || cdc_discovery_incomplete() ?
+	my.refresh_due = cdc_ticks_now() + (my.client_in_trouble || cdc_discovery_incomplete() ?
 									 Min(INCOMPLETE_REFRESH_MS, cdc_topic_refresh_interval) :
 									 cdc_topic_refresh_interval);
 }
@@ -372,7 +378,7 @@ collect(void)
 
 		MemoryContextSwitchTo(cdc_batch_context);
 		got = cdc_consumer_poll(&event);
-		MemoryContextSwitchTo(loop_context);
+		MemoryContextSwitchTo(my.loop_context);
 		if (!got)
 			return false;
 		take_event(&event);
@@ -394,7 +400,7 @@ apply_batch(void)
 		pgstat_report_activity(STATE_RUNNING, "applying changes");
 		MemoryContextSwitchTo(cdc_batch_context);
 		cdc_deliver(messages, nmessages);
-		MemoryContextSwitchTo(loop_context);
+		MemoryContextSwitchTo(my.loop_context);
 		pgstat_report_activity(STATE_IDLE, NULL);
 	}
 	cdc_batch_reset();
@@ -405,9 +411,9 @@ static void
 retry_dead_letters(int64 now)
 {
 	MemoryContextSwitchTo(cdc_batch_context);
-	letters_due = cdc_deliver_dead_letters(subscriptions) ? CDC_TICKS_NEVER :
+	my.letters_due = cdc_deliver_dead_letters(my.subscriptions) ? CDC_TICKS_NEVER :
 		now + LETTERS_RETRY_MS;
-	MemoryContextSwitchTo(loop_context);
+	MemoryContextSwitchTo(my.loop_context);
 	cdc_batch_reset();
 }
 
@@ -441,13 +447,13 @@ answer_waiters(void)
 static void
 prune(int64 now)
 {
-	prune_due = now + (cdc_retention_turn() ? PRUNE_PAUSE_MS : PRUNE_INTERVAL_MS);
+	my.prune_due = now + (cdc_retention_turn() ? PRUNE_PAUSE_MS : PRUNE_INTERVAL_MS);
 }
 
 static void
 wait_for_work(void)
 {
-	int64		due = Min(Min(refresh_due, Min(prune_due, letters_due)), cdc_partition_next_due());
+	int64		due = Min(Min(my.refresh_due, Min(my.prune_due, my.letters_due)), cdc_partition_next_due());
 	pgsocket	sock = cdc_consumer_socket();
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
@@ -456,7 +462,7 @@ wait_for_work(void)
 
 	if (sock != PGINVALID_SOCKET)
 		events |= WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, sock, Max(due - cdc_ticks_now(), 0), wait_event);
+	(void) WaitLatchOrSocket(MyLatch, events, sock, Max(due - cdc_ticks_now(), 0), my.wait_event);
 	ResetLatch(MyLatch);
 }
 
@@ -467,33 +473,33 @@ run_loop(void)
 	.previous = error_context_stack};
 
 	error_context_stack = &context;
-	MemoryContextSwitchTo(loop_context);
+	MemoryContextSwitchTo(my.loop_context);
 	take_configuration();
 	for (;;)
 	{
 		int64		now = cdc_ticks_now();
 		bool		more;
 
-		MemoryContextReset(loop_context);
-		MemoryContextSwitchTo(loop_context);
+		MemoryContextReset(my.loop_context);
+		MemoryContextSwitchTo(my.loop_context);
 		CHECK_FOR_INTERRUPTS();
 		leave_if_outdated();
 		if (ConfigReloadPending)
 			reload_settings();
-		if (refresh_due <= now)
+		if (my.refresh_due <= now)
 			refresh_topics(now);
 		if (cdc_control_take_ddl())
 			cdc_partition_note_ddl();
 		cdc_partition_start_due(now);
 		/* behind what waits for the broker: what has been paused meanwhile is not read */
-		if (known_generation != cdc_control_generation())
+		if (my.known_generation != cdc_control_generation())
 			take_configuration();
 		more = collect();
 		apply_batch();
-		if (letters_due <= now)
+		if (my.letters_due <= now)
 			retry_dead_letters(now);
 		answer_waiters();
-		if (prune_due <= now)
+		if (my.prune_due <= now)
 			prune(now);
 		if (more)
 		{

@@ -56,7 +56,7 @@ sub script
 sub ask
 {
 	my ($command, %environment) = @_;
-	local %ENV = (PATH => "$dir/bin:$dir/system", HOME => $dir, LC_ALL => 'C.UTF-8', %environment);
+	local %ENV = (STACK_QUIET => '', PATH => "$dir/bin:$dir/system", HOME => $dir, LC_ALL => 'C.UTF-8', %environment);
 	my $script = "HERE='$library' ROOT=. DIR='$dir' CACHE='$dir' JARS='$dir/jars' STACK_DEMO=yes STACK_EXTENSION=yes\n"
 	  . ". '$library/versions'\nfor part in common install demo; do . '$library/lib/'\$part.sh; done\n"
 	  . "JVMS='$dir/jvm' SYSTEM_PYTHON='$dir/bin/python3'\n$command\n";
@@ -119,6 +119,13 @@ script('sudo', 'exit 1');
 like(ask('install_packages'), qr/may not install them with sudo: jq\n.*as root: apt-get install jq/, 'a sudo that refuses') if $> != 0;
 script('jq');
 like(ask('install_packages', JAVA_HOME => '/gone'), qr{JAVA_HOME=/gone has no bin/java: it is passed over}, 'a JAVA_HOME that is gone');
+
+# What is shown while it goes on
+my @apt = ('Reading package lists...', 'dlstatus:3:12.5000:Retrieving file 3 of 24', 'Get:1 libfoo', 'pmstatus:libfoo:amd64:40.00:Unpacking libfoo:amd64 (amd64)');
+is(ask(join("\n", "show_apt '$dir/log' <<'END'", @apt, 'END')), "    12 %, fetching packages: Retrieving file 3 of 24\n", 'how far apt is');
+is(ask("cat '$dir/log' >&2"), "Reading package lists...\nGet:1 libfoo\n", '... and the rest is in the log');
+is(ask("PROGRESS_NEXT=0; show_apt '$dir/log' <<<'$apt[3]'"), "    40 %, Unpacking libfoo:amd64 (amd64)\n", '... when it installs, too');
+is(ask("STACK_QUIET=1; show_apt '$dir/log' <<<'$apt[3]'"), '', '... unless nothing is to be said');
 
 remove_tree($dir);
 done_testing();

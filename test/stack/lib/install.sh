@@ -143,7 +143,7 @@ install_packages() { # [record]
 # be done meanwhile, and install_jars waits for it.
 JARS_PID=''
 fetch_jars() {
-	[[ -f $JARS/.complete ]] && return
+	[[ -z $JARS_PID && ! -f $JARS/.complete ]] || return 0
 	JARS_SINCE=$(now_ms)
 	mkdir -p "$CACHE" 2>/dev/null && [[ -w $CACHE ]] || die "$CACHE cannot be written" "run 'test/stack/stack install' as its owner first"
 	JARS_LOG=$CACHE/maven.log
