@@ -57,8 +57,8 @@ CREATE FUNCTION sees() RETURNS TABLE (what text, seen text) LANGUAGE sql AS $$
 	SELECT 'may_read_rows', cdcsync.may_read_rows('patient') || ' ' || cdcsync.may_read_rows(NULL)
 	UNION ALL SELECT 'conflict_history', count(*)::text FROM cdcsync.conflict_history WHERE relation = 'patient'::regclass
 	UNION ALL SELECT 'tombstone', count(*)::text FROM cdcsync.tombstone WHERE relation = 'patient'::regclass
-	UNION ALL SELECT 'dead_letter ' || "offset", concat_ws(' ', message, convert_from(key, 'UTF8'), convert_from(value, 'UTF8'), detail, context)
-		FROM cdcsync.dead_letter WHERE topic = 't'
+	UNION ALL (SELECT 'dead_letter ' || "offset", concat_ws(' ', message, convert_from(key, 'UTF8'), convert_from(value, 'UTF8'), detail, context)
+		FROM cdcsync.dead_letter WHERE topic = 't' ORDER BY "offset")
 $$;
 CREATE FUNCTION hears() RETURNS TABLE (try text, field text, said text) LANGUAGE sql AS $$
 	SELECT 'CHECK', e.* FROM errors(1, '{"id": 1, "name": "Anna", "age": 200, "v": 3}') AS e
@@ -125,7 +125,7 @@ RESET ROLE;
 SELECT cdcsync.remove_table('patient');
 DROP TABLE patient;
 SET ROLE regress_cdcsync_reader;
-SELECT "offset", message, detail FROM cdcsync.dead_letter WHERE topic = 't';
+SELECT "offset", message, detail FROM cdcsync.dead_letter WHERE topic = 't' ORDER BY "offset";
 RESET ROLE;
 DELETE FROM cdcsync.dead_letter_data WHERE topic = 't';
 DROP FUNCTION note, errors, sees, hears;

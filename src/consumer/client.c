@@ -48,20 +48,26 @@ rd_kafka_t *client = NULL;
 static rd_kafka_queue_t *queue = NULL;
 static int	wakeup_pipe[2] = {-1, -1};
 
-static Partition **by_id = NULL;
-static uint32_t nids = 0;
-static Partition **by_name = NULL;	/* in order of topic and partition */
-static uint32_t nnames = 0;
-static Partition *last_partition = NULL;
+static struct
+{
+	Partition **by_id;			/* some are not given yet: NULL */
+	uint32_t	nids;
+	Partition **by_name;		/* in order of topic and partition */
+	uint32_t	nnames;
+	Partition  *last;			/* the one that was looked for last */
+}			partitions;
 
 /* What a broker, or the way to it, was last heard to be wrong with */
 static char broker_error[TEXT_SIZE] = "";
 
-/* What has been taken from the queue since the fetchers were last nudged, and when to */
-static int64_t taken_bytes = 0;
-static int64_t taken_messages = 0;
-static int64_t nudge_bytes = 0;
-static int64_t nudge_messages = 0;
+/* What has been taken from the queue since the fetchers were last nudged, and how much is enough to do so again */
+static struct
+{
+	int64_t		bytes;
+	int64_t		messages;
+	int64_t		enough_bytes;
+	int64_t		enough_messages;
+}			taken;
 
 /* Without memory nothing can be said; the worker sees that it ended, and starts another */
 static void *
@@ -125,8 +131,8 @@ set_properties(rd_kafka_conf_t *conf, CdcPayload *config)
 		refuse(i, result == RD_KAFKA_CONF_UNKNOWN, reason);
 		return false;
 	}
-	nudge_bytes = number_property(conf, "queued.max.messages.kbytes") * 1024 / 2;
-	nudge_messages = number_property(conf, "queued.min.messages") / 2;
+	taken.enough_bytes = number_property(conf, "queued.max.messages.kbytes") * 1024 / 2;
+	taken.enough_messages = number_property(conf, "queued.min.messages") / 2;
 	rd_kafka_conf_set_events(conf,
 							 RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
 	return true;
@@ -211,13 +217,13 @@ static uint32_t
 place_of(const char *topic, int32_t partition)
 {
 	uint32_t	low = 0;
-	uint32_t	high = nnames;
+	uint32_t	high = partitions.nnames;
 
 	while (low < high)
 	{
 		uint32_t	middle = low + (high - low) / 2;
 
-		if (compare_name(by_name[middle], topic, partition) < 0)
+		if (compare_name(partitions.by_name[middle], topic, partition) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -231,13 +237,13 @@ find_partition(const char *topic, int32_t partition)
 {
 	uint32_t	place;
 
-	if (last_partition != NULL && compare_name(last_partition, topic, partition) == 0)
-		return last_partition;
+	if (partitions.last != NULL && compare_name(partitions.last, topic, partition) == 0)
+		return partitions.last;
 	place = place_of(topic, partition);
-	if (place == nnames || compare_name(by_name[place], topic, partition) != 0)
+	if (place == partitions.nnames || compare_name(partitions.by_name[place], topic, partition) != 0)
 		return NULL;
-	last_partition = by_name[place];
-	return last_partition;
+	partitions.last = partitions.by_name[place];
+	return partitions.last;
 }
 
 static Partition *
@@ -251,11 +257,11 @@ add_partition(uint32_t id, const char *topic, int32_t partition)
 	p->topic = memcpy(allocate(NULL, length), topic, length);
 	p->partition = partition;
 	p->id = id;
-	by_name = allocate(by_name, sizeof(Partition *) * (nnames + 1));
-	memmove(by_name + place + 1, by_name + place, sizeof(Partition *) * (nnames - place));
-	by_name[place] = p;
-	nnames++;
-	by_id[id] = p;
+	partitions.by_name = allocate(partitions.by_name, sizeof(Partition *) * (partitions.nnames + 1));
+	memmove(partitions.by_name + place + 1, partitions.by_name + place, sizeof(Partition *) * (partitions.nnames - place));
+	partitions.by_name[place] = p;
+	partitions.nnames++;
+	partitions.by_id[id] = p;
 	return p;
 }
 
@@ -263,19 +269,19 @@ add_partition(uint32_t id, const char *topic, int32_t partition)
 static Partition *
 partition_of_id(uint32_t id)
 {
-	return id < nids ? by_id[id] : NULL;
+	return id < partitions.nids ? partitions.by_id[id] : NULL;
 }
 
 /* Numbers are given one after the other */
 static void
 make_room_for(uint32_t id)
 {
-	if (id > nids)
+	if (id > partitions.nids)
 		_exit(1);
-	if (id < nids)
+	if (id < partitions.nids)
 		return;
-	by_id = allocate(by_id, sizeof(Partition *) * (nids + 1));
-	by_id[nids++] = NULL;
+	partitions.by_id = allocate(partitions.by_id, sizeof(Partition *) * (partitions.nids + 1));
+	partitions.by_id[partitions.nids++] = NULL;
 }
 
 static void
@@ -365,10 +371,10 @@ nudge_fetchers(void)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
 
-	for (uint32_t i = 0; i < nnames; i++)
+	for (uint32_t i = 0; i < partitions.nnames; i++)
 	{
-		if (by_name[i]->assigned)
-			rd_kafka_topic_partition_list_add(list, by_name[i]->topic, by_name[i]->partition)->offset = OFFSET_END;
+		if (partitions.by_name[i]->assigned)
+			rd_kafka_topic_partition_list_add(list, partitions.by_name[i]->topic, partitions.by_name[i]->partition)->offset = OFFSET_END;
 	}
 	(void) rd_kafka_offsets_for_times(client, list, 0);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -377,12 +383,12 @@ nudge_fetchers(void)
 static void
 count_taken(const rd_kafka_message_t *message)
 {
-	taken_bytes += (int64_t) (message->key_len + message->len);
-	taken_messages++;
-	if (taken_bytes >= nudge_bytes || taken_messages >= nudge_messages)
+	taken.bytes += (int64_t) (message->key_len + message->len);
+	taken.messages++;
+	if (taken.bytes >= taken.enough_bytes || taken.messages >= taken.enough_messages)
 	{
 		nudge_fetchers();
-		taken_bytes = taken_messages = 0;
+		taken.bytes = taken.messages = 0;
 	}
 }
 

@@ -34,9 +34,12 @@
 #define OOM_SCORE	"500"
 
 /* What has come and is not a whole frame yet */
-static char *in = NULL;
-static size_t allocated = 0;
-static size_t used = 0;
+static struct
+{
+	char	   *data;
+	size_t		allocated;
+	size_t		used;
+}			in;
 
 static void
 end(int signal)
@@ -106,21 +109,21 @@ carry_out_all(void)
 	size_t		done = 0;
 	CdcFrame	frame;
 
-	while (used - done >= sizeof(frame))
+	while (in.used - done >= sizeof(frame))
 	{
-		memcpy(&frame, in + done, sizeof(frame));
+		memcpy(&frame, in.data + done, sizeof(frame));
 		if (frame.size > CDC_FRAME_MAX)
 			_exit(1);
-		if (used - done - sizeof(frame) < frame.size)
+		if (in.used - done - sizeof(frame) < frame.size)
 			break;
-		carry_out(&frame, in + done + sizeof(frame));
-		explicit_bzero(in + done, sizeof(frame) + frame.size);
+		carry_out(&frame, in.data + done + sizeof(frame));
+		explicit_bzero(in.data + done, sizeof(frame) + frame.size);
 		done += sizeof(frame) + frame.size;
 	}
 	if (done == 0)
 		return;
-	used -= done;
-	memmove(in, in + done, used);
+	in.used -= done;
+	memmove(in.data, in.data + done, in.used);
 }
 
 static void
@@ -128,24 +131,24 @@ read_socket(void)
 {
 	ssize_t		nread;
 
-	if (used == allocated)
+	if (in.used == in.allocated)
 	{
-		char	   *larger = malloc(allocated * 2 + 64 * 1024);
+		char	   *larger = malloc(in.allocated * 2 + 64 * 1024);
 
 		if (larger == NULL)
 			_exit(1);
-		if (used > 0)
+		if (in.used > 0)
 		{
-			memcpy(larger, in, used);
-			explicit_bzero(in, used);
+			memcpy(larger, in.data, in.used);
+			explicit_bzero(in.data, in.used);
 		}
-		free(in);
-		in = larger;
-		allocated = allocated * 2 + 64 * 1024;
+		free(in.data);
+		in.data = larger;
+		in.allocated = in.allocated * 2 + 64 * 1024;
 	}
-	nread = recv(CDC_CONSUMER_FD, in + used, allocated - used, MSG_DONTWAIT);
+	nread = recv(CDC_CONSUMER_FD, in.data + in.used, in.allocated - in.used, MSG_DONTWAIT);
 	if (nread > 0)
-		used += (size_t) nread;
+		in.used += (size_t) nread;
 	else if (nread == 0 || (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK))
 		_exit(0);
 }

@@ -15,34 +15,37 @@
 
 #define KEPT	(1024 * 1024)	/* of memory, when nothing waits */
 
-static char *buffer = NULL;
-static size_t allocated = 0;
-static size_t start = 0;		/* what is before it has been written */
-static size_t used = 0;
-static size_t frame;			/* where the frame that is being made begins */
-static size_t opened;			/* likewise, a text of texts */
+static struct
+{
+	char	   *data;
+	size_t		allocated;
+	size_t		start;			/* what is before it has been written */
+	size_t		used;
+	size_t		frame;			/* where the frame that is being made begins */
+	size_t		opened;			/* likewise, a text of texts */
+}			out;
 
 static void
 reserve(size_t more)
 {
-	size_t		size = allocated > 0 ? allocated : 64 * 1024;
+	size_t		size = out.allocated > 0 ? out.allocated : 64 * 1024;
 
-	if (start > 0 && used + more > allocated)
+	if (out.start > 0 && out.used + more > out.allocated)
 	{
-		memmove(buffer, buffer + start, used - start);
-		frame -= start;
-		opened -= start;
-		used -= start;
-		start = 0;
+		memmove(out.data, out.data + out.start, out.used - out.start);
+		out.frame -= out.start;
+		out.opened -= out.start;
+		out.used -= out.start;
+		out.start = 0;
 	}
-	while (size < used + more)
+	while (size < out.used + more)
 		size *= 2;
-	if (size == allocated)
+	if (size == out.allocated)
 		return;
-	buffer = realloc(buffer, size);
-	if (buffer == NULL)
+	out.data = realloc(out.data, size);
+	if (out.data == NULL)
 		_exit(1);				/* the worker sees that it ended, and starts another */
-	allocated = size;
+	out.allocated = size;
 }
 
 static void
@@ -50,8 +53,8 @@ append(const void *bytes, size_t length)
 {
 	reserve(length);
 	if (length > 0)
-		memcpy(buffer + used, bytes, length);
-	used += length;
+		memcpy(out.data + out.used, bytes, length);
+	out.used += length;
 }
 
 /* A frame begins; its fields follow, and out_end */
@@ -61,7 +64,7 @@ out_begin(CdcFrameKind kind, uint32_t number, uint32_t partition)
 	CdcFrame	header = {.kind = kind,.number = number,.partition = partition};
 
 	reserve(sizeof(header));
-	frame = used;
+	out.frame = out.used;
 	append(&header, sizeof(header));
 }
 
@@ -99,54 +102,54 @@ void
 out_open_bytes(void)
 {
 	reserve(sizeof(int32_t));
-	opened = used;
+	out.opened = out.used;
 	out_int32(0);
 }
 
 void
 out_close_bytes(void)
 {
-	int32_t		length = (int32_t) (used - opened - sizeof(int32_t));
+	int32_t		length = (int32_t) (out.used - out.opened - sizeof(int32_t));
 
-	memcpy(buffer + opened, &length, sizeof(length));
+	memcpy(out.data + out.opened, &length, sizeof(length));
 	append("", 1);
 }
 
 void
 out_end(void)
 {
-	uint32_t	size = (uint32_t) (used - frame - sizeof(CdcFrame));
+	uint32_t	size = (uint32_t) (out.used - out.frame - sizeof(CdcFrame));
 
-	memcpy(buffer + frame, &size, sizeof(size));
+	memcpy(out.data + out.frame, &size, sizeof(size));
 }
 
 /* Bytes that the socket has not taken yet */
 size_t
 out_waiting(void)
 {
-	return used - start;
+	return out.used - out.start;
 }
 
 /* Write what the socket takes; who has no worker any more ends */
 void
 out_flush(void)
 {
-	while (start < used)
+	while (out.start < out.used)
 	{
-		ssize_t		written = send(CDC_CONSUMER_FD, buffer + start, used - start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t		written = send(CDC_CONSUMER_FD, out.data + out.start, out.used - out.start, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (written >= 0)
-			start += (size_t) written;
+			out.start += (size_t) written;
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return;
 		else if (errno != EINTR)
 			_exit(0);
 	}
-	start = used = 0;
-	if (allocated > KEPT)
+	out.start = out.used = 0;
+	if (out.allocated > KEPT)
 	{
-		free(buffer);
-		buffer = NULL;
-		allocated = 0;
+		free(out.data);
+		out.data = NULL;
+		out.allocated = 0;
 	}
 }
