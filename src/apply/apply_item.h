@@ -22,7 +22,7 @@ typedef struct CdcApplyItem
 	bool		own_echo;		/* the latter */
 	bool		skip;			/* what its subscription leaves out */
 	bool		counts;			/* neither that, nor of a table that is not registered */
-	bool		news;			/* it changed something, when it is decided */
+	bool		changed;		/* it changed something, when it is decided */
 	bool		blind;			/* a delete that does not show its row, likewise */
 	const char *outcome;		/* a phrase for people, when it is decided */
 } CdcApplyItem;

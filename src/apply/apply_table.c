@@ -4,7 +4,7 @@
  *
  * The events are sorted by key, in the order of the key's index, and by their place in
  * the log.  The keys' rows are read with one statement; then each key's events are
- * decided one after the other on the row in memory (decide.c); at last net.c writes the
+ * decided one after the other on the row in memory (decide.c); at last effect.c writes the
  * net effect of each key.
  *
  * Rows are read without locks at first: an UPDATE or DELETE addresses the row version
@@ -21,7 +21,7 @@
 
 #include "apply/apply_table.h"
 #include "apply/decide.h"
-#include "apply/net.h"
+#include "apply/effect.h"
 #include "base/owner.h"
 #include "rows/image_row.h"
 #include "rows/row.h"
@@ -245,17 +245,17 @@ read_rows(CdcTableApply *ta)
 
 /* Rows that have lost their unique values to others of this transaction */
 static void
-delete_losers(CdcTableApply *ta)
+delete_displaced(CdcTableApply *ta)
 {
-	CdcTableApply losers = {.changes = ta->changes, .rel = ta->rel,
-	.ended_before = ta->ended_before, .nkeys = list_length(ta->losers)};
+	CdcTableApply displaced = {.changes = ta->changes, .rel = ta->rel,
+	.ended_before = ta->ended_before, .nkeys = list_length(ta->displaced)};
 
-	if (losers.nkeys == 0)
+	if (displaced.nkeys == 0)
 		return;
-	losers.keys = palloc(sizeof(CdcKeyState) * losers.nkeys);
-	for (int i = 0; i < losers.nkeys; i++)
-		losers.keys[i] = *(CdcKeyState *) list_nth(ta->losers, i);
-	cdc_net_write(&losers);
+	displaced.keys = palloc(sizeof(CdcKeyState) * displaced.nkeys);
+	for (int i = 0; i < displaced.nkeys; i++)
+		displaced.keys[i] = *(CdcKeyState *) list_nth(ta->displaced, i);
+	cdc_effect_write(&displaced);
 }
 
 /*
@@ -273,14 +273,14 @@ cdc_apply_table(CdcTableChanges *changes)
 
 	cdc_owner_begin(&scope, changes->rel->owner);
 	collect_keys(&ta);
-	ta.ended_before = cdc_net_transactions_ended();
+	ta.ended_before = cdc_effect_transactions_ended();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	read_rows(&ta);
 	for (int i = 0; i < ta.nkeys; i++)
 		cdc_decide_key(&ta, &ta.keys[i]);
 	cdc_apply_context_clear();
-	delete_losers(&ta);
-	cdc_net_write(&ta);
+	delete_displaced(&ta);
+	cdc_effect_write(&ta);
 	PopActiveSnapshot();
 	cdc_owner_end(&scope);
 }

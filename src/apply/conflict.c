@@ -276,6 +276,16 @@ cdc_conflict_handle(const CdcSituation *s, CdcDecision d, CdcHandling handling)
 	return d;
 }
 
+/* The same conflict, of which a handler made a row of both sides */
+CdcDecision
+cdc_conflict_merge(CdcDecision d)
+{
+	d.action = CDC_ACTION_MERGE;
+	d.resolution = CDC_RESOLUTION_MERGE;
+	d.reason = "conflict, merged by the handler";
+	return d;
+}
+
 /*
  * The row to be would take unique values of other rows: the newest of all stays.  Under
  * a preset the server's word goes on a spoke.
@@ -313,27 +323,28 @@ cdc_conflict_is_unique(const CdcSituation *s, CdcConflictType conflict)
 }
 
 void
-cdc_conflict_net_begin(CdcNet *net, bool had_row)
+cdc_conflict_effect_begin(CdcEffect *effect, bool had_row)
 {
-	*net = (CdcNet){.had_row = had_row, .has_row = had_row};
+	*effect = (CdcEffect){.had_row = had_row, .has_row = had_row};
 }
 
 void
-cdc_conflict_net_add(CdcNet *net, CdcAction action)
+cdc_conflict_effect_add(CdcEffect *effect, CdcAction action)
 {
 	switch (action)
 	{
 		case CDC_ACTION_PUT:
+		case CDC_ACTION_MERGE:
 		case CDC_ACTION_TOUCH:
-			net->has_row = true;
-			net->changed = true;
+			effect->has_row = true;
+			effect->changed = true;
 			break;
 		case CDC_ACTION_REMOVE:
-			net->has_row = false;
-			net->changed = true;
+			effect->has_row = false;
+			effect->changed = true;
 			break;
 		case CDC_ACTION_RAISE:
-			net->raised = true;
+			effect->raised = true;
 			break;
 		case CDC_ACTION_NONE:
 		case CDC_ACTION_ERROR:
@@ -346,15 +357,15 @@ cdc_conflict_net_add(CdcNet *net, CdcAction action)
  * a hub's clients learn of the delete from the hub's log alone.
  */
 CdcWrite
-cdc_conflict_net_write(const CdcNet *net)
+cdc_conflict_effect_write(const CdcEffect *effect)
 {
-	if (net->had_row)
+	if (effect->had_row)
 	{
-		if (!net->changed)
+		if (!effect->changed)
 			return CDC_WRITE_NOTHING;
-		return net->has_row ? CDC_WRITE_UPDATE : CDC_WRITE_DELETE;
+		return effect->has_row ? CDC_WRITE_UPDATE : CDC_WRITE_DELETE;
 	}
-	if (net->has_row)
+	if (effect->has_row)
 		return CDC_WRITE_INSERT;
-	return net->changed || net->raised ? CDC_WRITE_THROUGH : CDC_WRITE_NOTHING;
+	return effect->changed || effect->raised ? CDC_WRITE_THROUGH : CDC_WRITE_NOTHING;
 }

@@ -46,6 +46,7 @@ typedef enum CdcAction
 {
 	CDC_ACTION_NONE,			/* the row and the tombstone stay */
 	CDC_ACTION_PUT,				/* the row becomes after */
+	CDC_ACTION_MERGE,			/* the row becomes one that is made of both sides (merge.c) */
 	CDC_ACTION_TOUCH,			/* the row is after already, and gets its version */
 	CDC_ACTION_REMOVE,			/* the row goes, the tombstone becomes the event's */
 	CDC_ACTION_RAISE,			/* no row; the tombstone becomes the event's, written through */
@@ -68,15 +69,16 @@ extern CdcDecision cdc_conflict_decide_unique(const CdcSituation *situation,
 extern bool cdc_conflict_is_unique(const CdcSituation *situation, CdcConflictType conflict);
 extern CdcDecision cdc_conflict_handle(const CdcSituation *situation, CdcDecision decision,
 									   CdcHandling handling);
+extern CdcDecision cdc_conflict_merge(CdcDecision decision);
 
 /* The history of one key inside a batch, for its net effect */
-typedef struct CdcNet
+typedef struct CdcEffect
 {
 	bool		had_row;		/* a row when the batch began */
 	bool		has_row;		/* a row now */
 	bool		changed;		/* any put, touch or remove */
 	bool		raised;			/* a tombstone rose without a row */
-} CdcNet;
+} CdcEffect;
 
 typedef enum CdcWrite
 {
@@ -87,8 +89,8 @@ typedef enum CdcWrite
 	CDC_WRITE_THROUGH			/* insert the last delete's before and delete it (rule 6) */
 } CdcWrite;
 
-extern void cdc_conflict_net_begin(CdcNet *net, bool had_row);
-extern void cdc_conflict_net_add(CdcNet *net, CdcAction action);
-extern CdcWrite cdc_conflict_net_write(const CdcNet *net);
+extern void cdc_conflict_effect_begin(CdcEffect *effect, bool had_row);
+extern void cdc_conflict_effect_add(CdcEffect *effect, CdcAction action);
+extern CdcWrite cdc_conflict_effect_write(const CdcEffect *effect);
 
 #endif							/* CDC_CONFLICT_H */

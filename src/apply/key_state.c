@@ -31,7 +31,7 @@ cdc_key_state_begin(CdcKeyState *ks)
 {
 	ks->row = ks->stored;
 	ks->version = ks->stored_version;
-	cdc_conflict_net_begin(&ks->net, ks->stored.exists);
+	cdc_conflict_effect_begin(&ks->effect, ks->stored.exists);
 }
 
 /* Who wrote the row last: a peer, or this node; NULL if nobody knows */

@@ -25,7 +25,7 @@ typedef struct CdcKeyState
 	bool		tombstone_rose;
 	struct CdcKeyedItem *last_delete;
 	CdcVersion	delete_version; /* of the last delete */
-	CdcNet		net;
+	CdcEffect	effect;
 	CdcWrite	write;
 } CdcKeyState;
 
@@ -46,7 +46,7 @@ typedef struct CdcTableApply
 	CdcKeyedItem *items;
 	int			nkeys;
 	CdcKeyState *keys;
-	List	   *losers;			/* of CdcKeyState *: rows that lose their unique values */
+	List	   *displaced;		/* of CdcKeyState *: rows that lose their unique values */
 	bool		horizon_read;
 	CdcVersion	horizon;
 	uint64		ended_before;	/* transactions, before the first tombstone was read */

@@ -421,7 +421,7 @@ cdc_peer_see(const CdcApplyItem *item, const CdcRelation *rel, TimestampTz now)
 void
 cdc_peer_see_outcome(const CdcApplyItem *item)
 {
-	bool		own_news = item->own && item->news;
+	bool		own_news = item->own && item->changed;
 	PeerTable  *t;
 
 	if (item->options->subscription == NULL ||

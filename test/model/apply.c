@@ -2,7 +2,7 @@
  * apply.c
  *		A node takes in events of one log, deciding by src/apply/conflict.c.
  *
- * Does for one key of the model what src/apply/apply_table.c and src/apply/net.c do for the keys of
+ * Does for one key of the model what src/apply/apply_table.c and src/apply/effect.c do for the keys of
  * a batch: compares, lets cdc_conflict_decide() decide event after event on the row in
  * memory, carries that out, and turns the net effect into the changes that a connector
  * would read from this node's log.
@@ -18,7 +18,7 @@
 typedef struct Memory
 {
 	Node		node;
-	CdcNet		net;
+	CdcEffect		net;
 	const Event *last_delete;
 } Memory;
 
@@ -81,7 +81,7 @@ apply_events(const Config *config, int me, const Node *node, const Event *events
 		TIME_OF(apply_version(config, events)) : 0;
 
 	*outcome = (Outcome){.node = *node};
-	cdc_conflict_net_begin(&memory.net, node->exists);
+	cdc_conflict_effect_begin(&memory.net, node->exists);
 	for (int i = 0; i < nevents; i++)
 	{
 		if (!take(config, me, &memory, &events[i], outcome, i))
@@ -118,7 +118,7 @@ take(const Config *config, int me, Memory *memory, const Event *event, Outcome *
 	if (outcome->stopped)
 		return false;
 	carry_out(memory, d.action, event, apply_version(config, event));
-	cdc_conflict_net_add(&memory->net, d.action);
+	cdc_conflict_effect_add(&memory->net, d.action);
 	return true;
 }
 
@@ -239,6 +239,7 @@ carry_out(Memory *memory, CdcAction action, const Event *event, int version)
 			break;
 		case CDC_ACTION_NONE:
 		case CDC_ACTION_ERROR:
+		case CDC_ACTION_MERGE:	/* a handler's, which the model has none of */
 			break;
 	}
 }
@@ -268,7 +269,7 @@ write_net(const Config *config, const Node *stored, const Memory *memory, int st
 {
 	const Node *node = &memory->node;
 
-	switch (cdc_conflict_net_write(&memory->net))
+	switch (cdc_conflict_effect_write(&memory->net))
 	{
 		case CDC_WRITE_NOTHING:
 			break;

@@ -1,5 +1,5 @@
 /*
- * net.c
+ * effect.c
  *		Writes the net effect that a batch has on each key.
  *
  * One set of rows per kind of write, over all keys of the batch.  The rows are addressed
@@ -15,7 +15,7 @@
 
 #include "utils/snapmgr.h"
 
-#include "apply/net.h"
+#include "apply/effect.h"
 #include "base/compat.h"
 #include "base/subxact.h"
 #include "rows/row.h"
@@ -73,7 +73,7 @@ write_refusable(CdcTableApply *ta, bool (*wanted) (CdcTableApply *, CdcKeyState 
  * Under the commit clock the stamp says it all.
  */
 static bool
-needs_lift(const CdcTableApply *ta, const CdcKeyState *ks)
+needs_version_seen(const CdcTableApply *ta, const CdcKeyState *ks)
 {
 	CdcVersion	seen = ks->delete_version;
 
@@ -84,9 +84,9 @@ needs_lift(const CdcTableApply *ta, const CdcKeyState *ks)
 }
 
 static bool
-wants_lift(CdcTableApply *ta, CdcKeyState *ks)
+wants_version_seen(CdcTableApply *ta, CdcKeyState *ks)
 {
-	return ks->write == CDC_WRITE_DELETE && needs_lift(ta, ks);
+	return ks->write == CDC_WRITE_DELETE && needs_version_seen(ta, ks);
 }
 
 /*
@@ -171,7 +171,7 @@ delete_keys(WriteArgs *args)
 }
 
 static void
-write_lifted(void *arg)
+write_version_seen(void *arg)
 {
 	WriteArgs  *args = arg;
 	CdcRelation *rel = args->ta->rel;
@@ -192,7 +192,7 @@ write_lifted(void *arg)
 }
 
 static void
-write_unlifted(WriteArgs *args)
+write_delete_alone(WriteArgs *args)
 {
 	delete_keys(args);
 }
@@ -206,7 +206,7 @@ write_deletes(CdcTableApply *ta)
 	{
 		CdcKeyState *ks = &ta->keys[i];
 
-		if (ks->write == CDC_WRITE_DELETE && !needs_lift(ta, ks))
+		if (ks->write == CDC_WRITE_DELETE && !needs_version_seen(ta, ks))
 			cdc_write_add(set, &ks->stored);
 	}
 	write_set(ta, set, ta->rel->partitioned ? CDC_SQL_DELETE_KEY : CDC_SQL_DELETE);
@@ -218,7 +218,7 @@ write_deletes(CdcTableApply *ta)
  * the version that the row had: after the insert's, unless the version grew with it.
  */
 static bool
-respelled_below(CdcTableApply *ta, const CdcKeyState *ks)
+needs_lower_version(CdcTableApply *ta, const CdcKeyState *ks)
 {
 	return ks->write == CDC_WRITE_UPDATE && ta->rel->updatable &&
 		ta->rel->clock != CDC_CLOCK_COMMIT &&
@@ -226,9 +226,9 @@ respelled_below(CdcTableApply *ta, const CdcKeyState *ks)
 		!cdc_row_same_key_text(ta->rel, &ks->stored, &ks->row);
 }
 
-/* The stored row, with a version below the one it is to have */
+/* The stored row, with a version below the one it is to have: what the log's delete then carries */
 static CdcRow
-row_below(CdcRelation *rel, const CdcKeyState *ks)
+row_of_lower_version(CdcRelation *rel, const CdcKeyState *ks)
 {
 	CdcVersion	version = cdc_clock_predecessor(rel->clock, &ks->version);
 	CdcRow		row = ks->stored;
@@ -247,7 +247,7 @@ row_below(CdcRelation *rel, const CdcKeyState *ks)
 static void
 write_respelled(CdcTableApply *ta)
 {
-	CdcRowSet  *below = cdc_write_begin(ta->rel);
+	CdcRowSet  *lower = cdc_write_begin(ta->rel);
 	CdcRowSet  *set = cdc_write_begin(ta->rel);
 
 	for (int i = 0; i < ta->nkeys; i++)
@@ -255,14 +255,14 @@ write_respelled(CdcTableApply *ta)
 		CdcKeyState *ks = &ta->keys[i];
 		CdcRow		row;
 
-		if (!respelled_below(ta, ks))
+		if (!needs_lower_version(ta, ks))
 			continue;
-		row = row_below(ta->rel, ks);
-		cdc_write_add(below, &row);
+		row = row_of_lower_version(ta->rel, ks);
+		cdc_write_add(lower, &row);
 		cdc_write_add(set, &ks->row);
 		ks->write = CDC_WRITE_NOTHING;	/* done */
 	}
-	write_set(ta, below, update_kind(ta->rel, true));
+	write_set(ta, lower, update_kind(ta->rel, true));
 	write_set(ta, set, CDC_SQL_UPDATE_KEY_ALL);
 }
 
@@ -342,7 +342,7 @@ check_inserted(CdcTableApply *ta)
 {
 	CdcTombstoneScan *scan;
 
-	if (cdc_net_transactions_ended() == ta->ended_before)
+	if (cdc_effect_transactions_ended() == ta->ended_before)
 		return;					/* nobody has committed anything since */
 	scan = cdc_tombstone_scan_begin(ta->rel->key, ta->rel->clock);
 	for (int i = 0; i < ta->nkeys; i++)
@@ -427,10 +427,10 @@ write_tombstones(CdcTableApply *ta)
 
 /* Deletes come first: they free unique values that updates and inserts may take */
 void
-cdc_net_write(CdcTableApply *ta)
+cdc_effect_write(CdcTableApply *ta)
 {
 	cdc_writing_watch(ta->rel->relid);
-	write_refusable(ta, wants_lift, write_lifted, write_unlifted);
+	write_refusable(ta, wants_version_seen, write_version_seen, write_delete_alone);
 	write_deletes(ta);
 	write_respelled(ta);
 	write_updates(ta, false);
@@ -444,7 +444,7 @@ cdc_net_write(CdcTableApply *ta)
 
 /* How many transactions that wrote anything have ended, for ended_before */
 uint64
-cdc_net_transactions_ended(void)
+cdc_effect_transactions_ended(void)
 {
 	return GetLatestSnapshot()->snapXactCompletionCount;
 }

@@ -1,9 +1,9 @@
 /*
- * net.h
+ * effect.h
  *		Writes the net effect that a batch has on each key.
  */
-#ifndef CDC_NET_H
-#define CDC_NET_H
+#ifndef CDC_EFFECT_H
+#define CDC_EFFECT_H
 
 #include "apply/key_state.h"
 
@@ -11,7 +11,7 @@
  * Write what the keys' events come to, and their tombstones.  Raises
  * serialization_failure when a row is no longer what was read.
  */
-extern void cdc_net_write(CdcTableApply *ta);
-extern uint64 cdc_net_transactions_ended(void);
+extern void cdc_effect_write(CdcTableApply *ta);
+extern uint64 cdc_effect_transactions_ended(void);
 
-#endif							/* CDC_NET_H */
+#endif							/* CDC_EFFECT_H */
