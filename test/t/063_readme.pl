@@ -41,6 +41,11 @@ mkdir $_ foreach $quick, "$quick/bin";
 program('sudo', 'while [[ $1 == -u ]]; do shift 2; done', 'exec "$@"');
 program('pg_ctlcluster', '[[ $1$2 == 15main ]]', "pg_ctl -w -m fast -D '@{[ $server->data_dir ]}' -l '@{[ $server->logfile ]}' \$3 >/dev/null");
 append_to_file($server->data_dir . '/postgresql.conf', "shared_preload_libraries = ''\nwal_level = replica\ntrack_commit_timestamp = off\ncdcsync.node_name = ''\ninclude_if_exists '$quick/cdcsync.conf'\n");
+# the connectors are asked for the password that is in the file
+my $hba = $server->data_dir . '/pg_hba.conf';
+my $rules = slurp_file($hba);
+unlink $hba;
+append_to_file($hba, "host all debezium 127.0.0.1/32 scram-sha-256\n$rules");
 $server->restart;
 
 my %replaced = (
