@@ -77,7 +77,8 @@ extern void cdc_control_wake_launcher(void);
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): slot is declared here */
 #define for_slots_of(dboid, slot) \
-	for (CdcSlot *slot = cdc_control_next_slot((dboid), NULL); slot != NULL; slot = cdc_control_next_slot((dboid), slot))
+	for (CdcSlot *slot = cdc_control_next_slot((dboid), NULL); slot != NULL; \
+		 slot = cdc_control_next_slot((dboid), slot))
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif							/* CDC_CONTROL_SLOT_H */

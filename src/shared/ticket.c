@@ -54,7 +54,8 @@ cdc_ticket_pending(void)
 	uint64		ticket = 0;
 
 	LWLockAcquire(cdc_control_lock, LW_SHARED);
-	if (cdc_control_own.slot->generation == cdc_control_own.generation_read && cdc_control_own.slot->ddl == cdc_control_own.ddl_read &&
+	if (cdc_control_own.slot->generation == cdc_control_own.generation_read &&
+		cdc_control_own.slot->ddl == cdc_control_own.ddl_read &&
 		cdc_control_own.slot->ticket_drawn > cdc_control_own.slot->ticket_answered)
 		ticket = cdc_control_own.slot->ticket_drawn;
 	LWLockRelease(cdc_control_lock);
