@@ -139,7 +139,7 @@ static const CdcFormat *const formats[] = {&registry_frame, &java_text, &cdc_jso
 static void
 open_payload(const CdcMessage *message, const char *bytes, int len, CdcPayload *payload)
 {
-	const CdcFormat *const *format = formats;
+	int			i = 0;
 
 	if (len > MAX_LENGTH)
 		ereport(ERROR,
@@ -149,9 +149,9 @@ open_payload(const CdcMessage *message, const char *bytes, int len, CdcPayload *
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_JSON_TEXT),
 				 errmsg("%s is empty", payload->what)));
-	while (!(*format)->recognises(bytes, len))
-		format++;
-	(*format)->open_payload(message, bytes, len, payload);
+	while (i < lengthof(formats) - 1 && !formats[i]->recognises(bytes, len))
+		i++;
+	formats[i]->open_payload(message, bytes, len, payload);
 }
 
 /* JsonConverter writes all fields in the order of the schema */

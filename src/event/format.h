@@ -41,7 +41,7 @@ typedef struct CdcPayload
 
 typedef struct CdcFormat
 {
-	bool		(*recognises) (const char *bytes, int len);
+	bool		(*recognises) (const char *bytes, int len); /* the last one is not asked */
 
 	/*
 	 * Set schema, schema_kept and tree of the payload, whose what is set.  bytes are the

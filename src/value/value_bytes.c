@@ -37,7 +37,7 @@ set_bytes(CdcConversion *c, char *bytes, int nbytes, Datum *value)
 static CdcValueStatus
 from_bytes(CdcConversion *c, Datum *value)
 {
-	int			nbytes;
+	int			nbytes = 0;
 	char	   *bytes = cdc_token_bytes(c->token, VARHDRSZ, &nbytes);
 
 	return set_bytes(c, bytes, nbytes, value);
