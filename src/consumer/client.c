@@ -258,7 +258,8 @@ add_partition(uint32_t id, const char *topic, int32_t partition)
 	p->partition = partition;
 	p->id = id;
 	partitions.by_name = allocate(partitions.by_name, sizeof(Partition *) * (partitions.nnames + 1));
-	memmove(partitions.by_name + place + 1, partitions.by_name + place, sizeof(Partition *) * (partitions.nnames - place));
+	memmove(partitions.by_name + place + 1, partitions.by_name + place,
+			sizeof(Partition *) * (partitions.nnames - place));
 	partitions.by_name[place] = p;
 	partitions.nnames++;
 	partitions.by_id[id] = p;
@@ -373,8 +374,10 @@ nudge_fetchers(void)
 
 	for (uint32_t i = 0; i < partitions.nnames; i++)
 	{
-		if (partitions.by_name[i]->assigned)
-			rd_kafka_topic_partition_list_add(list, partitions.by_name[i]->topic, partitions.by_name[i]->partition)->offset = OFFSET_END;
+		const Partition *p = partitions.by_name[i];
+
+		if (p->assigned)
+			rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = OFFSET_END;
 	}
 	(void) rd_kafka_offsets_for_times(client, list, 0);
 	rd_kafka_topic_partition_list_destroy(list);

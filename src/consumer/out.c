@@ -136,7 +136,8 @@ out_flush(void)
 {
 	while (out.start < out.used)
 	{
-		ssize_t		written = send(CDC_CONSUMER_FD, out.data + out.start, out.used - out.start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t		written = send(CDC_CONSUMER_FD, out.data + out.start, out.used - out.start,
+								   MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (written >= 0)
 			out.start += (size_t) written;
