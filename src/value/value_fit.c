@@ -11,6 +11,7 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -56,7 +57,24 @@ interval_fits(CdcConversion *c, const char *text, Datum value)
 	return here->month == exact->month && here->day == exact->day && here->time == exact->time;
 }
 
-/* A schema says that it is one; else a double can be told by its digits */
+/* Does the column give the number back as it came? */
+static bool
+float4_is_exactly(const char *text, Datum value)
+{
+	char		here[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	float_to_shortest_decimal_buf(DatumGetFloat4(value), here);
+	return DatumGetBool(DirectFunctionCall2(numeric_eq,
+											DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+																ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)),
+											DirectFunctionCall3(numeric_in, CStringGetDatum(here),
+																ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+}
+
+/*
+ * A schema says that it is one; else a double can be told by its digits, and an integer by
+ * the point that Java writes of every float
+ */
 static bool
 float4_fits(CdcConversion *c, const char *text, Datum value)
 {
@@ -65,6 +83,8 @@ float4_fits(CdcConversion *c, const char *text, Datum value)
 
 	if (c->schema != &c->implied)
 		return true;
+	if (strpbrk(text, ".eE") == NULL)
+		return float4_is_exactly(text, value);
 	for (const char *p = text; *p != '\0' && *p != 'e' && *p != 'E'; p++)
 	{
 		if (!isdigit((unsigned char) *p) || (*p == '0' && ndigits == 0))
