@@ -13,7 +13,9 @@ my ($server, $client) = map { page_node($_) } @names;
 make_todos($server, $client);
 $server->sql(q{INSERT INTO todos (title) VALUES ('one')});
 CdcPage::connected('server client-1 todos');
-type_page('doc/troubleshooting.md', @names);
+my $positions = sub { wait_until('positions', sub { $client->sql("SELECT count(*) > 0 FROM cdcsync.subscription_offset WHERE topic LIKE '%.todos'") }) };
+$positions->();
+type_page('doc/troubleshooting.md', @names, { positions => $positions });
 no_errors($server, $client);
 type_page('doc/conflicts.md', @names, { page => sub {
 	$server->sql(q{CREATE TABLE page (id int PRIMARY KEY, hits int, title text, v bigint); SELECT cdcsync.add_table('page', version_column => 'v')});

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 $CdcTest::PATIENCE = 60;
 
-my $topic = 't063.public.item';
+my $topic = 't065.public.item';
 my $dir = PostgreSQL::Test::Utils::tempdir();
 system_or_bail('cc', '-o', "$dir/leaderless", "$ENV{CDC_ROOT}/test/faults/leaderless.c", '-lrdkafka');
 my ($in, $out, $log) = ('', '', '');
